@@ -1,0 +1,269 @@
+"""Settings, read top to bottom from the environment.
+
+Every value has its default beside it. `make run` writes the few that must differ from machine to
+machine (keys, ports) to `var/env`, so that a second shell sees the same installation.
+`mpanel/core/checks.py` explains a bad value when a process starts.
+"""
+
+import os
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(os.environ.get("MPANEL_VAR_DIR", BASE_DIR / "var"))
+
+env = environ.Env()
+env.escape_proxy = True
+env.read_env(os.environ.get("MPANEL_ENV_FILE", VAR_DIR / "env"))
+
+# --- Identity and keys -----------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+# Key ring for secrets at rest: "id:base64 of 32 bytes", comma separated; the first one seals.
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
+SITE_URL = env.str("SITE_URL", default="http://localhost:8000")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# How many proxies stand in front of us and add to X-Forwarded-For; 0 trusts nobody.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+# One line above every page, e.g. to name a staging system, and where it leads.
+BANNER_TEXT = env.str("BANNER_TEXT", default="")
+BANNER_URL = env.str("BANNER_URL", default="")
+
+# --- The sandbox: where every vendor's address points when it is on --------------------------
+
+SANDBOX = env.bool("SANDBOX", default=False)
+# HTTP on this port; DNS, submission, system mail and IMAPS on the four that follow.
+SANDBOX_PORT = env.int("SANDBOX_PORT", default=8001)
+SANDBOX_DIR = VAR_DIR / "sandbox"
+SANDBOX_ACCOUNT = "3c469e9d6c5875d37a43f353d4f88e61"  # of the token sandbox-token
+
+
+def vendor(name: str, *, real: str, sandbox: str) -> str:
+    """The address of a vendor: what the environment says, else the sandbox's or the real one."""
+    return str(env.str(name, default=sandbox if SANDBOX else real))
+
+
+# --- Outside services ------------------------------------------------------------------------
+
+CLOUDFLARE_BASE_URL = vendor(
+    "CLOUDFLARE_BASE_URL",
+    real="https://api.cloudflare.com/client/v4",
+    sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/client/v4",
+)
+VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", default=20.0)  # seconds per call
+
+# A DNS account that every new tenant may use from the start; empty for none. The host pays for it.
+HOUSE_CLOUDFLARE_TOKEN = env.str(
+    "HOUSE_CLOUDFLARE_TOKEN", default="sandbox-token" if SANDBOX else ""
+)
+HOUSE_CLOUDFLARE_ACCOUNT = env.str(
+    "HOUSE_CLOUDFLARE_ACCOUNT", default=SANDBOX_ACCOUNT if SANDBOX else ""
+)
+
+# Delegations are followed from here, as a resolver does (IANA's root hints).
+DNS_ROOT_SERVERS = [
+    address.strip()
+    for address in vendor(
+        "DNS_ROOT_SERVERS",
+        real="198.41.0.4,170.247.170.2,192.33.4.12,199.7.91.13,192.203.230.10",
+        sandbox="127.0.0.2",
+    ).split(",")
+]
+DNS_PORT = env.int("DNS_PORT", default=SANDBOX_PORT + 1 if SANDBOX else 53)
+# "Name=address[:port]", comma separated: the resolvers whose caches propagation watches.
+DNS_RESOLVERS = vendor(
+    "DNS_RESOLVERS",
+    real="Google=8.8.8.8,Cloudflare=1.1.1.1,Quad9=9.9.9.9,OpenDNS=208.67.222.222",
+    sandbox=(
+        f"North=127.0.0.11:{SANDBOX_PORT + 1},East=127.0.0.12:{SANDBOX_PORT + 1},"
+        f"South=127.0.0.13:{SANDBOX_PORT + 1},West=127.0.0.14:{SANDBOX_PORT + 1}"
+    ),
+)
+DNS_TIMEOUT = env.float("DNS_TIMEOUT", default=3.0)  # seconds per try
+# Suffixes outside the public suffix list under which domains may be connected, e.g. "test".
+EXTRA_SUFFIXES = env.list("EXTRA_SUFFIXES", default=["test"] if SANDBOX else [])
+
+# Our own mail server, as customers and we reach it.
+MAILSERVER_HOST = env.str("MAILSERVER_HOST", default="localhost" if SANDBOX else "mail.example.com")
+MAILSERVER_SUBMISSION_PORT = env.int(
+    "MAILSERVER_SUBMISSION_PORT", default=SANDBOX_PORT + 2 if SANDBOX else 587
+)
+MAILSERVER_IMAPS_PORT = env.int(
+    "MAILSERVER_IMAPS_PORT", default=SANDBOX_PORT + 4 if SANDBOX else 993
+)
+MAILSERVER_MX = env.str(
+    "MAILSERVER_MX", default="mx.mail-sandbox.test" if SANDBOX else "mx.example.com"
+)
+# What a customer's SPF record includes to authorise our mail server.
+MAILSERVER_SPF = env.str(
+    "MAILSERVER_SPF", default="_spf.mail-sandbox.test" if SANDBOX else "_spf.example.com"
+)
+# CA that signed the mail server's certificate; empty for the system's.
+MAILSERVER_CA_FILE = env.str(
+    "MAILSERVER_CA_FILE", default=str(SANDBOX_DIR / "ca.pem") if SANDBOX else ""
+)
+
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="mPanel <noreply@localhost>")
+globals().update(
+    env.email_url(
+        "EMAIL_URL",
+        default=f"smtp://127.0.0.1:{SANDBOX_PORT + 3}" if SANDBOX else "smtp://127.0.0.1:25",
+    )
+)
+EMAIL_TIMEOUT = 15
+
+# --- How mPanel works ------------------------------------------------------------------------
+
+MAILBOX_BCRYPT_COST = env.int("MAILBOX_BCRYPT_COST", default=10)
+PROPAGATION_INTERVAL = env.int("PROPAGATION_INTERVAL", default=30)  # seconds, while a session runs
+DNS_WATCH_INTERVAL = env.int("DNS_WATCH_INTERVAL", default=30 if SANDBOX else 300)  # seconds, after
+NAMESERVER_INTERVAL = env.int("NAMESERVER_INTERVAL", default=10 if SANDBOX else 30)  # seconds
+TICK_INTERVAL = env.float("TICK_INTERVAL", default=2.0)  # seconds
+JOB_LEASE = env.int("JOB_LEASE", default=60)  # seconds a silent runner keeps its job
+WORKERS = env.int("WORKERS", default=2)
+WORKER_STALE_AFTER = env.int("WORKER_STALE_AFTER", default=90)  # seconds without a heartbeat
+
+# --- Django ----------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_q",
+    "mpanel.core",
+    "events",
+    "tenants",
+    "provisioning",
+    "billing",
+    "domains",
+    "dnszones",
+    "mailboxes",
+    "wizard",
+    "sandbox",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "tenants.middleware.ActorMiddleware",
+    "mpanel.core.pages.ErrorPageMiddleware",
+]
+
+ROOT_URLCONF = "mpanel.urls"
+WSGI_APPLICATION = "mpanel.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "mpanel.core.pages.banner",
+                "wizard.chrome.frame",
+            ],
+            "builtins": ["mpanel.core.templatetags.ui"],
+        },
+    },
+]
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/mpanel.sqlite3")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 600
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+Q_CLUSTER = {
+    "name": "mpanel",
+    "orm": "default",
+    "workers": WORKERS,
+    "timeout": 600,
+    "retry": 660,
+    "max_attempts": 1,
+    "ack_failures": True,  # the engine owns retries; the queue is only a doorbell
+    "queue_limit": WORKERS,
+    "bulk": 1,
+    "poll": 0.2,
+    "save_limit": -1,
+    "catch_up": False,
+    "label": "Queue",
+}
+
+AUTH_USER_MODEL = "tenants.User"
+CSRF_FAILURE_VIEW = "mpanel.core.pages.csrf_failure"
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "overview"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")
+SESSION_COOKIE_NAME = "mpanel_session"
+CSRF_COOKIE_NAME = "mpanel_csrf"
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
+SECURE_HSTS_SECONDS = env.int(
+    "SECURE_HSTS_SECONDS", default=31_536_000 if SITE_URL.startswith("https://") else 0
+)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=SITE_URL.startswith("https://"))
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "img-src": ["'self'", "data:"],
+    "object-src": ["'none'"],
+    "frame-ancestors": ["'none'"],
+    "base-uri": ["'none'"],
+    "form-action": ["'self'"],
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_000_000
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "django-q": {"level": "WARNING"},
+        "django_q": {"level": "WARNING"},
+    },
+}

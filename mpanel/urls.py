@@ -1,0 +1,24 @@
+"""Every URL: each app lists its own pages."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+import dnszones.urls
+import domains.urls
+import mailboxes.urls
+import provisioning.urls
+import tenants.urls
+import wizard.urls
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include(wizard.urls.pages)),
+    path("", include(tenants.urls.pages)),
+    path("domains/", include(domains.urls.pages)),
+    path("domains/", include(dnszones.urls.pages)),
+    path("mailboxes/", include(mailboxes.urls.pages)),
+    path("jobs/", include(provisioning.urls.pages)),
+]
+
+handler400 = "mpanel.core.pages.bad_request"
+handler403 = "mpanel.core.pages.forbidden"
+handler404 = "mpanel.core.pages.not_found"
+handler500 = "mpanel.core.pages.server_error"
