@@ -1,0 +1,109 @@
+"""Boot checks: a bad setting stops the start, with a sentence that says how to mend it."""
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from mpanel.core.dnsclient import Server
+from mpanel.core.secrets import parse_key_ring
+
+# Addresses that lead outside, by setting; with the sandbox on, all must be loopback.
+OUTSIDE = ("CLOUDFLARE_BASE_URL", "EMAIL_HOST", "MAILSERVER_HOST")
+# The Cloudflare library drops our token when it finds these (wire notes, seen 2026-11).
+POISON = ("CLOUDFLARE_EMAIL", "CLOUDFLARE_API_KEY", "CLOUDFLARE_API_USER_SERVICE_KEY")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a URL, `host[:port]` or host stands for this machine."""
+    host = urlsplit(address if "//" in address else f"//{address}").hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_resolvers(text: str) -> list[Server]:
+    """`Name=address[:port]`, comma separated; `ImproperlyConfigured` with the entry that is off."""
+    servers = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, _, where = entry.partition("=")
+        address, _, port = where.rpartition(":") if where.count(":") == 1 else (where, "", "")
+        try:
+            ipaddress.ip_address(address.strip("[]"))
+            servers.append(Server(address.strip("[]"), int(port or 53), name.strip()))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"DNS_RESOLVERS: {entry!r} is not 'Name=address' or 'Name=address:port'."
+            ) from error
+    if not servers:
+        raise ImproperlyConfigured("DNS_RESOLVERS: name at least one resolver.")
+    return servers
+
+
+@register()
+def settings_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Every setting that mPanel cannot start without, or that would surprise later."""
+    found: list[CheckMessage] = []
+
+    def refuse(number: int, message: str, hint: str = "") -> None:
+        found.append(Error(message, hint=hint or None, id=f"mpanel.E{number:03}"))
+
+    try:
+        secret_key = settings.SECRET_KEY
+    except ImproperlyConfigured:  # Django refuses to hand out an empty one
+        secret_key = ""
+    if len(secret_key) < 32:
+        refuse(
+            1,
+            "SECRET_KEY is missing or shorter than 32 characters.",
+            "Start with `make run`, which makes one, or set it in the environment.",
+        )
+    try:
+        parse_key_ring(settings.ENCRYPTION_KEYS)
+    except ImproperlyConfigured as error:
+        refuse(2, str(error))
+    try:
+        resolvers = parse_resolvers(settings.DNS_RESOLVERS)
+    except ImproperlyConfigured as error:
+        refuse(3, str(error))
+        resolvers = []
+    if not 4 <= settings.MAILBOX_BCRYPT_COST <= 16:
+        refuse(4, "MAILBOX_BCRYPT_COST must lie between 4 and 16.", "10 is the default.")
+    if settings.JOB_LEASE < settings.VENDOR_TIMEOUT * 2:
+        refuse(
+            5,
+            "JOB_LEASE must be at least twice VENDOR_TIMEOUT, or a slow vendor looks like a "
+            "dead worker.",
+        )
+    if urlsplit(settings.SITE_URL).scheme not in {"http", "https"}:
+        refuse(6, "SITE_URL must be a full address such as https://panel.example.com.")
+    for name in POISON:
+        if os.environ.get(name):
+            refuse(
+                7,
+                f"{name} is set in the environment; the Cloudflare library would use it in "
+                "place of each customer's own token.",
+                f"Unset {name}.",
+            )
+    if settings.SANDBOX:
+        addresses = {name: getattr(settings, name) for name in OUTSIDE}
+        addresses |= {f"DNS_RESOLVERS ({server.name})": server.address for server in resolvers}
+        addresses |= {
+            f"DNS_ROOT_SERVERS ({address})": address for address in settings.DNS_ROOT_SERVERS
+        }
+        for name, address in addresses.items():
+            if not is_loopback(address):
+                refuse(
+                    8,
+                    f"The sandbox is on, but {name} leads outside: {address}.",
+                    f"Unset {name}, or turn SANDBOX off.",
+                )
+    return found

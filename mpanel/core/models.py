@@ -1,0 +1,59 @@
+"""What every table shares: time-ordered ids, timestamps, and the one door of a status."""
+
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+import uuid6
+from django.db import models
+from django.utils import timezone
+
+from mpanel.core.errors import Conflict
+
+
+def new_id() -> UUID:
+    """A UUID of version 7 (RFC 9562): ordered by time, so that indexes stay compact."""
+    return UUID(bytes=uuid6.uuid7().bytes)
+
+
+class Row(models.Model):
+    """A table's row: id, and when it was made and last changed."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        abstract = True
+
+
+class StatusRow(Row):
+    """A row with a status that moves only along `TRANSITIONS`."""
+
+    TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {}
+
+    status = models.CharField(max_length=32)
+
+    class Meta:
+        abstract = True
+
+    def can_move(self, to: str) -> bool:
+        """Whether the present status allows this move."""
+        return to in self.TRANSITIONS.get(self.status, frozenset())
+
+    def move(self, to: str, **changes: Any) -> Self:
+        """Move to another status, and change these columns with it, by compare-and-set.
+
+        Raises `Conflict` where the move is not allowed, or somebody else moved the row first.
+        """
+        if not self.can_move(to):
+            raise Conflict(
+                f"This is {self.status.replace('_', ' ')}, so it cannot become "
+                f"{to.replace('_', ' ')}."
+            )
+        changes = {"status": to, "updated_at": timezone.now(), **changes}
+        rows = type(self)._base_manager.filter(pk=self.pk, status=self.status)
+        if rows.update(**changes) != 1:
+            raise Conflict("This was changed by somebody else just now. Please look again.")
+        for name, value in changes.items():
+            setattr(self, name, value)
+        return self

@@ -1,0 +1,68 @@
+"""The one registry of providers: a class under a port and its key, found by its package.
+
+An app calls `load("dnszones.providers")` when Django starts; every module of that package is
+imported, and each provider class registers itself with the `provider` decorator of this module.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+
+@dataclass(frozen=True)
+class CredentialField:
+    """One value that a customer gives so that a provider may act for them."""
+
+    name: str
+    label: str
+    secret: bool = False
+    required: bool = True
+    help: str = ""
+
+
+class Provider(Protocol):
+    """What every provider declares, whatever its port."""
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+    credential_fields: ClassVar[tuple[CredentialField, ...]]
+
+
+_providers: dict[tuple[str, str], Any] = {}
+
+
+def provider[P: Provider](port: str) -> Callable[[type[P]], type[P]]:
+    """Register the decorated class under its port. A key taken twice is a programming error."""
+
+    def register(cls: type[P]) -> type[P]:
+        known = _providers.setdefault((port, cls.key), cls)
+        if known is not cls:
+            raise ValueError(f"two providers of port {port} are called {cls.key}")
+        return cls
+
+    return register
+
+
+def load(package: str) -> None:
+    """Import every module of a `providers` package, so that its classes register."""
+    module = importlib.import_module(package)
+    for found in pkgutil.iter_modules(module.__path__):
+        importlib.import_module(f"{package}.{found.name}")
+
+
+def get(port: str, key: str) -> Any:
+    """The provider class. Raises `KeyError` for one that is not installed."""
+    return _providers[(port, key)]
+
+
+def of_port(port: str) -> dict[str, Any]:
+    """Every provider class of a port, by key, in the order of their labels."""
+    found = {key: cls for (at, key), cls in _providers.items() if at == port}
+    return dict(sorted(found.items(), key=lambda item: item[1].label))
+
+
+def all_providers() -> dict[tuple[str, str], Any]:
+    """Every provider class by port and key."""
+    return dict(_providers)
