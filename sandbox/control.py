@@ -1,0 +1,271 @@
+"""The control room's JSON API: look into the sandbox and break things on purpose.
+
+Every POST takes JSON, or the same fields as a form; a form is answered with a redirect to where it
+came from (its field `next`), and may ask for another method in its field `_method`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from .accounts import DEMO_TOKEN, account_of
+from .cloudflare_errors import CloudflareError
+from .dns_servers import InvalidState, Resolver
+from .faults import Fault, InvalidFault
+from .registry import InvalidDelegation
+from .room import Room, UnknownZone
+
+Body = dict[str, Any]
+Action = Callable[[Body], Any]
+
+
+class BadRequest(Exception):
+    """The request makes no sense to the control room."""
+
+
+class Control:
+    """The routes below `/control`."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    def routes(self) -> list[Route]:
+        return [
+            _route("health", GET=self.health),
+            _route("reset", POST=self.reset),
+            _route("mail", GET=self.mail),
+            _route("requests", GET=self.requests, DELETE=self.forget_requests),
+            _route("registrar", GET=self.registrar, POST=self.set_nameservers),
+            _route("auto-delegate", GET=self.auto_delegate, POST=self.set_auto_delegate),
+            _route("faults", GET=self.faults, POST=self.add_fault, DELETE=self.clear_faults),
+            _route("dns/servers", GET=self.servers, POST=self.set_server),
+            _route("dns/resolvers", GET=self.servers, POST=self.set_resolver),
+            _route("dns/records", GET=self.records, POST=self.change_records),
+        ]
+
+    def health(self, body: Body) -> Any:
+        """That all parts listen, where, and how to get in."""
+        options = self._room.options
+        account = account_of(DEMO_TOKEN)
+        return {
+            "status": "ok",
+            "ports": {
+                "http": options.port,
+                "dns": options.dns_port,
+                "submission": options.submission_port,
+                "system_mail": options.system_mail_port,
+                "imaps": options.imaps_port,
+            },
+            "cloudflare": {"token": DEMO_TOKEN, "account_id": account.id if account else ""},
+        }
+
+    def reset(self, body: Body) -> Any:
+        """Forget all state; options given at the start stay."""
+        self._room.reset()
+        return {}
+
+    def mail(self, body: Body) -> Any:
+        """Kept mail, the newest first; `to` narrows it down to a recipient."""
+        return [mail.as_json() for mail in self._room.mails.find(to=str(body.get("to", "")))]
+
+    def requests(self, body: Body) -> Any:
+        """What was asked of the sandbox: counts, and the latest requests."""
+        journal = self._room.journal
+        return {"counts": journal.counts(), "recent": journal.recent()}
+
+    def forget_requests(self, body: Body) -> Any:
+        self._room.journal.reset()
+        return {}
+
+    def registrar(self, body: Body) -> Any:
+        """Every registered domain: its delegation, and what the DNS host assigned to it."""
+        room = self._room
+        return [
+            {
+                "domain": registration.domain,
+                "nameservers": list(registration.nameservers),
+                "by_hand": registration.by_hand,
+                "zones": [zone.as_json() for zone in room.zones.of_domain(registration.domain)],
+            }
+            for registration in room.registry.registrations()
+        ]
+
+    def set_nameservers(self, body: Body) -> Any:
+        """Delegate `domain` to `nameservers`, or to those that its zone was assigned if none."""
+        domain = _text(body, "domain")
+        wanted = body.get("nameservers")
+        if isinstance(wanted, str):
+            wanted = wanted.split()
+        if not wanted:
+            wanted = list(self._room.zone_of(domain, _account_id(body)).nameservers)
+        if not isinstance(wanted, list):
+            raise BadRequest("nameservers: a list of names")
+        done = self._room.registry.set_nameservers(domain, wanted)
+        return {"domain": done.domain, "nameservers": list(done.nameservers)}
+
+    def auto_delegate(self, body: Body) -> Any:
+        return {"seconds": self._room.auto_delegate}
+
+    def set_auto_delegate(self, body: Body) -> Any:
+        """Delegate new domains by itself after `seconds`; `null` for never. Until a restart."""
+        self._room.auto_delegate = _number(body, "seconds", least=0)
+        return self.auto_delegate(body)
+
+    def faults(self, body: Body) -> Any:
+        return [vars(fault) for fault in self._room.faults.all()]
+
+    def add_fault(self, body: Body) -> Any:
+        """Plan a failure; the fields are those of `Fault`."""
+        return vars(self._room.faults.add(Fault.from_json(body)))
+
+    def clear_faults(self, body: Body) -> Any:
+        """Forget the failure with that `id`, or all."""
+        fault_id = _number(body, "id", least=0)
+        self._room.faults.clear(None if fault_id is None else int(fault_id))
+        return {}
+
+    def servers(self, body: Body) -> Any:
+        """Every DNS server, its state, and how far a resolver lags behind (seconds)."""
+        return [
+            {
+                "address": server.address,
+                "role": type(server).__name__,
+                "state": server.state,
+                "delay": server.delay if isinstance(server, Resolver) else None,
+                "slowness": server.slowness,
+            }
+            for server in self._room.dns.servers.values()
+        ]
+
+    def set_server(self, body: Body) -> Any:
+        """Put the server at `address` into a `state`; `delay` in seconds is for "slow"."""
+        delay = _number(body, "delay", least=0)
+        self._room.dns.set_state(
+            _text(body, "address"), _text(body, "state"), delay=2.0 if delay is None else delay
+        )
+        return self.servers(body)
+
+    def set_resolver(self, body: Body) -> Any:
+        """Let the resolver at `address` lag `delay` seconds behind. Until a restart."""
+        delay = _number(body, "delay", least=0)
+        if delay is None:
+            raise BadRequest("delay: a number of seconds")
+        self._room.dns.set_delay(_text(body, "address"), delay)
+        return self.servers(body)
+
+    def records(self, body: Body) -> Any:
+        """The records of `zone`, a domain's name."""
+        zone = self._room.zone_of(_text(body, "zone"), _account_id(body))
+        return [record.as_json() for record in self._room.zones.records(zone)]
+
+    def change_records(self, body: Body) -> Any:
+        """Add, replace or delete a record of `zone`; the fields are Cloudflare's."""
+        fields = dict(body)
+        zone = self._room.zone_of(_text(fields, "zone"), _account_id(fields))
+        action = _text(fields, "action")
+        if action not in ("add", "replace", "delete"):
+            raise BadRequest("action: add, replace or delete")
+        for name in ("zone", "action", "account_id"):
+            fields.pop(name, None)
+        return [record.as_json() for record in self._room.change_records(zone, action, fields)]
+
+
+def _route(path: str, **actions: Action) -> Route:
+    """A path and what each method does there."""
+
+    async def endpoint(request: Request) -> Response:
+        if not _same_origin(request):
+            return JSONResponse({"error": "another site may not use the control room"}, 403)
+        try:
+            form, body = await _body(request)
+            method = str(body.pop("_method", request.method)).upper()
+            back = str(body.pop("next", "/")) if form else ""
+            result = actions[method](body)
+        except (BadRequest, InvalidFault, InvalidDelegation, InvalidState, KeyError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        except UnknownZone as error:
+            return JSONResponse({"error": f"no zone {error}"}, 404)
+        except CloudflareError as error:
+            return JSONResponse({"error": error.message, **error.as_json()}, error.status)
+        if form:
+            # Only a path of ours: "//host" and "/\host" would lead elsewhere.
+            inside = back.startswith("/") and back[1:2] not in ("/", "\\")
+            return RedirectResponse(back if inside else "/", 303)
+        return JSONResponse(result)
+
+    return Route(f"/control/{path}", endpoint, methods=list(actions))
+
+
+async def _body(request: Request) -> tuple[bool, Body]:
+    """Whether it is a form, and the fields of the query, the form or the JSON."""
+    fields: Body = dict(request.query_params)
+    kind = request.headers.get("content-type", "")
+    if kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+        return True, fields | _from_form(await request.form())
+    raw = await request.body()
+    if not raw:
+        return False, fields
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("the body is no JSON") from error
+    if not isinstance(body, dict):
+        raise BadRequest("the body is no JSON object")
+    return False, fields | body
+
+
+_NUMBERS = ("seconds", "delay", "status", "retry_after", "times", "ttl", "priority")
+
+
+def _from_form(form: FormData) -> Body:
+    """A form's fields as JSON would give them: empty ones left out, numbers as numbers."""
+    fields: Body = {}
+    for name, value in form.items():
+        text = str(value).strip()
+        if name == "times" and not text:
+            fields[name] = None  # until it is cleared
+        elif text and name in _NUMBERS:
+            fields[name] = _parsed_number(name, text)
+        elif text:
+            fields[name] = text
+    return fields
+
+
+def _parsed_number(name: str, text: str) -> float | int:
+    try:
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+    except ValueError as error:
+        raise BadRequest(f"{name}: a number") from error
+
+
+def _number(body: Body, name: str, *, least: float) -> float | None:
+    value = body.get(name)
+    if isinstance(value, str):
+        value = _parsed_number(name, value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value:
+        raise BadRequest(f"{name}: a number, at least {least}")
+    return value
+
+
+def _text(body: Body, name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"{name} is missing")
+    return value
+
+
+def _account_id(body: Body) -> str:
+    return str(body.get("account_id") or "")
+
+
+def _same_origin(request: Request) -> bool:
+    """Whether the request comes from our own pages or from no page at all."""
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")

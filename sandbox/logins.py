@@ -1,0 +1,144 @@
+"""The mail server's logins and recipients, read from the SQL views that Dovecot would read."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import bcrypt
+
+PASSWORD_QUERY = "SELECT password FROM mail_login WHERE email = ?"
+RECIPIENT_QUERY = "SELECT 1 FROM mail_recipient WHERE email = ?"
+SQLITE_SCHEME = "sqlite:///"
+BCRYPT_LENGTH = 72  # bytes that bcrypt looks at, here as in crypt(3)
+REMEMBERED = 20_000
+BUSY_TIMEOUT = 2.0  # seconds
+
+
+class LoginsUnavailable(Exception):
+    """The database, a view or a stored password cannot be read at the moment."""
+
+
+class Logins:
+    """Who may log in and who has a mailbox, asked anew each time.
+
+    `database_url`: `sqlite:////path` or anything that libpq takes (`postgres://...`).
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._select = _sqlite(database_url) or _postgresql(database_url)
+        # Hashing and the database wait here, not in the event loop.
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="logins")
+        self._agreed: set[tuple[str, bytes]] = set()
+        self._key = secrets.token_bytes(32)
+
+    async def accepts(self, email: str, password: bytes) -> bool:
+        """Whether this password opens the mailbox now. Raises `LoginsUnavailable`."""
+        return await self._run(self._accepts, email.lower(), password)
+
+    async def is_recipient(self, email: str) -> bool:
+        """Whether mail to this address is delivered here. Raises `LoginsUnavailable`."""
+        return await self._run(self._is_recipient, email.lower())
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run[**P](
+        self, function: Callable[P, bool], *args: P.args, **kwargs: P.kwargs
+    ) -> bool:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+    def _is_recipient(self, email: str) -> bool:
+        return self._select(RECIPIENT_QUERY, email) is not None
+
+    def _accepts(self, email: str, password: bytes) -> bool:
+        stored = self._select(PASSWORD_QUERY, email)
+        if stored is None:
+            return False
+        # A removed or changed password is gone from the view, so what agreed once may be
+        # remembered by the stored value: the pair can only ever agree again.
+        pair = (str(stored), hmac.digest(self._key, password, "sha256"))
+        if pair in self._agreed:
+            return True
+        if not agrees(str(stored), password):
+            return False
+        if len(self._agreed) >= REMEMBERED:
+            self._agreed.clear()
+        self._agreed.add(pair)
+        return True
+
+
+def agrees(stored: str, password: bytes) -> bool:
+    """Whether a password is the one behind a stored value with its Dovecot scheme prefix.
+
+    https://doc.dovecot.org/2.3/configuration_manual/authentication/password_schemes/
+    Raises `LoginsUnavailable` for a value that cannot be read.
+    """
+    scheme, _, value = stored.partition("}")
+    try:
+        match scheme:
+            case "{BLF-CRYPT":
+                return bcrypt.checkpw(password[:BCRYPT_LENGTH], value.encode())
+            case "{SSHA512":
+                decoded = base64.b64decode(value, validate=True)
+                digest, salt = decoded[:64], decoded[64:]
+                return hmac.compare_digest(digest, hashlib.sha512(password + salt).digest())
+    except (ValueError, binascii.Error) as error:
+        raise LoginsUnavailable("a stored password is damaged") from error
+    raise LoginsUnavailable("a stored password has an unknown scheme")
+
+
+def _sqlite(url: str) -> Callable[[str, str], object] | None:
+    """How to ask a SQLite file, if the address is one: read-only, a new connection each time."""
+    if not url.startswith(SQLITE_SCHEME):
+        return None
+    path = Path(unquote(url.removeprefix(SQLITE_SCHEME)))
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+
+    def select(query: str, value: str) -> object:
+        try:
+            with closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT)) as connection:
+                row = connection.execute(query, (value,)).fetchone()
+        except sqlite3.Error as error:
+            raise LoginsUnavailable(str(error)) from error
+        return row[0] if row else None
+
+    return select
+
+
+def _postgresql(url: str) -> Callable[[str, str], object]:
+    """How to ask PostgreSQL: one connection per thread, replaced when it broke."""
+    import psycopg  # a quarter of a second that a sandbox on SQLite does not wait
+
+    threads = threading.local()
+
+    def select(query: str, value: str) -> object:
+        for fresh in (False, True):
+            try:
+                connection: psycopg.Connection | None = getattr(threads, "connection", None)
+                if fresh and connection is not None:
+                    connection.close()
+                if fresh or connection is None or connection.closed:
+                    connection = psycopg.connect(url, autocommit=True, connect_timeout=3)
+                    threads.connection = connection
+                row = connection.execute(query.replace("?", "%s"), (value,)).fetchone()
+            except psycopg.OperationalError as error:
+                if fresh:
+                    raise LoginsUnavailable(str(error)) from error
+            except psycopg.Error as error:
+                raise LoginsUnavailable(str(error)) from error
+            else:
+                return row[0] if row else None
+        raise LoginsUnavailable("no answer")
+
+    return select
