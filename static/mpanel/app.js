@@ -1,0 +1,206 @@
+// Small comforts over pages that work without them. Everything listens on the document, so what
+// htmx swaps in later needs no set-up.
+"use strict";
+
+const announce = (text) => {
+  const region = document.getElementById("announcer");
+  region.textContent = "";
+  setTimeout(() => (region.textContent = text), 50); // an empty region first, so repeats are read
+};
+
+// --- Toasts: Django messages in the page, `HX-Trigger: {"toast": {"text": …, "tone": …}}` later ---
+
+const STAYS = 8000; // ms; warnings and errors stay until dismissed
+
+const expire = (toast) => {
+  if (!toast.matches(".tone-info, .tone-success")) return;
+  const leave = () => (toast.matches(":hover, :focus-within") ? setTimeout(leave, STAYS) : toast.remove());
+  setTimeout(leave, STAYS);
+};
+
+const toast = (text, tone = "info") => {
+  const shown = [...document.querySelectorAll(".toast-text")];
+  if (shown.some((line) => line.textContent === text)) return; // a poll that fails again
+  const template = document.getElementById(`toast-${tone}`) ?? document.getElementById("toast-info");
+  const item = template.content.firstElementChild.cloneNode(true);
+  item.querySelector(".toast-text").textContent = text;
+  document.getElementById("toasts").append(item);
+  expire(item);
+};
+
+document.querySelectorAll(".toast").forEach(expire);
+document.addEventListener("toast", ({ detail }) => toast(detail.text ?? detail.value, detail.tone));
+document.addEventListener("htmx:sendError", () =>
+  toast("The server cannot be reached. Your page may be out of date.", "warning"),
+);
+document.addEventListener("htmx:responseError", ({ detail }) => {
+  if (detail.xhr.status === 422) return; // a form with its errors, which htmx swaps in
+  toast(`That did not work (${detail.xhr.status}). Please try again.`, "danger");
+});
+
+// --- Copy ---------------------------------------------------------------------------------------
+
+const write = async (text) => {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  // Plain HTTP on another machine has no clipboard API; the old way still works there.
+  const area = Object.assign(document.createElement("textarea"), { value: text, className: "sr-only" });
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (!copied) throw new Error("copying is not allowed");
+};
+
+const copy = async (button) => {
+  const from = button.dataset.copyFrom;
+  const text = from ? document.getElementById(from).textContent.trim() : button.dataset.copy;
+  try {
+    await write(text);
+  } catch {
+    toast("Copying is not allowed here. Select the text instead.", "warning");
+    return;
+  }
+  announce("Copied");
+  button.dataset.copied = "";
+  setTimeout(() => delete button.dataset.copied, 1600);
+};
+
+// --- Dialogs: <a href="…/delete" data-dialog> shows that page's [data-dialog-content] here ---------
+
+const openDialog = async (link) => {
+  const response = await fetch(link.href, { headers: { Accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const content = page.querySelector("[data-dialog-content]");
+  if (!response.ok || response.redirected || !content) {
+    location.href = link.href;
+    return;
+  }
+  const dialog = document.createElement("dialog");
+  dialog.append(document.adoptNode(content));
+  dialog.setAttribute("aria-labelledby", content.querySelector("h1, h2").id);
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  htmx.process(dialog);
+  dialog.showModal();
+};
+
+// --- Clicks -------------------------------------------------------------------------------------
+
+const closeMenus = (except) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (menu !== except) menu.open = false;
+  }
+};
+
+document.addEventListener("click", (event) => {
+  const { target } = event;
+  closeMenus(target.closest("details.menu"));
+
+  const copyButton = target.closest("[data-copy], [data-copy-from]");
+  if (copyButton) copy(copyButton);
+
+  target.closest("[data-dismiss]")?.closest(".toast, .alert")?.remove();
+
+  const dialog = target.closest("dialog");
+  if (dialog && (target === dialog || target.closest("[data-dialog-close]"))) {
+    event.preventDefault();
+    dialog.close();
+  }
+
+  const link = target.closest("a[data-dialog]");
+  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    closeMenus();
+    openDialog(link).catch(() => (location.href = link.href));
+  }
+
+  const step = target.closest("[data-step]");
+  if (step) {
+    const input = step.parentElement.querySelector("input");
+    if (step.dataset.step === "up") input.stepUp();
+    else input.stepDown();
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  const reveal = target.closest("[data-reveal]");
+  if (reveal) {
+    const input = document.getElementById(reveal.dataset.reveal);
+    input.type = input.type === "password" ? "text" : "password";
+    reveal.setAttribute("aria-pressed", String(input.type === "text"));
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const menu = event.target.closest("details.menu[open]");
+  closeMenus();
+  menu?.querySelector("summary").focus();
+});
+
+// --- Inputs -------------------------------------------------------------------------------------
+
+document.addEventListener("input", ({ target }) => {
+  if (target.type === "range") {
+    const output = target.parentElement.querySelector("output");
+    if (output) output.value = target.value;
+  }
+});
+
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-autosubmit]")) target.form.requestSubmit();
+  if (target.matches("[data-select-all], [data-row]")) selectRows(target);
+});
+
+const selectRows = (target) => {
+  const all = target.form.querySelector("[data-select-all]");
+  const rows = [...target.form.querySelectorAll("[data-row]")];
+  if (target === all) rows.forEach((row) => (row.checked = all.checked));
+  const chosen = rows.filter((row) => row.checked).length;
+  if (all) {
+    all.checked = chosen > 0 && chosen === rows.length;
+    all.indeterminate = chosen > 0 && chosen < rows.length;
+  }
+  for (const tally of target.form.querySelectorAll("[data-selected]")) tally.textContent = chosen;
+};
+
+// A plain form is sent once; its button shows that it is on its way. One that answers with a file
+// says data-download, since the page stays.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post" || "download" in form.dataset) return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "true";
+  event.submitter?.setAttribute("aria-busy", "true");
+});
+
+// Back from the browser's cache, the form may be sent again.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) {
+    delete form.dataset.sent;
+    form.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
+  }
+});
+
+// --- Logs stay at their end unless somebody has scrolled up --------------------------------------
+
+const positions = new Map();
+const logs = () => document.querySelectorAll("[data-autoscroll][id]");
+
+const remember = () => {
+  for (const log of logs()) {
+    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+    positions.set(log.id, atEnd ? Infinity : log.scrollTop);
+  }
+};
+
+const restore = () => {
+  for (const log of logs()) log.scrollTop = Math.min(positions.get(log.id) ?? Infinity, log.scrollHeight);
+};
+
+document.addEventListener("htmx:beforeSwap", remember);
+document.addEventListener("htmx:afterSettle", restore);
+restore();
