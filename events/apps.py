@@ -1,0 +1,7 @@
+"""What happened."""
+
+from django.apps import AppConfig
+
+
+class EventsConfig(AppConfig):
+    name = "events"

@@ -1,0 +1,34 @@
+"""Writing down what happened."""
+
+from typing import Any
+
+from django.db.models import Model
+
+from events.models import Event
+from mpanel.core.actor import Actor
+
+
+def record(
+    actor: Actor,
+    action: str,
+    subject: Model,
+    sentence: str,
+    *,
+    changes: dict[str, Any] | None = None,
+) -> Event:
+    """Record one change inside the caller's transaction.
+
+    `action` is `noun.past_participle` (`mailbox.created`), `sentence` is what a person reads in
+    the trail. Neither it nor `changes` may hold a secret.
+    """
+    return Event.objects.create(
+        tenant_id=actor.tenant_id,
+        user_id=actor.user_id,
+        actor_name=actor.email or "mPanel",
+        address=actor.address,
+        action=action,
+        subject_type=type(subject).__name__.lower(),
+        subject_id=subject.pk,
+        sentence=sentence,
+        changes=changes or {},
+    )

@@ -1,0 +1,240 @@
+"""Pages about who: signing in and out, profile, provider credentials."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth import login, logout
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from mpanel.core import registry
+from mpanel.core.errors import Invalid, NotFound, TooManyRequests
+from mpanel.core.pages import PageRequest, safe_next, signed_in
+from tenants import selectors, services
+from tenants.forms import CodeForm, CredentialForm, EmailForm, ProfileForm
+
+
+def add_errors(form: "EmailForm | CodeForm | CredentialForm | ProfileForm", error: Invalid) -> None:
+    """Show a service's refusal beside the fields it is about."""
+    for name, texts in error.details.items():
+        form.add_error(name if name in form.fields else None, list(texts))
+    if not error.details:
+        form.add_error(None, error.message)
+
+
+@require_http_methods(["GET", "POST"])
+def sign_in(request: PageRequest) -> HttpResponseBase:
+    """Ask for an e-mail address and send a code to it."""
+    onward = safe_next(request, "/overview/")
+    if request.actor:
+        return redirect(onward)
+    form = EmailForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.ask_for_code(form.cleaned_data["email"], address=request.address)
+        except TooManyRequests as error:
+            form.add_error(None, error.message)
+        else:
+            request.session["signing_in"] = {
+                "email": form.cleaned_data["email"].lower(),
+                "next": onward,
+            }
+            return redirect("sign-in-code")
+    status = 422 if form.errors else 200
+    context = {"form": form, "next": onward, "page_title": "Sign in"}
+    return render(request, "tenants/sign_in.html", context, status=status)
+
+
+@require_http_methods(["GET", "POST"])
+def enter_code(request: PageRequest) -> HttpResponseBase:
+    """Take the code, and sign in."""
+    pending = request.session.get("signing_in")
+    if not pending:
+        return redirect("sign-in")
+    form = CodeForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.use_code(pending["email"], form.cleaned_data["code"], address=request.address)
+        except (Invalid, TooManyRequests) as error:
+            form.add_error("code", error.message)
+        else:
+            user = services.open_account(pending["email"], address=request.address)
+            login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+            request.session.pop("signing_in", None)
+            return redirect(pending["next"])
+    context = {"form": form, "email": pending["email"], "page_title": "Enter the code"}
+    return render(request, "tenants/enter_code.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End this session."""
+    logout(request)
+    return redirect("home")
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def profile(request: PageRequest) -> HttpResponseBase:
+    """The person and the organisation."""
+    user, tenant = selectors.get_user(request.actor), selectors.get_tenant(request.actor)
+    form = ProfileForm(
+        request.POST or None, initial={"name": user.name, "tenant_name": tenant.name}
+    )
+    if request.method == "POST" and form.is_valid():
+        services.change_profile(
+            request.actor,
+            name=form.cleaned_data["name"],
+            tenant_name=form.cleaned_data["tenant_name"],
+        )
+        messages.success(request, "Saved.")
+        return redirect("settings-profile")
+    context = {
+        "form": form,
+        "role": request.actor.role,
+        "section": "settings",
+        "page_title": "Profile",
+        "page_subtitle": "You and your organisation.",
+    }
+    return render(request, "tenants/profile.html", context, status=422 if form.errors else 200)
+
+
+@signed_in
+@require_GET
+def credential_list(request: PageRequest) -> HttpResponseBase:
+    """The tenant's credentials, each with what its last test said."""
+    context = {
+        "credentials": selectors.credentials(request.actor),
+        "section": "credentials",
+        "page_title": "Provider credentials",
+        "page_subtitle": "What lets mPanel act for you at your providers. Secrets are encrypted "
+        "and never shown again.",
+    }
+    return render(request, "tenants/credential_list.html", context)
+
+
+@signed_in
+@require_GET
+def credential_add(request: PageRequest) -> HttpResponseBase:
+    """Choose a provider."""
+    providers = [
+        {"port": port, "key": key, "label": cls.label, "fields": cls.credential_fields}
+        for (port, key), cls in registry.all_providers().items()
+        if cls.credential_fields
+    ]
+    if len(providers) == 1:
+        only = providers[0]
+        return redirect("credential-new", port=only["port"], provider=only["key"])
+    context = {"providers": providers, "section": "credentials", "page_title": "Add a credential"}
+    return render(request, "tenants/credential_add.html", context)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def credential_new(request: PageRequest, port: str, provider: str) -> HttpResponseBase:
+    """Add a credential for one provider, and test it."""
+    try:
+        cls = registry.get(port, provider)
+    except KeyError:
+        raise NotFound from None
+    form = CredentialForm(request.POST or None, provider=cls, initial={"label": cls.label})
+    if request.method == "POST" and form.is_valid():
+        try:
+            credential = services.add_credential(
+                request.actor,
+                port=port,
+                provider=provider,
+                label=form.cleaned_data["label"],
+                values=form.provider_values(),
+            )
+        except Invalid as error:
+            add_errors(form, error)
+        else:
+            services.start_test(request.actor, credential.pk)
+            messages.success(request, "Added. We are testing the connection now.")
+            return redirect(safe_next(request, "/credentials/"))
+    context = {
+        "form": form,
+        "provider": cls,
+        "next": safe_next(request, ""),
+        "section": "credentials",
+        "page_title": f"Add {cls.label}",
+        "crumbs": [("Credentials", "/credentials/")],
+    }
+    return render(
+        request, "tenants/credential_form.html", context, status=422 if form.errors else 200
+    )
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def credential_edit(request: PageRequest, credential_id: UUID) -> HttpResponseBase:
+    """Change a credential; a secret left empty stays."""
+    credential = selectors.get_credential(request.actor, credential_id)
+    cls = registry.get(credential.port, credential.provider)
+    form = CredentialForm(
+        request.POST or None,
+        provider=cls,
+        kept=True,
+        initial={"label": credential.label, **credential.public},
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.change_credential(
+                request.actor,
+                credential_id,
+                label=form.cleaned_data["label"],
+                values=form.provider_values(),
+            )
+        except Invalid as error:
+            add_errors(form, error)
+        else:
+            services.start_test(request.actor, credential_id)
+            messages.success(request, "Saved. We are testing the connection now.")
+            return redirect("credential-list")
+    context = {
+        "form": form,
+        "provider": cls,
+        "credential": credential,
+        "section": "credentials",
+        "page_title": credential.label,
+        "crumbs": [("Credentials", "/credentials/")],
+    }
+    return render(
+        request, "tenants/credential_form.html", context, status=422 if form.errors else 200
+    )
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def credential_test(request: PageRequest, credential_id: UUID) -> HttpResponseBase:
+    """Ask the provider now (POST); how the test stands (GET, for polling)."""
+    if request.method == "POST":
+        credential = services.start_test(request.actor, credential_id)
+    else:
+        credential = selectors.get_credential(request.actor, credential_id)
+    if not request.htmx:
+        return redirect("credential-list")
+    return render(request, "tenants/credential_list.html#result", {"credential": credential})
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def credential_delete(request: PageRequest, credential_id: UUID) -> HttpResponseBase:
+    """Forget a credential, after a second question."""
+    credential = selectors.get_credential(request.actor, credential_id)
+    if request.method == "POST":
+        services.remove_credential(request.actor, credential_id)
+        messages.success(request, f"Removed “{credential}”.")
+        return redirect("credential-list")
+    context = {
+        "title": f"Remove “{credential}”?",
+        "text": "mPanel forgets it and can no longer act for you there. Nothing is changed at "
+        "the provider.",
+        "confirm_label": "Remove",
+        "cancel_url": "/credentials/",
+        "tone": "danger",
+        "section": "credentials",
+    }
+    return render(request, "components/confirm_page.html", context)
