@@ -1,0 +1,46 @@
+"""Reading jobs; an actor sees their own tenant's only."""
+
+from uuid import UUID
+
+from django.db.models import Q
+
+from mpanel.core.actor import Actor
+from mpanel.core.errors import NotFound
+from provisioning.models import Job, JobLog, JobQuerySet
+
+
+class JobNotFound(NotFound):
+    """There is no such job."""
+
+    code = "JOB_NOT_FOUND"
+
+
+def jobs(actor: Actor, *, status: str = "", search: str = "") -> JobQuerySet:
+    """The tenant's jobs, newest first, with their steps."""
+    found = Job.objects.filter(tenant_id=actor.tenant_id).prefetch_related("steps")
+    if status == "active":
+        found = found.active()
+    elif status:
+        found = found.filter(status=status)
+    if search:
+        found = found.filter(Q(label__icontains=search) | Q(subject_label__icontains=search))
+    return found
+
+
+def get_job(actor: Actor, job_id: UUID) -> Job:
+    """One job of the tenant. Raises `JobNotFound`."""
+    try:
+        return jobs(actor).get(pk=job_id)
+    except Job.DoesNotExist:
+        raise JobNotFound from None
+
+
+def latest_job(actor: Actor, *, workflow: str, subject_id: UUID) -> Job | None:
+    """The newest job of a workflow for a subject."""
+    return jobs(actor).filter(workflow=workflow, subject_id=subject_id).first()
+
+
+def log_lines(job: Job, *, after: int = 0, most: int = 500) -> list[JobLog]:
+    """A job's log, oldest first, the last `most` lines of it; only those after this line's id."""
+    newest = job.lines.filter(pk__gt=after).order_by("-id")[:most]
+    return list(reversed(newest))

@@ -1,0 +1,126 @@
+"""Starting, cancelling and retrying jobs. Every function runs in the caller's transaction."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from events.services import record
+from mpanel.core.actor import Actor
+from mpanel.core.errors import Conflict
+from provisioning import selectors
+from provisioning.desired import workflow_called
+from provisioning.models import Job, JobLog, JobStep
+
+
+def ring(job_id: UUID) -> None:
+    """Wake the engine for a job: the queue message is written in the caller's transaction."""
+    async_task("provisioning.tasks.advance", str(job_id))
+
+
+@transaction.atomic
+def start_job(
+    actor: Actor,
+    workflow: str,
+    *,
+    subject_id: UUID,
+    subject_label: str,
+    label: str = "",
+    params: dict[str, Any] | None = None,
+    lock: str = "",
+    idempotency_key: str = "",
+) -> Job:
+    """Write a job and ring for it. `params` never holds a secret.
+
+    Jobs with one `lock` run one after the other. The same `idempotency_key` of a tenant gives the
+    same job again.
+    """
+    if idempotency_key and (
+        known := Job.objects.filter(
+            tenant_id=actor.tenant_id, idempotency_key=idempotency_key
+        ).first()
+    ):
+        return known
+    plan = workflow_called(workflow)
+    job = Job.objects.create(
+        tenant_id=actor.tenant_id,
+        created_by_id=actor.user_id,
+        workflow=workflow,
+        label=label or plan.label,
+        subject_id=subject_id,
+        subject_label=subject_label,
+        params=params or {},
+        status=Job.PENDING,
+        lock=lock,
+        idempotency_key=idempotency_key,
+    )
+    JobStep.objects.bulk_create(
+        JobStep(job=job, position=position, name=state.name, label=state.label)
+        for position, state in enumerate(plan.states)
+    )
+    ring(job.pk)
+    return job
+
+
+@transaction.atomic
+def cancel_job(actor: Actor, job_id: UUID) -> Job:
+    """Stop a job before its next step. What was done stays. Twice is harmless."""
+    job = selectors.get_job(actor, job_id)
+    if not job.is_active:
+        if job.status == Job.CANCELLED:
+            return job
+        raise Conflict(f"This job is over already: {job.status_label.lower()}.")
+    if not workflow_called(job.workflow).cancellable:
+        raise Conflict("This job cannot be stopped half-way.")
+    if not job.cancel_requested:
+        Job.objects.filter(pk=job.pk).update(cancel_requested=True)
+        # A waiting job ends at once; a running one before its next step.
+        Job.objects.filter(pk=job.pk, status=Job.WAITING).update(run_at=timezone.now())
+        JobLog.objects.create(job=job, text=f"{actor.email} asked to cancel.", level="warning")
+        record(actor, "job.cancelled", job, f"Cancelled the job “{job}”.")
+        ring(job.pk)
+    job.refresh_from_db()
+    return job
+
+
+@transaction.atomic
+def retry_job(actor: Actor, job_id: UUID) -> Job:
+    """Try a failed or cancelled job again; what already matches is skipped. Twice is harmless."""
+    job = selectors.get_job(actor, job_id)
+    if job.is_active:
+        return job
+    job.move(
+        Job.PENDING,
+        run_at=timezone.now(),
+        rung_at=timezone.now(),
+        error_code="",
+        error_message="",
+        finished_at=None,
+        cancel_requested=False,
+    )
+    job.steps.exclude(status=JobStep.DONE).update(
+        status=JobStep.PENDING, attempts=0, started_at=None, finished_at=None
+    )
+    JobLog.objects.create(job=job, text=f"{actor.email} asked to try again.")
+    record(actor, "job.retried", job, f"Retried the job “{job}”.")
+    ring(job.pk)
+    return job
+
+
+@transaction.atomic
+def look_again(actor: Actor, job_id: UUID) -> Job:
+    """Ask the engine to observe a finished job's states once more, to tell drift."""
+    job = selectors.get_job(actor, job_id)
+    if job.is_active:
+        raise Conflict("This job is still under way.")
+    async_task("provisioning.tasks.look_again", str(job.pk))
+    return job
+
+
+@transaction.atomic
+def check_now(job: Job) -> None:
+    """Let a waiting job look now rather than at its next interval."""
+    if Job.objects.filter(pk=job.pk, status=Job.WAITING).update(run_at=timezone.now()):
+        ring(job.pk)

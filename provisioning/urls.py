@@ -1,0 +1,13 @@
+"""The whole surface of this app."""
+
+from django.urls import path
+
+from provisioning import views
+
+pages = [
+    path("", views.job_list, name="job-list"),
+    path("<uuid:job_id>/", views.job_detail, name="job-detail"),
+    path("<uuid:job_id>/retry/", views.job_retry, name="job-retry"),
+    path("<uuid:job_id>/cancel/", views.job_cancel, name="job-cancel"),
+    path("<uuid:job_id>/look-again/", views.job_look_again, name="job-look-again"),
+]

@@ -1,0 +1,88 @@
+"""Pages about jobs."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from mpanel.core.pages import PageRequest, paginate, safe_next, signed_in
+from provisioning import selectors, services
+from provisioning.models import Job
+
+
+@signed_in
+@require_GET
+def job_list(request: PageRequest) -> HttpResponseBase:
+    """The tenant's jobs, newest first; filtered, searched, paged."""
+    status, search = request.GET.get("status", ""), request.GET.get("q", "").strip()
+    page = paginate(request, selectors.jobs(request.actor, status=status, search=search))
+    context = {
+        "page": page,
+        "status": status,
+        "q": search,
+        "statuses": {"active": "Under way", **Job.STATUSES},
+        "any_active": any(job.is_active for job in page),
+        "section": "jobs",
+        "page_title": "Jobs",
+        "page_subtitle": "Everything mPanel did, does, or tries again for you.",
+    }
+    template = "provisioning/job_list.html"
+    return render(request, f"{template}#rows" if request.htmx else template, context)
+
+
+@signed_in
+@require_GET
+def job_detail(request: PageRequest, job_id: UUID) -> HttpResponseBase:
+    """One job: its steps with what was seen, and its live log."""
+    job = selectors.get_job(request.actor, job_id)
+    context = {
+        "job": job,
+        "steps": list(job.steps.all()),
+        "log_lines": selectors.log_lines(job),
+        "section": "jobs",
+        "page_title": job.label,
+        "page_subtitle": job.subject_label,
+        "crumbs": [("Jobs", "/jobs/")],
+    }
+    template = "provisioning/job_detail.html"
+    return render(request, f"{template}#live" if request.htmx else template, context)
+
+
+@signed_in
+@require_POST
+def job_retry(request: PageRequest, job_id: UUID) -> HttpResponseBase:
+    """Try a failed job again."""
+    services.retry_job(request.actor, job_id)
+    messages.success(request, "Trying again; what is done already is skipped.")
+    return redirect(safe_next(request, f"/jobs/{job_id}/"))
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def job_cancel(request: PageRequest, job_id: UUID) -> HttpResponseBase:
+    """Stop a job, after a second question."""
+    job = selectors.get_job(request.actor, job_id)
+    if request.method == "POST":
+        services.cancel_job(request.actor, job_id)
+        messages.success(request, "The job stops before its next step.")
+        return redirect("job-detail", job_id=job_id)
+    context = {
+        "title": f"Cancel “{job.label}”?",
+        "text": "What was done so far stays. You can retry the job later; it goes on from there.",
+        "confirm_label": "Cancel the job",
+        "cancel_url": f"/jobs/{job_id}/",
+        "tone": "danger",
+        "section": "jobs",
+    }
+    return render(request, "components/confirm_page.html", context)
+
+
+@signed_in
+@require_POST
+def job_look_again(request: PageRequest, job_id: UUID) -> HttpResponseBase:
+    """Observe a finished job's states again, to tell drift."""
+    services.look_again(request.actor, job_id)
+    messages.info(request, "Looking again. Reload in a moment to see what was found.")
+    return redirect("job-detail", job_id=job_id)
