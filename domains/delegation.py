@@ -1,0 +1,391 @@
+"""What the parent zone says about a domain's nameservers, as a resolver would find out.
+
+From the root servers the referrals are followed down to the zone above the domain, label by label
+(RFC 9156), and then every server of that zone is asked. Caches are not: they tell the past.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
+from mpanel.core.dnsmessages import canonical_name, is_within
+
+Verdict = Literal["matches", "missing", "differs", "unknown"]
+
+ASKED_AT_ONCE = 5  # domains of one batch
+_PARENT_SERVERS = 6  # servers asked per zone, at most
+_HEDGE = 0.7  # seconds before the next server is asked beside one that is slow
+_QUESTIONS = 60  # per domain, at most: hostile delegations can be made endless
+_DEPTH = 3  # a nameserver's name may need another's address, which may need another's
+_PATIENCE = 30.0  # seconds for the way down to the zone above one domain
+# What registrars announce to their customers.
+_REGISTRY_DELAY = "Registries publish a change within minutes to 48 hours"
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationReport:
+    """Whether the parent zone delegates a domain to the nameservers that it should.
+
+    `verdict`: "matches" (every server of the parent zone that answered names exactly the expected
+    nameservers), "missing" (all of them say that there is no such domain or no delegation),
+    "differs" (they name others, or disagree with each other), "unknown" (none answered).
+
+    `found`, `expected`, `extra` (found and not expected) and `missing` (expected and not found)
+    are sorted, lower-case and without trailing dot. `parent` is the zone that was asked, `asked`
+    holds each of its servers with what it said. `ttl` is how many seconds a cache may keep what
+    was found, if anything was. `message` is for the customer.
+    """
+
+    domain: str
+    verdict: Verdict
+    found: tuple[str, ...]
+    expected: tuple[str, ...]
+    asked: tuple[tuple[Server, str], ...]
+    parent: str
+    ttl: int | None
+    message: str
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """Nameservers that do not belong there."""
+        return tuple(sorted(set(self.found) - set(self.expected)))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Nameservers that should be there."""
+        return tuple(sorted(set(self.expected) - set(self.found)))
+
+
+async def observe_delegation(
+    client: DNSClient,
+    domain: str,
+    expected: Sequence[str],
+    *,
+    roots: Sequence[Server],
+    port: int = 53,
+) -> DelegationReport:
+    """Ask the zone above `domain`. Servers found on the way are asked on `port`.
+
+    Raises `ValueError` for a name that cannot be a domain; network trouble ends as "unknown".
+    """
+    return await _observe(_Tree(client, roots, port), domain, expected)
+
+
+async def observe_delegations(
+    client: DNSClient,
+    domains: Iterable[tuple[str, Sequence[str]]],
+    *,
+    roots: Sequence[Server],
+    port: int = 53,
+) -> list[DelegationReport]:
+    """`observe_delegation` for pairs of domain and expected nameservers, five at a time.
+
+    The reports come in the order of the pairs. What lies above several domains is asked once.
+    """
+    tree = _Tree(client, roots, port)
+    room = asyncio.Semaphore(ASKED_AT_ONCE)
+
+    async def observe(domain: str, expected: Sequence[str]) -> DelegationReport:
+        async with room:
+            return await _observe(tree, domain, expected)
+
+    return await asyncio.gather(*(observe(domain, expected) for domain, expected in domains))
+
+
+# --- Following referrals ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Zone:
+    """A zone and servers that are said to serve it. `why` there are none."""
+
+    name: str
+    servers: tuple[Server, ...]
+    why: str = ""
+
+
+class _Tree:
+    """The zones met so far, from the root down; shared by the domains of a batch."""
+
+    def __init__(self, client: DNSClient, roots: Sequence[Server], port: int) -> None:
+        self.client = client
+        self.port = port
+        self.zones = {".": _Zone(".", tuple(roots))}
+        # Glue may say anything. Only with roots inside a private network are addresses in there
+        # followed: else a customer could have us question our own network.
+        self._private_too = not all(ipaddress.ip_address(root.address).is_global for root in roots)
+
+    def may_ask(self, address: str) -> bool:
+        return self._private_too or ipaddress.ip_address(address).is_global
+
+
+class _Walk:
+    """The way down to one domain."""
+
+    def __init__(self, tree: _Tree) -> None:
+        self._tree = tree
+        self._questions_left = _QUESTIONS
+
+    async def parent_of(self, name: str, chain: tuple[str, ...] = ()) -> _Zone:
+        """The closest zone above a name. `chain`: hosts whose addresses wait for this."""
+        labels = name.split(".")
+        zone = self._tree.zones["."]
+        for start in range(len(labels) - 1, 0, -1):
+            ancestor = ".".join(labels[start:])
+            zone = await self._descend(zone, ancestor, chain)
+        return zone
+
+    async def _descend(self, zone: _Zone, name: str, chain: tuple[str, ...]) -> _Zone:
+        """The zone that starts at the name, or the one given if none starts there."""
+        known = self._tree.zones.get(name)
+        if known is not None:
+            return known
+        if not zone.servers:
+            return zone
+        answer = await self._first(zone, name, "NS")
+        if answer.status == "unknown":
+            return replace(zone, servers=(), why=answer.why)
+        if answer.status == "referral":
+            below = await self._zone(answer.zone, answer.nameservers, answer, chain)
+        elif answer.status == "answer" and not answer.aliases:
+            # The servers of this zone have the one below too, and know its nameservers.
+            below = await self._zone(name, answer.values, answer, chain)
+            below = below if below.servers else replace(zone, name=name)
+        else:
+            return zone  # no cut here; also "nxdomain", which some say of names between (RFC 8020)
+        if below.servers:
+            self._tree.zones[below.name] = below
+        return below if below.name == name else await self._descend(below, name, chain)
+
+    async def _zone(
+        self, name: str, nameservers: Sequence[str], answer: Answer, chain: tuple[str, ...]
+    ) -> _Zone:
+        """A zone with one server for each of its nameservers, by glue or by asking for it."""
+        names = nameservers[:_PARENT_SERVERS]
+        glue: dict[str, list[str]] = {}
+        for host, address in answer.addresses:
+            glue.setdefault(host, []).append(address)
+        asked = await asyncio.gather(
+            *(self._addresses(host, chain) for host in names if host not in glue)
+        )
+        glue |= dict(zip((host for host in names if host not in glue), asked, strict=True))
+        servers = []
+        for host in names:
+            usable = [address for address in glue[host] if self._tree.may_ask(address)]
+            if usable:
+                ipv4_first = min(usable, key=lambda address: (":" in address, address))
+                servers.append(Server(ipv4_first, self._tree.port, host))
+        return _Zone(name, tuple(servers), f"no nameserver of {name} has an address that answers")
+
+    async def _addresses(self, host: str, chain: tuple[str, ...]) -> list[str]:
+        """The addresses of a nameserver without glue. Empty if they cannot be found."""
+        if host in chain or len(chain) >= _DEPTH:
+            return []
+        chain = (*chain, host)
+        zone = await self._descend(await self.parent_of(host, chain), host, chain)
+        for rdtype in ("A", "AAAA"):
+            answer = await self._first(zone, host, rdtype)
+            if answer.values:
+                return list(answer.values)
+        return []
+
+    async def _first(self, zone: _Zone, name: str, rdtype: str) -> Answer:
+        """The first useful answer of the zone's servers; a slow one is overtaken by the next."""
+        servers = iter(zone.servers)
+        pending: set[asyncio.Task[Answer]] = set()
+        last = Answer("unknown", why=zone.why)
+        try:
+            while True:
+                server = next(servers, None)
+                if server is not None:
+                    pending.add(asyncio.create_task(self._ask(server, name, rdtype)))
+                if not pending:
+                    return last
+                done, pending = await asyncio.wait(
+                    pending,
+                    timeout=None if server is None else _HEDGE,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    last = _checked(task.result(), zone, name)
+                    if last.status != "unknown":
+                        return last
+        finally:
+            for task in pending:
+                task.cancel()
+
+    async def _ask(self, server: Server, name: str, rdtype: str) -> Answer:
+        if self._questions_left <= 0:
+            return Answer("unknown", why=f"more than {_QUESTIONS} questions were needed")
+        self._questions_left -= 1
+        return await self._tree.client.ask(server, name, rdtype, recursive=False)
+
+    async def ask_all(self, zone: _Zone, name: str) -> list[tuple[Server, Answer]]:
+        """What every server of the zone says about the nameservers of a name."""
+        servers = zone.servers[:_PARENT_SERVERS]
+        answers = await self._tree.client.ask_many(
+            Question(server, name, "NS", recursive=False) for server in servers
+        )
+        return [
+            (server, _checked(answer, zone, name))
+            for server, answer in zip(servers, answers, strict=True)
+        ]
+
+
+def _checked(answer: Answer, zone: _Zone, name: str) -> Answer:
+    """The answer, or "unknown" if it shows that the server does not serve the zone (RFC 8499).
+
+    Such a server refers up or aside, or denies the name without authority.
+    """
+    if answer.status in {"nodata", "nxdomain"} and not answer.authoritative:
+        return Answer("unknown", why=f"does not serve {_zone_text(zone.name)}")
+    if answer.status != "referral":
+        return answer
+    leads_down = answer.zone != zone.name and is_within(answer.zone, zone.name)
+    if leads_down and is_within(name, answer.zone):
+        return answer
+    return Answer("unknown", why=f"referred to {answer.zone}")
+
+
+# --- The verdict -----------------------------------------------------------------------------
+
+
+async def _observe(tree: _Tree, domain: str, expected: Sequence[str]) -> DelegationReport:
+    domain = canonical_name(domain)
+    if not domain:
+        raise ValueError("the root has no parent zone")
+    walk = _Walk(tree)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            parent = await walk.parent_of(domain)
+    except TimeoutError:
+        parent = _Zone(".", (), f"the servers above it took longer than {_PATIENCE:.0f} s")
+    replies = await walk.ask_all(parent, domain)
+    return _judge(domain, {canonical_name(name) for name in expected}, parent, replies)
+
+
+def _delegation(domain: str, answer: Answer) -> frozenset[str] | None:
+    """The nameservers that one parent server names; empty for none; `None` if it is no use."""
+    if answer.status == "referral" and answer.zone == domain:
+        return frozenset(answer.nameservers)
+    if answer.status == "answer" and not answer.aliases:  # it has the domain's own zone too
+        return frozenset(answer.values)
+    if answer.status in {"nodata", "nxdomain"}:
+        return frozenset()
+    return None
+
+
+def _outcome(domain: str, answer: Answer) -> str:
+    found = _delegation(domain, answer)
+    if found:
+        return ", ".join(sorted(found))
+    if found is not None:
+        return "no such domain" if answer.status == "nxdomain" else "no delegation"
+    return answer.why or "no usable answer"
+
+
+def _judge(
+    domain: str, wanted: set[str], parent: _Zone, replies: Sequence[tuple[Server, Answer]]
+) -> DelegationReport:
+    useful = [
+        (found, answer.ttl)
+        for _, answer in replies
+        if (found := _delegation(domain, answer)) is not None
+    ]
+    views = {found for found, _ in useful}
+    found = frozenset().union(*views)
+    expected = tuple(sorted(wanted))
+    report = DelegationReport(
+        domain=domain,
+        verdict="unknown",
+        found=tuple(sorted(found)),
+        expected=expected,
+        asked=tuple((server, _outcome(domain, answer)) for server, answer in replies),
+        parent=parent.name,
+        ttl=max((ttl for view, ttl in useful if view and ttl is not None), default=None),
+        message="",
+    )
+    if not views:
+        why = "; ".join(f"{server}: {outcome}" for server, outcome in report.asked) or parent.why
+        return replace(
+            report,
+            message=f"None of the servers of {_zone_text(parent.name)} could be asked about "
+            f"{domain} ({why}). This says nothing about the domain; it will be asked again.",
+        )
+    if views == {frozenset(wanted)}:
+        return replace(
+            report, verdict="matches", message=f"{domain} is delegated to {_listed(expected)}."
+        )
+    if len(views) > 1:
+        return replace(report, verdict="differs", message=_disagreement(report, views))
+    if not found:
+        return replace(report, verdict="missing", message=_absence(report, replies))
+    return replace(report, verdict="differs", message=_difference(report))
+
+
+def _absence(report: DelegationReport, replies: Sequence[tuple[Server, Answer]]) -> str:
+    if any(answer.status == "nxdomain" for _, answer in replies):
+        there = f"{_zone_text(report.parent)} knows no domain {report.domain}. Is it registered?"
+    else:
+        there = f"{report.domain} exists, but has no nameservers in {_zone_text(report.parent)}."
+    return (
+        f"{there} Expected: {_listed(report.expected)}. If you have just registered it or set "
+        f"its nameservers, wait: {_REGISTRY_DELAY[0].lower()}{_REGISTRY_DELAY[1:]}."
+    )
+
+
+def _difference(report: DelegationReport) -> str:
+    todo = f"Set {_listed(report.expected)} at your registrar."
+    if set(report.found) & set(report.expected):
+        steps = [f"add {_listed(report.missing)}"] if report.missing else []
+        steps += [f"remove {_listed(report.extra)}"] if report.extra else []
+        todo = f"{' and '.join(steps).capitalize()} at your registrar."
+    return (
+        f"{report.domain} is delegated to {_listed(report.found)}; expected: "
+        f"{_listed(report.expected)}. {todo} {_REGISTRY_DELAY}{_cached(report.ttl)}."
+    )
+
+
+def _disagreement(report: DelegationReport, views: set[frozenset[str]]) -> str:
+    new = frozenset(report.expected)
+    others = [_listed(sorted(view)) if view else "no nameservers" for view in views - {new}]
+    seen = " or ".join(sorted(others))
+    if new in views:
+        return (
+            f"The change is on its way: some servers of {_zone_text(report.parent)} name "
+            f"{_listed(report.expected)} for {report.domain}, some still say {seen}. "
+            f"{_REGISTRY_DELAY}{_cached(report.ttl)}."
+        )
+    return (
+        f"The servers of {_zone_text(report.parent)} disagree about {report.domain}, so a change "
+        f"is on its way: they say {seen}; expected: {_listed(report.expected)}. "
+        f"{_REGISTRY_DELAY}{_cached(report.ttl)}."
+    )
+
+
+def _cached(ttl: int | None) -> str:
+    """The part of a sentence about other people's caches."""
+    if ttl is None:
+        return ""
+    return f", and resolvers may remember the old nameservers for {_duration(ttl)} after it"
+
+
+def _duration(seconds: int) -> str:
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        count = round(seconds / size)
+        if seconds >= size:
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    return "0 seconds"
+
+
+def _zone_text(zone: str) -> str:
+    return "the root zone" if zone == "." else f"the {zone} zone"
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names) or "nothing"
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,223 @@
+"""Connecting domains, and watching where they are delegated."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from billing.services import lock_account, plan_of, require_room, require_running
+from domains import delegation, registrars, selectors
+from domains.models import Domain
+from domains.names import clean_domain
+from events.services import record
+from mpanel.core.actor import Actor, system
+from mpanel.core.dnsclient import DNSClient, Server
+from mpanel.core.errors import Conflict, Invalid
+from provisioning.models import Job
+from provisioning.selectors import latest_job
+from provisioning.services import check_now, start_job
+from tenants.selectors import get_credential
+
+MOST_PER_SWEEP = 200
+
+
+class DomainTaken(Conflict):
+    """Another account has verified this domain. Whoever runs its nameservers owns it here."""
+
+    code = "DOMAIN_TAKEN"
+
+
+class DomainAlreadyConnected(Conflict):
+    """You have connected this domain already."""
+
+    code = "DOMAIN_ALREADY_CONNECTED"
+
+
+class DomainInUse(Conflict):
+    """This domain is still in use."""
+
+    code = "DOMAIN_IN_USE"
+
+
+# What stands on a domain; each app above says why it cannot go yet, or "".
+_blockers: list[Callable[[Domain], str]] = []
+
+
+def register_blocker(reason: Callable[[Domain], str]) -> None:
+    """Let an app above say why a domain cannot be disconnected; "" when it can."""
+    _blockers.append(reason)
+
+
+@transaction.atomic
+def connect_domain(
+    actor: Actor, text: str, *, credential_id: UUID, registrar: str = "other", notes: str = ""
+) -> Domain:
+    """Connect a domain as a customer typed it: a zone is made for it, then its delegation watched.
+
+    Raises `Invalid`, `DomainAlreadyConnected`, `DomainTaken`, `LimitExceeded`, `TrialExpired`.
+    """
+    credential = get_credential(actor, credential_id)
+    if credential.port != "dns":
+        raise Invalid.field("credential", "Choose a credential of a DNS provider.")
+    if registrar not in registrars.REGISTRARS:
+        raise Invalid.field("provider", "Choose one of the registrars offered.")
+    if len(notes) > 2000:
+        raise Invalid.field("notes", "Please keep the notes under 2,000 characters.")
+    name = clean_domain(text, extra_suffixes=settings.EXTRA_SUFFIXES)
+    account = lock_account(actor.tenant_id)
+    require_running(account)
+    mine = Domain.objects.filter(tenant_id=actor.tenant_id)
+    if mine.filter(name=name.ascii).exists():
+        raise DomainAlreadyConnected
+    if Domain.objects.verified().filter(name=name.ascii).exists():
+        raise DomainTaken
+    limit = plan_of(account).domains
+    require_room(account, what="domains", used=mine.count(), wanted=1, limit=limit)
+    domain = Domain.objects.create(
+        tenant_id=actor.tenant_id,
+        name=name.ascii,
+        unicode_name=name.unicode,
+        registrar=registrar,
+        notes=notes.strip(),
+        dns_credential=credential,
+    )
+    record(actor, "domain.connected", domain, f"Connected {domain}.")
+    start_job(
+        actor,
+        "domains.connect",
+        label="Connect the domain",
+        subject_id=domain.pk,
+        subject_label=domain.name,
+        lock=f"domain:{domain.pk}",
+    )
+    return domain
+
+
+@transaction.atomic
+def change_domain(actor: Actor, domain_id: UUID, *, registrar: str, notes: str) -> Domain:
+    """Change where the domain is registered, and the notes."""
+    domain = selectors.get_domain(actor, domain_id)
+    if registrar not in registrars.REGISTRARS:
+        raise Invalid.field("provider", "Choose one of the registrars offered.")
+    domain.registrar, domain.notes = registrar, notes.strip()[:2000]
+    domain.save(update_fields=["registrar", "notes", "updated_at"])
+    return domain
+
+
+@transaction.atomic
+def disconnect_domain(actor: Actor, domain_id: UUID) -> Job:
+    """Take our records (and the zone, if we made it) away, then forget the domain."""
+    domain = selectors.get_domain(actor, domain_id)
+    for blocker in _blockers:
+        if reason := blocker(domain):
+            raise DomainInUse(reason)
+    if domain.status != Domain.DELETING:
+        for job in Job.objects.active().filter(subject_id=domain.pk):
+            Job.objects.filter(pk=job.pk).update(cancel_requested=True, run_at=timezone.now())
+        domain.move(Domain.DELETING)
+        record(actor, "domain.disconnecting", domain, f"Asked to disconnect {domain}.")
+    known = latest_job(actor, workflow="domains.disconnect", subject_id=domain.pk)
+    if known and known.is_active:
+        return known
+    return start_job(
+        actor,
+        "domains.disconnect",
+        label="Disconnect the domain",
+        subject_id=domain.pk,
+        subject_label=domain.name,
+        lock=f"domain:{domain.pk}",
+    )
+
+
+@transaction.atomic
+def check_nameservers_now(actor: Actor, domain_id: UUID) -> Domain:
+    """Look at the delegation now rather than at the next interval."""
+    domain = selectors.get_domain(actor, domain_id)
+    job = latest_job(actor, workflow="domains.connect", subject_id=domain.pk)
+    if job and job.is_active:
+        check_now(job)
+    elif domain.nameservers:
+        async_task("domains.tasks.look_at_delegation", str(domain.pk))
+    return domain
+
+
+# --- Called by states and sweeps, not by people ----------------------------------------------
+
+
+@transaction.atomic
+def assign_nameservers(domain: Domain, nameservers: Sequence[str]) -> None:
+    """Keep the nameservers that the zone was assigned, and start to wait for the delegation."""
+    domain.nameservers = list(nameservers)
+    domain.save(update_fields=["nameservers", "updated_at"])
+    if domain.status == Domain.PENDING:
+        domain.move(Domain.PENDING_NAMESERVERS)
+
+
+def mark_verified(domain: Domain) -> None:
+    """The delegation was seen: the domain is this tenant's. Raises `DomainTaken`."""
+    try:
+        with transaction.atomic():
+            domain.move(Domain.VERIFIED, verified_at=timezone.now())
+            record(system(domain.tenant_id), "domain.verified", domain, f"Verified {domain}.")
+    except IntegrityError:
+        raise DomainTaken from None
+
+
+@transaction.atomic
+def forget_domain(domain: Domain) -> None:
+    """Delete the row, once everything outside is gone."""
+    record(system(domain.tenant_id), "domain.disconnected", domain, f"Disconnected {domain}.")
+    domain.delete()
+
+
+def look_at_delegations(domains: Sequence[Domain]) -> list[delegation.DelegationReport]:
+    """Ask the parent zones' servers about all of these, five at a time, and keep what was seen.
+
+    What could not be seen (`unknown`) is told, but never replaces what was known.
+    """
+    roots = [Server(address, settings.DNS_PORT) for address in settings.DNS_ROOT_SERVERS]
+
+    async def ask() -> list[delegation.DelegationReport]:
+        async with DNSClient(timeout=settings.DNS_TIMEOUT) as client:
+            return await delegation.observe_delegations(
+                client,
+                [(domain.name, domain.nameservers) for domain in domains],
+                roots=roots,
+                port=settings.DNS_PORT,
+            )
+
+    reports = asyncio.run(ask())
+    now = timezone.now()
+    for domain, report in zip(domains, reports, strict=True):
+        seen = {
+            "verdict": report.verdict,
+            "found": list(report.found),
+            "message": report.message,
+            "ttl": report.ttl,
+            "asked": [[str(server), outcome] for server, outcome in report.asked],
+            "at": now.isoformat(),
+        }
+        if report.verdict == "unknown" and domain.delegation:
+            seen = {**domain.delegation, "message": report.message, "unreachable": True}
+        domain.delegation, domain.delegation_checked_at = seen, now
+    Domain.objects.bulk_update(domains, ["delegation", "delegation_checked_at"])
+    return reports
+
+
+def recheck_due_delegations() -> None:
+    """Look again at the delegations of verified domains that were not looked at for a while."""
+    before = timezone.now() - timedelta(seconds=settings.DNS_WATCH_INTERVAL)
+    due = list(
+        Domain.objects.verified()
+        .exclude(status=Domain.DELETING)
+        .filter(Q(delegation_checked_at__lt=before) | Q(delegation_checked_at=None))
+        .order_by(F("delegation_checked_at").asc(nulls_first=True))[:MOST_PER_SWEEP]
+    )
+    if due:
+        look_at_delegations(due)
