@@ -1,0 +1,269 @@
+"""Which DNS records a domain needs for mail, and why, for each platform."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from dnszones import dkim, dmarc, spf
+from dnszones.records import Purpose, RecordData, check_name, check_record
+from mpanel.core.errors import Invalid
+
+Level = Literal["required", "recommended", "optional"]
+
+PLATFORMS: Final = ("mailserver", "google-workspace", "microsoft-365", "custom")
+TRACKING_HOSTS: Final = {"smartlead": "open.sleadtrack.com", "instantly": "prox.itrackly.com"}
+TRACKING_TTL: Final = 3600
+
+# The vendor's name, its SPF include, and where its administrators find the DKIM key.
+_VENDORS: Final = {
+    "google-workspace": (
+        "Google Workspace",
+        "_spf.google.com",
+        "Google's admin console under Apps, Google Workspace, Gmail, Authenticate email",
+    ),
+    "microsoft-365": (
+        "Microsoft 365",
+        "spf.protection.outlook.com",
+        "the Microsoft Defender portal under Email authentication settings, DKIM",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class MailSetup:
+    """How a domain shall handle mail; `desired_records` checks it.
+
+    `platform`: one of `PLATFORMS`. `tracking_provider`: a key of `TRACKING_HOSTS`, or "none".
+    `custom_mx`: (preference, host) pairs. `dkim_value`: the key as TXT value, PEM or base64.
+    `dkim_targets`: the two CNAME targets that Microsoft names for selector1 and selector2.
+    `dmarc_rua` and `dmarc_ruf`: addresses for reports; without `dmarc_rua`, dmarc@ the domain.
+    `mailserver_mx` and `mailserver_spf`: our own mail host, and the name its senders' SPF record
+    has. `flatten`: flatten SPF even when it needs no more than ten lookups; `flatten_ipv6`: with
+    IPv6 ranges. An empty `dkim_selector` is the platform's usual one.
+    """
+
+    domain: str
+    platform: str
+    custom_mx: tuple[tuple[int, str], ...] = ()
+    spf_includes: tuple[str, ...] = ()
+    dkim_selector: str = ""
+    dkim_value: str = ""
+    dkim_targets: tuple[str, ...] = ()
+    dmarc_policy: str = "none"
+    dmarc_rua: str = ""
+    dmarc_ruf: str = ""
+    tracking_subdomain: str = ""
+    tracking_provider: str = "none"
+    mailserver_mx: str = ""
+    mailserver_spf: str = ""
+    flatten: bool = False
+    flatten_ipv6: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain strings, numbers and lists, for `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "MailSetup":
+        """The setup that `to_json` wrote, also after it went through a JSON column."""
+        lists = {
+            "custom_mx": tuple((preference, host) for preference, host in stored["custom_mx"]),
+            "spf_includes": tuple(stored["spf_includes"]),
+            "dkim_targets": tuple(stored["dkim_targets"]),
+        }
+        return cls(**{**stored, **lists})
+
+
+@dataclass(frozen=True)
+class DesiredRecord:
+    """A record that the domain needs. `reason` is a sentence for its owner."""
+
+    data: RecordData
+    purpose: Purpose
+    level: Level
+    reason: str
+
+
+def desired_records(setup: MailSetup) -> list[DesiredRecord]:
+    """Every record of the setup: MX, SPF, DKIM, DMARC, tracking.
+
+    A vendor's DKIM key that was not given is left out, see `setup_warnings`. Raises `Invalid`
+    naming the field of `MailSetup`.
+    """
+    domain = check_name(setup.domain, field="domain", host=True)
+    if "." not in domain:
+        raise Invalid.field("domain", "This is no complete domain name.")
+    if setup.platform not in PLATFORMS:
+        raise Invalid.field("platform", f"The platform is one of {', '.join(PLATFORMS)}.")
+    return [
+        *_mx(setup, domain),
+        _spf(setup, domain),
+        *_dkim(setup, domain),
+        _dmarc(setup, domain),
+        *_tracking(setup, domain),
+    ]
+
+
+def setup_warnings(setup: MailSetup) -> list[str]:
+    """What the owner must still do outside mPanel, in sentences. The setup must be valid."""
+    warnings = []
+    domain = check_name(setup.domain, field="domain", host=True)
+    vendor = _VENDORS.get(setup.platform)
+    if vendor and not setup.dkim_targets and not setup.dkim_value:
+        warnings.append(
+            f"Mail from {vendor[0]} is not DKIM-signed yet: take the DKIM key of {domain} "
+            f"from {vendor[2]}, and enter it here."
+        )
+    for address in (setup.dmarc_rua, setup.dmarc_ruf):
+        at = address.rpartition("@")[2].lower()
+        if at and at != domain and not at.endswith(f".{domain}"):
+            warnings.append(
+                f"DMARC reports go to {address}. Receivers send them only where {at} publishes "
+                f"{domain}._report._dmarc.{at} with the text v=DMARC1."
+            )
+    return warnings
+
+
+def selector_of(setup: MailSetup) -> str:
+    """The DKIM selector in use. Raises `Invalid` for `dkim_selector`."""
+    usual = "google" if setup.platform == "google-workspace" else "mpanel"
+    return dkim.check_selector(setup.dkim_selector or usual)
+
+
+async def settled_spf(
+    setup: MailSetup, *, existing: str | None, resolver: spf.Resolver
+) -> spf.Flattening:
+    """The SPF text that the domain should publish: merged with the one it has, and flattened
+    where it needs over ten lookups or the setup asks for it.
+
+    A text that is the flattened form already stays as it is. `flattened` is the `spf_text` of a
+    change plan; keep `original` to flatten again later. Raises `Invalid`, `SPFSyntaxError` and
+    `MergeConflict` for the existing text, and what `spf.flatten` raises.
+    """
+    domain = check_name(setup.domain, field="domain", host=True)
+    text = _spf(setup, domain).data.content
+    is_extended = False
+    if existing is not None:
+        present = spf.parse(existing)
+        merged = spf.merge(present, spf.parse(text))
+        is_extended = merged != present
+        text = str(merged) if is_extended else existing
+
+    async def flattened(*, force: bool) -> spf.Flattening:
+        return await spf.flatten(
+            text, domain=domain, resolver=resolver, force=force, ipv6=setup.flatten_ipv6
+        )
+
+    if existing is not None and is_extended:
+        forced = await flattened(force=True)
+        if spf.same(forced.flattened, existing):
+            return forced
+    return await flattened(force=setup.flatten)
+
+
+def _mx(setup: MailSetup, domain: str) -> list[DesiredRecord]:
+    reason = "Tells other mail servers where to deliver mail for the domain."
+    return [
+        DesiredRecord(_mx_record(domain, preference, host), "mx", "required", reason)
+        for preference, host in _mail_hosts(setup, domain)
+    ]
+
+
+def _mail_hosts(setup: MailSetup, domain: str) -> tuple[tuple[int, str], ...]:
+    match setup.platform:
+        case "google-workspace":
+            return ((1, "smtp.google.com"),)
+        case "microsoft-365":
+            return ((0, f"{domain.replace('.', '-')}.mail.protection.outlook.com"),)
+        case "mailserver":
+            return ((10, check_name(setup.mailserver_mx, field="mailserver_mx", host=True)),)
+        case _:
+            hosts = tuple((preference, host.lower()) for preference, host in setup.custom_mx)
+            if not hosts or len(set(hosts)) != len(hosts):
+                raise Invalid.field("custom_mx", "Give at least one mail host, each once.")
+            return hosts
+
+
+def _mx_record(domain: str, preference: int, host: str) -> RecordData:
+    try:
+        return check_record(RecordData(domain, "MX", host, priority=preference))
+    except Invalid as error:
+        raise Invalid.field("custom_mx", error.message) from error
+
+
+def _spf(setup: MailSetup, domain: str) -> DesiredRecord:
+    names = [name.removeprefix("include:") for name in setup.spf_includes]
+    if setup.platform == "mailserver":
+        names.insert(0, check_name(setup.mailserver_spf, field="mailserver_spf"))
+    elif setup.platform in _VENDORS:
+        names.insert(0, _VENDORS[setup.platform][1])
+    try:
+        includes = [f"include:{check_name(name, field='spf_includes')}" for name in names]
+        # A custom platform without includes sends from its own mail hosts.
+        text = " ".join(["v=spf1", *dict.fromkeys(includes or ["mx"]), "~all"])
+        spf.parse(text)
+    except spf.SPFSyntaxError as error:
+        raise Invalid.field("spf_includes", str(error)) from error
+    return DesiredRecord(
+        RecordData(domain, "TXT", text),
+        "spf",
+        "required",
+        "Names the servers that may send mail for the domain; others look forged.",
+    )
+
+
+def _dkim(setup: MailSetup, domain: str) -> list[DesiredRecord]:
+    reason = "Lets receivers verify the signature of every mail that the domain sends."
+    if setup.dkim_targets:
+        if setup.platform != "microsoft-365":
+            raise Invalid.field("dkim_targets", "Only Microsoft 365 has DKIM targets.")
+        if len(setup.dkim_targets) != 2:
+            raise Invalid.field("dkim_targets", "Microsoft 365 has two DKIM targets.")
+        targets = [check_name(target, field="dkim_targets") for target in setup.dkim_targets]
+        names = [f"selector{number}._domainkey.{domain}" for number in (1, 2)]
+        return [
+            DesiredRecord(RecordData(name, "CNAME", target), "dkim", "required", reason)
+            for name, target in zip(names, targets, strict=True)
+        ]
+    selector = selector_of(setup)
+    if not setup.dkim_value:
+        if setup.platform in _VENDORS:
+            return []
+        raise Invalid.field("dkim_value", "A DKIM key is needed.")
+    name = check_name(f"{selector}._domainkey.{domain}", field="dkim_selector")
+    value = dkim.public_key_value(setup.dkim_value)
+    return [DesiredRecord(RecordData(name, "TXT", value), "dkim", "required", reason)]
+
+
+def _dmarc(setup: MailSetup, domain: str) -> DesiredRecord:
+    text = dmarc.build(
+        setup.dmarc_policy,
+        rua=[setup.dmarc_rua or f"dmarc@{domain}"],
+        ruf=[setup.dmarc_ruf] if setup.dmarc_ruf else [],
+    )
+    return DesiredRecord(
+        RecordData(f"_dmarc.{domain}", "TXT", text),
+        "dmarc",
+        "recommended",
+        "Tells receivers what to do with forged mail, and asks them for reports.",
+    )
+
+
+def _tracking(setup: MailSetup, domain: str) -> list[DesiredRecord]:
+    if setup.tracking_provider == "none":
+        return []
+    if setup.tracking_provider not in TRACKING_HOSTS:
+        raise Invalid.field("tracking_provider", "This tracking provider is not known.")
+    label = setup.tracking_subdomain.strip().lower().removesuffix(f".{domain}")
+    if not label or label.startswith("_"):
+        raise Invalid.field("tracking_subdomain", "Give a subdomain, for example track.")
+    name = check_name(f"{label}.{domain}", field="tracking_subdomain", host=True)
+    target = TRACKING_HOSTS[setup.tracking_provider]
+    return [
+        DesiredRecord(
+            RecordData(name, "CNAME", target, ttl=TRACKING_TTL),
+            "tracking",
+            "optional",
+            "Links in campaign mails lead through your own domain, not through a shared one.",
+        )
+    ]

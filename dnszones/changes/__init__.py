@@ -1,0 +1,33 @@
+"""The change plan: what would be written to a zone, and why, before anything is.
+
+Pure: a plan is computed from what a zone holds and what it should hold, stored as JSON, shown,
+and carried out later, as often as need be, by asking `remaining` what is left to do.
+"""
+
+from .plan import (
+    Action,
+    Change,
+    ChangePlan,
+    ExistingRecord,
+    change_from_json,
+    fingerprint,
+    is_current,
+)
+from .planner import plan_changes, spf_to_extend
+from .progress import Batch, batch, inverse, remaining
+
+__all__ = [
+    "Action",
+    "Batch",
+    "Change",
+    "ChangePlan",
+    "ExistingRecord",
+    "batch",
+    "change_from_json",
+    "fingerprint",
+    "inverse",
+    "is_current",
+    "plan_changes",
+    "remaining",
+    "spf_to_extend",
+]

@@ -1,0 +1,221 @@
+"""The values of a change plan, how they are stored, and which records they rest on."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from dnszones import dmarc, spf
+from dnszones.blueprint import Level
+from dnszones.records import Purpose, RecordData, same_value, value_of
+
+Action = Literal["create", "update", "keep", "conflict", "delete"]
+
+# Actions that write nothing.
+STILL: Final = frozenset({"keep", "conflict"})
+
+# A zone with up to so many records is small enough to be read at a glance; in a larger one, a
+# plan that changes more than this share of what is there must be confirmed.
+HANDFUL: Final = 5
+LARGEST_SHARE: Final = 0.3
+
+
+@dataclass(frozen=True)
+class ExistingRecord:
+    """A record of the zone now.
+
+    `ours`: we created it, and it still holds what we last wrote. A record of somebody else that
+    we only extended (SPF) is not ours, nor is one that was changed behind our back.
+    """
+
+    remote_id: str
+    data: RecordData
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step of a plan, or (`keep`, `conflict`) why there is none.
+
+    `before`: the record that is updated, deleted or kept; of a conflict, all that stand in the
+    way. `after`: the value then; None for a delete, and for a conflict where the records that are
+    there only have too many beside them. `id` names the same change in the next plan, too.
+    """
+
+    action: Action
+    purpose: Purpose
+    level: Level
+    reason: str
+    before: tuple[ExistingRecord, ...]
+    after: RecordData | None
+    id: str
+
+
+@dataclass(frozen=True)
+class ChangePlan:
+    """Every change of a zone, in order. `untouched` counts the records that no change names.
+
+    `confirmations`: sentences about what must be confirmed first. `fingerprint`: of the records
+    that the plan was computed from, see `is_current`.
+    """
+
+    zone_name: str
+    changes: tuple[Change, ...]
+    untouched: int
+    confirmations: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def requires_confirmation(self) -> bool:
+        return bool(self.confirmations)
+
+    @property
+    def conflicts(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.action == "conflict")
+
+    @property
+    def steps(self) -> tuple[Change, ...]:
+        """The changes that write something."""
+        return tuple(change for change in self.changes if change.action not in STILL)
+
+    @property
+    def outcome(self) -> list[tuple[Purpose, RecordData]]:
+        """What the zone holds for each purpose once the plan is carried out."""
+        return [
+            (change.purpose, change.after)
+            for change in self.changes
+            if change.after is not None and change.action != "conflict"
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, strings and numbers, for `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "ChangePlan":
+        return cls(
+            stored["zone_name"],
+            tuple(change_from_json(change) for change in stored["changes"]),
+            stored["untouched"],
+            tuple(stored["confirmations"]),
+            stored["fingerprint"],
+        )
+
+
+def change_from_json(stored: dict[str, Any]) -> Change:
+    """A change as `dataclasses.asdict` wrote it."""
+    before = tuple(
+        ExistingRecord(record["remote_id"], RecordData(**record["data"]), record["ours"])
+        for record in stored["before"]
+    )
+    after = None if stored["after"] is None else RecordData(**stored["after"])
+    return Change(**(stored | {"before": before, "after": after}))
+
+
+def make_change(
+    action: Action,
+    *,
+    purpose: Purpose,
+    level: Level,
+    reason: str,
+    before: tuple[ExistingRecord, ...],
+    after: RecordData | None,
+) -> Change:
+    """A change with its id, which follows from what it is about and not from the action."""
+    values = [str(record.data) for record in before]
+    named = json.dumps([purpose, sorted(values), None if after is None else str(after)])
+    digest = hashlib.sha256(named.encode()).hexdigest()[:12]
+    return Change(action, purpose, level, reason, before, after, digest)
+
+
+def make_plan(
+    zone_name: str, changes: Sequence[Change], existing: Sequence[ExistingRecord]
+) -> ChangePlan:
+    """A plan of these changes, with all that follows from them and the zone's records."""
+    named = {record.remote_id for change in changes for record in change.before}
+    return ChangePlan(
+        zone_name=zone_name,
+        changes=tuple(changes),
+        untouched=sum(record.remote_id not in named for record in existing),
+        confirmations=tuple(_confirmations(zone_name, changes, existing)),
+        fingerprint=fingerprint(looked_at(zone_name, changes, existing)),
+    )
+
+
+def is_current(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> bool:
+    """Whether the records that the plan looked at are as they were when it was made."""
+    return plan.fingerprint == fingerprint(looked_at(plan.zone_name, plan.changes, existing))
+
+
+def fingerprint(existing: Iterable[ExistingRecord]) -> str:
+    """A digest of records' names, types and values; order, ids and TTLs do not matter."""
+    lines = sorted(
+        f"{record.data.name} {record.data.type} {value_of(record.data)}" for record in existing
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def in_the_way(
+    zone_name: str, purpose: str, wanted: RecordData, existing: Iterable[ExistingRecord]
+) -> list[ExistingRecord]:
+    """The records that cannot be ignored when `wanted` is published at its name."""
+    return [record for record in existing if bears_on(zone_name, purpose, wanted, record.data)]
+
+
+def bears_on(zone_name: str, purpose: str, wanted: RecordData, present: RecordData) -> bool:
+    """Whether `present` cannot be ignored when `wanted` is published for its purpose."""
+    if present.name != wanted.name:
+        return False
+    if present.type != wanted.type:
+        # A CNAME stands alone (RFC 1034 §3.6.2), but at the apex, where a provider that takes one
+        # answers with its addresses instead.
+        return "CNAME" in {present.type, wanted.type} and present.name != zone_name
+    belongs = {"spf": spf.is_spf, "dmarc": dmarc.is_dmarc}.get(purpose)
+    return present.type != "TXT" or belongs is None or belongs(present.content)
+
+
+def looked_at(
+    zone_name: str, changes: Sequence[Change], existing: Iterable[ExistingRecord]
+) -> list[ExistingRecord]:
+    """The records on which these changes rest."""
+
+    def counts(record: ExistingRecord) -> bool:
+        for change in changes:
+            if change.after is not None and bears_on(
+                zone_name, change.purpose, change.after, record.data
+            ):
+                return True
+            if any(same_value(record.data, before.data) for before in change.before):
+                return True
+        return False
+
+    return [record for record in existing if counts(record)]
+
+
+def listed(records: Iterable[ExistingRecord]) -> str:
+    """Records as the end of a sentence."""
+    return ", ".join(f"{record.data.type} {value_of(record.data)}" for record in records) + "."
+
+
+def _confirmations(
+    zone_name: str, changes: Sequence[Change], existing: Sequence[ExistingRecord]
+) -> list[str]:
+    def is_own(data: RecordData) -> bool:
+        return data.type == "SOA" or _is_apex_ns(zone_name, data)
+
+    reasons: list[str] = []
+    written = [change for change in changes if change.action not in STILL]
+    altered = sum(len(change.before) for change in written)
+    measured = sum(not is_own(record.data) for record in existing)
+    if measured > HANDFUL and altered > LARGEST_SHARE * measured:
+        reasons.append(f"The plan changes or deletes {altered} of the zone's {measured} records.")
+    touched = [record.data for change in written for record in change.before]
+    touched += [change.after for change in written if change.after is not None]
+    if any(_is_apex_ns(zone_name, data) for data in touched):
+        reasons.append("The plan changes the nameservers of the zone itself.")
+    return reasons
+
+
+def _is_apex_ns(zone_name: str, data: RecordData) -> bool:
+    return data.key == (zone_name, "NS")

@@ -1,0 +1,134 @@
+"""Carrying a change plan out, going on after a crash, and taking it back."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from dnszones.providers.base import RemoteRecord
+from dnszones.records import RecordData, same_value
+
+from .plan import (
+    STILL,
+    Action,
+    Change,
+    ChangePlan,
+    ExistingRecord,
+    in_the_way,
+    listed,
+    make_change,
+    make_plan,
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Changes as `DNSProvider.apply_batch` takes them."""
+
+    deletes: list[RemoteRecord]
+    updates: list[tuple[RemoteRecord, RecordData]]
+    creates: list[RecordData]
+
+
+def batch(changes: Iterable[Change]) -> Batch:
+    """The given steps as one batch; changes that write nothing are passed over."""
+    gathered = Batch([], [], [])
+    for change in changes:
+        if change.action == "delete":
+            gathered.deletes.append(_remote(change.before[0]))
+        elif change.action == "update" and change.after is not None:
+            gathered.updates.append((_remote(change.before[0]), change.after))
+        elif change.action == "create" and change.after is not None:
+            gathered.creates.append(change.after)
+    return gathered
+
+
+def remaining(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> list[Change]:
+    """The steps of the plan that the zone does not show yet, with the remote ids of now.
+
+    After a crash in the middle, what is done is skipped. A record in the way that is neither what
+    the plan found nor what it writes makes its step a conflict.
+    """
+    known = [record.data for change in plan.changes for record in change.before]
+    known += [change.after for change in plan.changes if change.after is not None]
+    left: list[Change] = []
+    for step in plan.steps:
+        old = _find(existing, step.before[0].data) if step.before else None
+        if step.after is None:
+            changed = _changed(existing, step)
+            if old is not None:
+                left.append(replace(step, before=(old,)))
+            elif changed is not None:
+                left.append(_as_conflict(step, (changed,)))
+            continue
+        strangers = tuple(
+            record
+            for record in in_the_way(plan.zone_name, step.purpose, step.after, existing)
+            if not any(same_value(record.data, data) for data in known)
+        )
+        held = _find(existing, step.after)
+        if strangers:
+            left.append(_as_conflict(step, strangers))
+        elif held is None and old is not None:
+            left.append(replace(step, action="update", before=(old,)))
+        elif held is None:
+            left.append(replace(step, action="create", before=()))
+        elif old is not None and not same_value(old.data, step.after):
+            left.append(replace(step, action="delete", before=(old,), after=None))
+    return left
+
+
+def inverse(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> ChangePlan:
+    """The plan that takes this one back: what it wrote goes, what it found returns.
+
+    `existing` is the zone now. What we wrote and somebody changed since then is theirs and stays;
+    where it is in the way of what returns, that is a conflict. Steps that never happened need no
+    way back.
+    """
+    undone = replace(plan, changes=tuple(_undone(change) for change in reversed(plan.changes)))
+    return make_plan(plan.zone_name, remaining(undone, existing), existing)
+
+
+def _as_conflict(step: Change, strangers: tuple[ExistingRecord, ...]) -> Change:
+    reason = "The zone was changed since the plan was made: " + listed(strangers)
+    return make_change(
+        "conflict",
+        purpose=step.purpose,
+        level=step.level,
+        reason=reason,
+        before=strangers,
+        after=step.after,
+    )
+
+
+def _undone(change: Change) -> Change:
+    if change.action in STILL:
+        return change
+    before = () if change.after is None else (ExistingRecord("", change.after, ours=True),)
+    after = change.before[0].data if change.before else None
+    action: Action = "update"
+    if not before:
+        action = "create"
+    elif after is None:
+        action = "delete"
+    return make_change(
+        action,
+        purpose=change.purpose,
+        level=change.level,
+        reason="Takes back what was changed.",
+        before=before,
+        after=after,
+    )
+
+
+def _find(existing: Iterable[ExistingRecord], data: RecordData) -> ExistingRecord | None:
+    return next((record for record in existing if same_value(record.data, data)), None)
+
+
+def _changed(existing: Iterable[ExistingRecord], step: Change) -> ExistingRecord | None:
+    """The record that a delete step names, where it holds another value now."""
+    return next(
+        (record for record in existing if record.remote_id == step.before[0].remote_id), None
+    )
+
+
+def _remote(record: ExistingRecord) -> RemoteRecord:
+    return RemoteRecord(record.remote_id, record.data)

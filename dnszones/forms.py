@@ -1,0 +1,126 @@
+"""Forms about mail records."""
+
+import re
+from typing import Any
+
+from django import forms
+
+PLATFORM_CARDS = [
+    {
+        "value": "mailserver",
+        "title": "mPanel mail server",
+        "text": "Inboxes on our own server. We make the DKIM key.",
+        "icon": "server",
+    },
+    {
+        "value": "google-workspace",
+        "title": "Google Workspace",
+        "text": "Records for Gmail. Give the DKIM key from Google's console.",
+        "icon": "mail",
+    },
+    {
+        "value": "microsoft-365",
+        "title": "Microsoft 365",
+        "text": "Records for Exchange Online.",
+        "icon": "mails",
+    },
+    {
+        "value": "custom",
+        "title": "Another mail server",
+        "text": "You name the mail hosts; we do the rest.",
+        "icon": "settings",
+    },
+]
+
+
+class SetupForm(forms.Form):
+    """How a domain shall handle mail."""
+
+    platform = forms.ChoiceField(
+        label="Where its mail is handled",
+        choices=[(card["value"], card["title"]) for card in PLATFORM_CARDS],
+        initial="mailserver",
+        widget=forms.RadioSelect,
+    )
+    custom_mx = forms.CharField(
+        label="Mail hosts",
+        required=False,
+        help_text="For another mail server: one a line, preference and host, such as "
+        "“10 mail.example.com”.",
+        widget=forms.Textarea(attrs={"rows": 2, "placeholder": "10 mail.example.com"}),
+    )
+    spf_includes = forms.CharField(
+        label="Other senders",
+        required=False,
+        help_text="Names that your other senders tell you to include in SPF, one a line.",
+        widget=forms.Textarea(attrs={"rows": 2, "placeholder": "sendgrid.net"}),
+    )
+    dmarc_policy = forms.ChoiceField(
+        label="Forged mail",
+        choices=[
+            ("none", "Report only (none): best to begin with"),
+            ("quarantine", "Put into spam (quarantine)"),
+            ("reject", "Refuse (reject)"),
+        ],
+        initial="none",
+        help_text="What receivers do with mail that fails DMARC.",
+    )
+    dmarc_rua = forms.EmailField(
+        label="Daily reports to",
+        required=False,
+        help_text="Empty: dmarc@ your domain.",
+    )
+    dmarc_ruf = forms.EmailField(label="Failure reports to", required=False)
+    dkim_selector = forms.CharField(label="DKIM selector", required=False, max_length=63)
+    dkim_value = forms.CharField(
+        label="DKIM key",
+        required=False,
+        max_length=4000,
+        help_text="If your platform signs with its own key: the public key or TXT value it shows.",
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+    )
+    tracking_provider = forms.ChoiceField(
+        label="Tracking links",
+        choices=[("none", "None"), ("smartlead", "Smartlead"), ("instantly", "Instantly")],
+        initial="none",
+    )
+    tracking_subdomain = forms.CharField(
+        label="Tracking subdomain", required=False, max_length=63, initial="track"
+    )
+    flatten = forms.BooleanField(label="Flatten SPF even when it fits ten lookups", required=False)
+
+    def clean_custom_mx(self) -> tuple[tuple[int, str], ...]:
+        pairs = []
+        for line in filter(None, map(str.strip, self.cleaned_data["custom_mx"].splitlines())):
+            found = re.fullmatch(r"(?:(\d{1,5})\s+)?(\S+)", line)
+            if found is None:
+                raise forms.ValidationError(f"“{line[:80]}” is no preference and host.")
+            pairs.append((int(found[1] or 10), found[2].rstrip(".").lower()))
+        return tuple(pairs)
+
+    def clean_spf_includes(self) -> tuple[str, ...]:
+        return (
+            tuple(re.split(r"[\s,;]+", self.cleaned_data["spf_includes"].strip()))
+            if (self.cleaned_data["spf_includes"].strip())
+            else ()
+        )
+
+    def choices(self) -> dict[str, Any]:
+        """The fields of `MailSetup` that a person chose."""
+        chosen = dict(self.cleaned_data)
+        if chosen["tracking_provider"] == "none":
+            chosen["tracking_subdomain"] = ""
+        if chosen["platform"] != "custom":
+            chosen["custom_mx"] = ()
+        return chosen
+
+    @classmethod
+    def from_setup(cls, stored: dict[str, Any]) -> dict[str, Any]:
+        """Initial values from a stored setup."""
+        return {
+            **stored,
+            "custom_mx": "\n".join(
+                f"{preference} {host}" for preference, host in stored["custom_mx"]
+            ),
+            "spf_includes": "\n".join(stored["spf_includes"]),
+        }

@@ -1,0 +1,213 @@
+"""Zones at a DNS provider, the records we keep in them, change plans, propagation sessions."""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from dnszones.records import RecordData
+from mpanel.core.models import Row, StatusRow
+from mpanel.core.secrets import seal, unseal
+
+SESSION_LASTS = timedelta(hours=48)
+
+
+class Zone(Row):
+    """A domain's zone at its DNS provider."""
+
+    domain = models.OneToOneField("domains.Domain", models.CASCADE, related_name="zone")
+    provider = models.CharField(max_length=32)
+    remote_id = models.CharField(max_length=64, blank=True)
+    # When we asked for it to be made: only such a zone do we ever remove.
+    creation_asked_at = models.DateTimeField(null=True)
+    # Where its nameservers answer: name to addresses, and when that was looked up.
+    addresses = models.JSONField(default=dict)
+    addresses_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "remote_id"],
+                condition=~Q(remote_id=""),
+                name="one_owner_per_remote_zone",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"zone of {self.domain}"
+
+
+class DkimKey(Row):
+    """A DKIM key pair that we made; the private half is sealed."""
+
+    zone = models.ForeignKey(Zone, models.CASCADE, related_name="dkim_keys")
+    selector = models.CharField(max_length=63)
+    public_value = models.TextField()
+    sealed = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["zone", "selector"], name="one_key_per_selector"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.selector} of {self.zone}"
+
+    def seal_private(self, pem: str) -> None:
+        self.sealed = seal(pem, row=self, column="sealed")
+
+    def private_pem(self) -> str:
+        """The private key, PKCS 8 PEM: for the signer only."""
+        return unseal(self.sealed, row=self, column="sealed")
+
+
+class ChangePlan(StatusRow):
+    """What would be written to a zone, as it was shown; only such a plan is ever applied."""
+
+    COMPUTING, READY, APPLYING = "computing", "ready", "applying"
+    APPLIED, FAILED, SUPERSEDED = "applied", "failed", "superseded"
+    STATUSES: ClassVar[dict[str, str]] = {
+        COMPUTING: "Reading the zone",
+        READY: "Ready to apply",
+        APPLYING: "Applying",
+        APPLIED: "Applied",
+        FAILED: "Failed",
+        SUPERSEDED: "Replaced by a newer plan",
+    }
+    TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {
+        COMPUTING: frozenset({READY, APPLYING, FAILED, SUPERSEDED}),
+        READY: frozenset({APPLYING, SUPERSEDED}),
+        APPLYING: frozenset({APPLIED, FAILED}),
+        FAILED: frozenset({APPLYING, APPLIED, SUPERSEDED}),
+    }
+
+    zone = models.ForeignKey(Zone, models.CASCADE, related_name="plans")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    status = models.CharField(max_length=32, default=COMPUTING)
+    setup = models.JSONField(default=dict)
+    replace = models.JSONField(default=list)
+    plan = models.JSONField(null=True)
+    warnings = models.JSONField(default=list)
+    reverts = models.ForeignKey("self", models.SET_NULL, null=True, related_name="reverted_by")
+    # The whole zone as it was before the first write.
+    snapshot = models.JSONField(null=True)
+    computed_at = models.DateTimeField(null=True)
+    applied_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["zone", "-id"], name="plan_by_zone")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["zone"], condition=Q(status="applying"), name="one_plan_applied_at_a_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"plan for {self.zone}"
+
+    @property
+    def status_label(self) -> str:
+        return self.STATUSES[self.status]
+
+
+class RecordQuerySet(models.QuerySet["Record"]):
+    """What records are called."""
+
+    def due(self) -> "RecordQuerySet":
+        """Those whose publication should be looked at now."""
+        return self.filter(next_check_at__lte=timezone.now())
+
+
+class Record(Row):
+    """A record that we keep in a zone, and where it was last seen."""
+
+    PENDING, PROPAGATING, PROPAGATED, FAILED = "pending", "propagating", "propagated", "failed"
+
+    zone = models.ForeignKey(Zone, models.CASCADE, related_name="records")
+    purpose = models.CharField(max_length=16)
+    level = models.CharField(max_length=16)
+    reason = models.TextField()
+    name = models.CharField(max_length=253)
+    type = models.CharField(max_length=10)
+    content = models.TextField()
+    ttl = models.PositiveIntegerField()
+    priority = models.PositiveIntegerField(null=True)
+    # We created it; a foreign record that we found or only extended is not ours.
+    ours = models.BooleanField(default=False)
+    status = models.CharField(max_length=16, default=PENDING)
+    percent = models.PositiveSmallIntegerField(default=0)
+    # What the zone's own nameservers say, and what each resolver says.
+    own = models.JSONField(null=True)
+    sightings = models.JSONField(default=list)
+    cached_until = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    next_check_at = models.DateTimeField(default=timezone.now)
+
+    objects = RecordQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["purpose", "name", "priority", "content"]
+        indexes = [models.Index(fields=["next_check_at"], name="record_by_due")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.type}"
+
+    @property
+    def data(self) -> RecordData:
+        return RecordData(
+            name=self.name,
+            type=self.type,
+            content=self.content,
+            ttl=self.ttl,
+            priority=self.priority,
+        )
+
+    @property
+    def verdict(self) -> str:
+        """What the zone's own nameservers said last: matches, missing, conflicts or unknown."""
+        return str(self.own["verdict"]) if self.own else "unknown"
+
+
+class PropagationSession(StatusRow):
+    """Watching a domain's records spread, for 48 hours at most; one at a time per zone."""
+
+    POLLING, COMPLETED, TIMEOUT, CANCELLED = "polling", "completed", "timeout", "cancelled"
+    STATUSES: ClassVar[dict[str, str]] = {
+        POLLING: "Watching",
+        COMPLETED: "All records have spread",
+        TIMEOUT: "Gave up after 48 hours",
+        CANCELLED: "Cancelled",
+    }
+    TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {
+        POLLING: frozenset({COMPLETED, TIMEOUT, CANCELLED}),
+    }
+
+    zone = models.ForeignKey(Zone, models.CASCADE, related_name="sessions")
+    status = models.CharField(max_length=32, default=POLLING)
+    progress = models.PositiveSmallIntegerField(default=0)
+    timeout_at = models.DateTimeField()
+    completed_at = models.DateTimeField(null=True)
+    last_checked_at = models.DateTimeField(null=True)
+    estimated_completion_at = models.DateTimeField(null=True)
+    check_count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["zone"], condition=Q(status="polling"), name="one_active_session"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"propagation of {self.zone}"
+
+    @property
+    def status_label(self) -> str:
+        return self.STATUSES[self.status]

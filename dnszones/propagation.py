@@ -1,0 +1,208 @@
+"""The propagation sweep: all records that are due, in bulk, however many zones they are in.
+
+A record is looked at every `PROPAGATION_INTERVAL` seconds while a session of its zone runs, and
+every `DNS_WATCH_INTERVAL` seconds afterwards, so that drift shows.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from dnszones import resolvers as eyes
+from dnszones.models import PropagationSession, Record, Zone
+from dnszones.records import expectations
+from dnszones.selectors import record_status
+from dnszones.vendors import dns_client, resolvers
+from domains.models import Domain
+from events.services import record as record_event
+from mpanel.core.actor import system
+from mpanel.core.dnsclient import Question, Server
+
+MOST_ZONES = 2_500  # per sweep
+ADDRESSES_GOOD_FOR = timedelta(hours=1)
+CHUNK = 500  # rows per statement
+
+
+def sweep() -> None:
+    """Look at every record that is due, and write back what changed."""
+    check_zones(
+        Record.objects.due().values_list("zone_id", flat=True).distinct().order_by()[:MOST_ZONES]
+    )
+
+
+def check_zones(zone_ids: Iterable[UUID]) -> int:
+    """Look at all records of these zones, and settle their sessions. How many records."""
+    zones = {
+        zone.pk: zone
+        for zone in Zone.objects.filter(pk__in=list(zone_ids)).select_related("domain")
+    }
+    if not zones:
+        return 0
+    _look_up_addresses(zones.values())
+    rows: dict[UUID, list[Record]] = defaultdict(list)
+    for row in Record.objects.filter(zone_id__in=zones):
+        rows[row.zone_id].append(row)
+    watches = [watch for zone in zones.values() for watch in _watches(zone, rows[zone.pk])]
+    observed = asyncio.run(_sweep(watches))
+    seen = {item.key: item for item in observed}
+    now = timezone.now()
+    changed = [row for group in rows.values() for row in group if _note(row, seen[_key(row)], now)]
+    _write(changed, zones.values(), now)
+    _settle_sessions(zones, rows, now)
+    return sum(map(len, rows.values()))
+
+
+def _watches(zone: Zone, rows: Sequence[Record]) -> list[eyes.Watch]:
+    """What to look for: one watch for each rrset of a purpose, shared by its records."""
+    servers = tuple(
+        Server(address, settings.DNS_PORT, name)
+        for name, addresses in sorted(zone.addresses.items())
+        for address in addresses
+    )
+    return [
+        eyes.Watch((zone.pk, expected.purpose, expected.name, expected.type), servers, expected)
+        for expected in expectations((row.purpose, row.data) for row in rows)
+    ]
+
+
+def _key(row: Record) -> tuple[UUID, str, str, str]:
+    return (row.zone_id, row.purpose, row.name, row.type)
+
+
+async def _sweep(watches: Sequence[eyes.Watch]) -> list[eyes.Observed]:
+    async with dns_client() as client:
+        return await eyes.sweep(client, watches, resolvers())
+
+
+def _note(row: Record, seen: eyes.Observed, now: datetime) -> bool:
+    """Put what was seen into the row; whether anything differs from before."""
+    status = eyes.summarise(seen.own, seen.resolvers, now=now)
+    # Whole minutes: a cache that counts down says the same thing every time.
+    until = status.cached_until and status.cached_until.replace(second=0, microsecond=0)
+    fresh = (
+        status.status,
+        status.percentage,
+        _plain(seen.own, now),
+        [_plain(sighting, now) for sighting in seen.resolvers],
+        until,
+    )
+    before = (row.status, row.percent, row.own, row.sightings, row.cached_until)
+    row.status, row.percent, row.own, row.sightings, row.cached_until = fresh
+    return fresh != before
+
+
+def _plain(sighting: eyes.Sighting, now: datetime) -> dict[str, Any]:
+    until = None
+    if sighting.verdict in {"missing", "conflicts"} and sighting.ttl is not None:
+        gone = now + min(timedelta(seconds=sighting.ttl), eyes.LONGEST_CACHED)
+        until = gone.replace(second=0, microsecond=0).isoformat()
+    return {
+        "server": sighting.server_name,
+        "verdict": sighting.verdict,
+        "found": list(sighting.found) if sighting.verdict != "matches" else [],
+        "until": until,
+        "why": sighting.why,
+    }
+
+
+@transaction.atomic
+def _write(changed: Sequence[Record], zones: Iterable[Zone], now: datetime) -> None:
+    Record.objects.bulk_create(
+        changed,
+        batch_size=CHUNK,
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["status", "percent", "own", "sightings", "cached_until"],
+    )
+    ids = [zone.pk for zone in zones]
+    watched = set(
+        PropagationSession.objects.filter(status=PropagationSession.POLLING).values_list(
+            "zone_id", flat=True
+        )
+    )
+    for interval, group in (
+        (settings.PROPAGATION_INTERVAL, [pk for pk in ids if pk in watched]),
+        (settings.DNS_WATCH_INTERVAL, [pk for pk in ids if pk not in watched]),
+    ):
+        for start in range(0, len(group), CHUNK):
+            Record.objects.filter(zone_id__in=group[start : start + CHUNK]).update(
+                checked_at=now, next_check_at=now + timedelta(seconds=interval)
+            )
+
+
+def _settle_sessions(
+    zones: dict[UUID, Zone], rows: dict[UUID, list[Record]], now: datetime
+) -> None:
+    """Bring the running sessions of these zones up to date; end those that are over."""
+    running = list(
+        PropagationSession.objects.filter(zone_id__in=zones, status=PropagationSession.POLLING)
+    )
+    for session in running:
+        statuses = [record_status(row) for row in rows[session.zone_id]]
+        session.progress = eyes.overall_percentage(statuses)
+        session.estimated_completion_at = eyes.estimated_completion(statuses)
+        session.last_checked_at = now
+        session.check_count += 1
+    PropagationSession.objects.bulk_update(
+        running,
+        ["progress", "estimated_completion_at", "last_checked_at", "check_count"],
+        batch_size=CHUNK,
+    )
+    for session in running:
+        if all(row.status == Record.PROPAGATED for row in rows[session.zone_id]):
+            _complete(session, zones[session.zone_id].domain, now)
+        elif now > session.timeout_at:
+            session.move(PropagationSession.TIMEOUT, completed_at=now)
+
+
+@transaction.atomic
+def _complete(session: PropagationSession, domain: Domain, now: datetime) -> None:
+    session.move(PropagationSession.COMPLETED, completed_at=now)
+    actor = system(domain.tenant_id)
+    record_event(actor, "dns.propagated", domain, f"The records of {domain} have spread.")
+    if domain.status == Domain.DNS_CONFIGURING:
+        domain.move(Domain.READY)
+
+
+def _look_up_addresses(zones: Iterable[Zone]) -> None:
+    """Find out where the zones' own nameservers answer; kept for an hour, and on failure longer."""
+    now = timezone.now()
+    stale = [
+        zone
+        for zone in zones
+        if zone.addresses_at is None
+        or zone.addresses_at < now - ADDRESSES_GOOD_FOR
+        or set(zone.addresses) != set(zone.domain.nameservers)
+    ]
+    names = sorted({name for zone in stale for name in zone.domain.nameservers})
+    if not names:
+        return
+    found = asyncio.run(_addresses(names))
+    for zone in stale:
+        fresh = {name: found.get(name, ()) for name in zone.domain.nameservers}
+        zone.addresses = {
+            name: list(addresses or zone.addresses.get(name, ()))
+            for name, addresses in fresh.items()
+        }
+        zone.addresses_at = now
+    Zone.objects.bulk_update(stale, ["addresses", "addresses_at"], batch_size=CHUNK)
+
+
+async def _addresses(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    asked = [(name, server) for name in names for server in resolvers()]
+    async with dns_client() as client:
+        answers = await client.ask_many(
+            [Question(server, name, "A", True) for name, server in asked]
+        )
+    found: dict[str, tuple[str, ...]] = {}
+    for (name, _), answer in zip(asked, answers, strict=True):
+        if answer.values and name not in found:
+            found[name] = answer.values
+    return found

@@ -1,0 +1,108 @@
+"""The DNS port: what mPanel asks of every DNS provider."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from dnszones.records import RecordData
+from mpanel.core.registry import CredentialField
+
+ZoneStatus = Literal["pending", "active", "moved"]
+
+
+@dataclass(frozen=True)
+class RemoteZone:
+    """A zone at the provider.
+
+    `nameservers`: those that the zone was assigned, which its parent must delegate to. `status`:
+    `pending` until the provider sees the delegation, `moved` when it is gone again.
+    """
+
+    id: str
+    name: str
+    nameservers: tuple[str, ...]
+    status: ZoneStatus
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RemoteRecord:
+    """A record at the provider; `data` is in normal form, whoever wrote it."""
+
+    id: str
+    data: RecordData
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """`record_types`: those that can be written. `batch_size`: changes that one call may hold.
+
+    `atomic_batches`: whether such a call is applied whole or not at all.
+    """
+
+    record_types: frozenset[str]
+    batch_size: int
+    atomic_batches: bool
+
+
+class DNSProvider(ABC):
+    """One account at one provider, over which zones and their records are read and written.
+
+    Every method is one or a few HTTP calls, blocks for at most `timeout` seconds in each, and
+    raises `ProviderError` where the provider fails: `retryable` tells whether the same call may
+    succeed later, `ambiguous` that a write may have taken effect. Nothing is retried here.
+    """
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+    credential_fields: ClassVar[tuple[CredentialField, ...]]
+    capabilities: ClassVar[Capabilities]
+
+    @abstractmethod
+    def __init__(self, credentials: Mapping[str, str], *, base_url: str, timeout: float) -> None:
+        """`credentials` by the names of `credential_fields`; `timeout` in seconds per call."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    @abstractmethod
+    def check_connection(self) -> str:
+        """Prove that the credentials work. Returns a sentence that names the account."""
+
+    @abstractmethod
+    def find_zone(self, name: str) -> RemoteZone | None:
+        """The account's zone of this name, None where it has none."""
+
+    @abstractmethod
+    def get_zone(self, zone_id: str) -> RemoteZone | None:
+        """The zone of this id, None where there is none any more."""
+
+    @abstractmethod
+    def create_zone(self, name: str) -> RemoteZone:
+        """Create a zone. `ZONE_EXISTS` where this account or another one has it already."""
+
+    @abstractmethod
+    def delete_zone(self, zone_id: str) -> None:
+        """Delete a zone and its records. One that is gone already is fine."""
+
+    @abstractmethod
+    def list_records(self, zone_id: str) -> list[RemoteRecord]:
+        """Every record of the zone that the provider shows."""
+
+    @abstractmethod
+    def apply_batch(
+        self,
+        zone_id: str,
+        *,
+        deletes: Sequence[RemoteRecord] = (),
+        updates: Sequence[tuple[RemoteRecord, RecordData]] = (),
+        creates: Sequence[RecordData] = (),
+    ) -> None:
+        """Write changes: deletes first, then updates, then creates.
+
+        Atomic as `capabilities` says, in calls of at most `batch_size` changes. What is already so
+        counts as done: a record to delete that is gone, one to create that stands there.
+        """

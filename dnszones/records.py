@@ -1,0 +1,315 @@
+"""DNS records as plain values: normal form, presentation form, comparison, and verdicts."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import dns.exception
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import idna
+
+from dnszones import dkim, dmarc, spf
+from mpanel.core.errors import Invalid
+
+Purpose = Literal["spf", "dkim", "dmarc", "mx", "tracking", "other"]
+
+DEFAULT_TTL: Final = 300
+# What every provider of ours accepts: seconds, and bytes of text (Cloudflare's limit).
+LEAST_TTL, GREATEST_TTL = 60, 86_400
+LONGEST_TXT = 2048
+
+# Their content is one host name, after the preference where there is one.
+HOST_TYPES: Final = frozenset({"CNAME", "DNAME", "MX", "NS", "PTR"})
+# Their first number stands in `priority`, as the panels of most providers have it.
+PRIORITY_TYPES: Final = frozenset({"MX", "SRV", "URI"})
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)', re.DOTALL)
+_ESCAPE = re.compile(rb"\\(?:(\d{3})|(.))", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class RecordData:
+    """One record. `name` is a lower-case absolute name without its last dot.
+
+    `content` is in normal form: the whole text of a TXT without quotes, host names in lower case
+    without their last dot, `priority` apart from it. `ttl` is in seconds.
+    """
+
+    name: str
+    type: str
+    content: str
+    ttl: int = DEFAULT_TTL
+    priority: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The rrset that the record belongs to."""
+        return self.name, self.type
+
+    def __str__(self) -> str:
+        priority = "" if self.priority is None else f"{self.priority} "
+        return f"{self.name} {self.type} {priority}{self.content}"
+
+
+def normal_name(name: str) -> str:
+    """A domain name in lower case, punycode, without its last dot. Never raises."""
+    plain = name.strip().rstrip(".").lower()
+    if plain.isascii():
+        return plain
+    try:
+        return idna.encode(plain, uts46=True).decode()
+    except idna.IDNAError:
+        return plain
+
+
+def canonical(record: RecordData) -> RecordData:
+    """The same record in normal form. Never raises: what cannot be read stays as it is."""
+    kind = record.type.upper()
+    content = record.content
+    if kind == "TXT":
+        return replace(record, name=normal_name(record.name), type=kind)
+    content, priority = content.strip(), record.priority
+    if kind in HOST_TYPES:
+        content = normal_name(content) or "."
+    elif kind in {"A", "AAAA"}:
+        content = _canonical_address(content)
+    else:
+        content = _canonical_rdata(kind, content, priority)
+    name = normal_name(record.name)
+    return RecordData(name, kind, content, record.ttl, priority)
+
+
+def check_record(record: RecordData) -> RecordData:
+    """The record in normal form, fit to be published. Raises `Invalid` naming the field."""
+    checked = canonical(record)
+    check_name(checked.name)
+    if not LEAST_TTL <= checked.ttl <= GREATEST_TTL:
+        raise Invalid.field("ttl", f"The TTL is between {LEAST_TTL} and {GREATEST_TTL} seconds.")
+    if (checked.priority is not None) != (checked.type in PRIORITY_TYPES):
+        needs = "needs a" if checked.priority is None else "has no"
+        raise Invalid.field("priority", f"A record of type {checked.type} {needs} priority.")
+    if checked.priority is not None and not 0 <= checked.priority <= 65_535:
+        raise Invalid.field("priority", "The priority is between 0 and 65535.")
+    if not checked.content.isprintable():
+        raise Invalid.field("content", "The content has line breaks or other unseen characters.")
+    if checked.type == "TXT" and not 0 < len(checked.content.encode()) <= LONGEST_TXT:
+        raise Invalid.field("content", f"The text has between 1 and {LONGEST_TXT} bytes.")
+    if checked.type in HOST_TYPES and checked.content != ".":
+        check_name(checked.content, field="content", host=checked.type in {"MX", "NS"})
+    try:
+        kind = dns.rdatatype.from_text(checked.type)
+        dns.rdata.from_text(dns.rdataclass.IN, kind, to_presentation(checked))
+    except (dns.exception.DNSException, ValueError) as error:
+        message = f"This is no valid content of a {checked.type} record."
+        raise Invalid.field("content", message) from error
+    return checked
+
+
+def check_name(name: str, *, field: str = "name", host: bool = False) -> str:
+    """The name in normal form. `host` refuses underscores. Raises `Invalid` for `field`."""
+    plain = normal_name(name)
+    labels = plain.split(".")
+    if labels[0] == "*" and not host:
+        labels = labels[1:]
+    pattern = _HOST_LABEL if host else _LABEL
+    if not labels or len(plain) > 253 or not all(pattern.fullmatch(label) for label in labels):
+        raise Invalid.field(field, f"{name[:80]!r} is no valid domain name.")
+    return plain
+
+
+def txt_strings(text: str) -> list[str]:
+    """The text in strings of at most 255 bytes of UTF-8, as TXT holds them (RFC 1035 §3.3.14).
+
+    No character is cut in two, so a string can be a little shorter.
+    """
+    strings: list[str] = []
+    current, size = "", 0
+    for character in text:
+        width = len(character.encode())
+        if size + width > 255:
+            strings.append(current)
+            current, size = "", 0
+        current += character
+        size += width
+    return [*strings, current]
+
+
+def quote_txt(text: str) -> str:
+    """The text in presentation form: quoted strings, other bytes as \\DDD (RFC 1035 §5.1)."""
+    return " ".join(f'"{_escaped(string)}"' for string in txt_strings(text))
+
+
+def unquote_txt(presentation: str) -> str:
+    """The joined text of a TXT in presentation form; without quotes it is taken as it stands.
+
+    Bytes that are no UTF-8 become `\\xff` escapes, which can be stored and shown.
+    """
+    if not presentation.lstrip().startswith('"'):
+        return presentation
+    joined = b""
+    for quoted, bare in _QUOTED.findall(presentation):
+        joined += _ESCAPE.sub(_unescaped, (quoted or bare).encode())
+    return joined.decode(errors="backslashreplace")
+
+
+def to_presentation(record: RecordData) -> str:
+    """The content as a zone file and dnspython have it, with absolute names and quoted TXT."""
+    if record.type == "TXT":
+        return quote_txt(record.content)
+    content = record.content
+    if record.type in HOST_TYPES:
+        content = _absolute(content)
+    elif record.type == "SRV":
+        *numbers, target = content.split() or [""]
+        content = " ".join([*numbers, _absolute(target)])
+    return content if record.priority is None else f"{record.priority} {content}"
+
+
+def from_presentation(name: str, kind: str, rdata: str, ttl: int = DEFAULT_TTL) -> RecordData:
+    """A record in normal form from a zone file's or a DNS answer's content. Never raises."""
+    kind, priority = kind.upper(), None
+    if kind == "TXT":
+        return canonical(RecordData(name, kind, unquote_txt(rdata), ttl))
+    if kind in PRIORITY_TYPES:
+        number, _, rest = rdata.strip().partition(" ")
+        if number.isdigit() and rest:
+            priority, rdata = int(number), rest
+    return canonical(RecordData(name, kind, rdata, ttl, priority))
+
+
+def same_value(one: RecordData, other: RecordData) -> bool:
+    """Whether two records say the same to those who ask DNS for them. The TTL is not compared."""
+    if one.key != other.key or one.priority != other.priority:
+        return False
+    if one.content == other.content:
+        return True
+    return one.type == "TXT" and same_text(one.content, other.content)
+
+
+def same_text(one: str, other: str) -> bool:
+    """Whether two TXT texts mean the same; SPF, DKIM and DMARC as their RFCs compare them."""
+    for belongs, same in (
+        (spf.is_spf, spf.same),
+        (dmarc.is_dmarc, dmarc.same),
+        (dkim.is_dkim, dkim.same),
+    ):
+        if belongs(one) and belongs(other):
+            return same(one, other)
+    return one == other
+
+
+def purpose_of(record: RecordData) -> Purpose:
+    """What a record that nobody labelled is for, from its name and content."""
+    if record.type == "MX":
+        return "mx"
+    if record.type == "TXT" and spf.is_spf(record.content):
+        return "spf"
+    if record.name.startswith("_dmarc."):
+        return "dmarc"
+    if "._domainkey." in record.name:
+        return "dkim"
+    return "other"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What DNS should answer for one rrset. `values` as `value_of` gives them."""
+
+    purpose: str
+    name: str
+    type: str
+    values: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`found`: the values that bear on the purpose, normalised; `foreign`: those not expected."""
+
+    result: Literal["matches", "missing", "conflicts"]
+    found: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+
+
+def value_of(record: RecordData) -> str:
+    """A record's value on one line, to be shown and compared: `10 mx.example.test`."""
+    return record.content if record.priority is None else f"{record.priority} {record.content}"
+
+
+def expectations(wanted: Iterable[tuple[str, RecordData]]) -> list[Expected]:
+    """One `Expected` for each rrset of the given (purpose, record) pairs, in their order."""
+    values: dict[tuple[str, str, str], list[str]] = {}
+    for purpose, record in wanted:
+        values.setdefault((purpose, *record.key), []).append(value_of(record))
+    return [Expected(*key, frozenset(found)) for key, found in values.items()]
+
+
+def judge(expected: Expected, found: list[str]) -> Verdict:
+    """Compare an answer, one presentation form for each record of the rrset, with what is wanted.
+
+    A second SPF or DMARC record is a conflict even beside the right one, because receivers then
+    use neither (RFC 7208 §4.5, RFC 9989 §4.7); so is a second text at a DKIM selector (RFC 6376
+    §3.6.2.2). Other texts at the name are nobody's business. MX and CNAME are compared as sets.
+    """
+    records = [from_presentation(expected.name, expected.type, rdata) for rdata in found]
+    values = tuple(value_of(record) for record in records)
+    belongs = {"spf": spf.is_spf, "dmarc": dmarc.is_dmarc}.get(expected.purpose)
+    if expected.type == "TXT" and belongs is not None:
+        values = tuple(value for value in values if belongs(value))
+    elif expected.type == "TXT" and expected.purpose == "dkim" and len(values) == 1:
+        values = tuple(filter(dkim.is_dkim, values))  # a wildcard's text is no key
+    if not values:
+        return Verdict("missing")
+    foreign = tuple(value for value in values if not _is_expected(value, expected))
+    if foreign or len(values) != len(expected.values):
+        return Verdict("conflicts", values, foreign)
+    return Verdict("matches", values)
+
+
+def _is_expected(value: str, expected: Expected) -> bool:
+    if value in expected.values:
+        return True
+    return expected.type == "TXT" and any(same_text(value, want) for want in expected.values)
+
+
+def _canonical_address(content: str) -> str:
+    try:
+        return str(ipaddress.ip_address(content))
+    except ValueError:
+        return content
+
+
+def _canonical_rdata(kind: str, content: str, priority: int | None) -> str:
+    """What dnspython writes for this content; names inside lose their last dot for SRV only."""
+    text = content if priority is None else f"{priority} {content}"
+    try:
+        rdata = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.from_text(kind), text)
+    except (dns.exception.DNSException, ValueError):
+        return content
+    written = rdata.to_text() if priority is None else rdata.to_text().partition(" ")[2]
+    return normal_name(written) if kind == "SRV" else written
+
+
+def _absolute(name: str) -> str:
+    return name if name.endswith(".") else f"{name}."
+
+
+def _escaped(text: str) -> str:
+    written = ""
+    for byte in text.encode(errors="replace"):
+        if byte in b'"\\':
+            written += f"\\{chr(byte)}"
+        else:
+            written += chr(byte) if 32 <= byte < 127 else f"\\{byte:03d}"
+    return written
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    if found[1]:
+        return bytes([min(int(found[1]), 255)])
+    return found[2]

@@ -1,0 +1,297 @@
+"""Change plans and propagation sessions: making, applying, taking back; starting, cancelling."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from dnszones import dkim, selectors, setups
+from dnszones.blueprint import MailSetup, desired_records, selector_of
+from dnszones.changes import ChangePlan as Plan
+from dnszones.models import SESSION_LASTS, ChangePlan, DkimKey, PropagationSession, Record, Zone
+from dnszones.records import same_value
+from domains.models import Domain
+from domains.selectors import get_domain
+from events.services import record
+from mpanel.core.actor import ADMIN, Actor, system
+from mpanel.core.errors import Conflict
+from provisioning.models import Job
+from provisioning.services import start_job
+
+OWN_DKIM = ("mailserver", "custom")
+
+
+class DomainNotVerified(Conflict):
+    """The domain's nameservers do not point here yet, so its records would reach nobody."""
+
+    code = "DOMAIN_NOT_VERIFIED"
+
+
+class PlanNotReady(Conflict):
+    """This plan cannot be applied: it is not ready, or a newer one replaced it. Make a new plan."""
+
+    code = "PLAN_NOT_READY"
+
+
+class PlanNeedsConfirmation(Conflict):
+    """This plan changes much of the zone. Confirm that you want that."""
+
+    code = "PLAN_NEEDS_CONFIRMATION"
+
+
+class NothingToRevert(Conflict):
+    """Only the newest applied plan can be taken back, once."""
+
+    code = "NOTHING_TO_REVERT"
+
+
+@transaction.atomic
+def make_plan(actor: Actor, domain_id: UUID, *, choices: dict[str, Any]) -> ChangePlan:
+    """Have a worker read the zone and compute what a mail setup would change; nothing is written.
+
+    `choices`: fields of `MailSetup`. An older plan that was not applied is replaced. Raises
+    `Invalid` with fields.
+    """
+    domain = get_domain(actor, domain_id)
+    return _plan(actor, domain, setups.from_choices(domain.name, choices), replace_ids=())
+
+
+@transaction.atomic
+def agree_to_replace(actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str]) -> ChangePlan:
+    """Plan again with the same setup, and overwrite these conflicts, as the customer agreed."""
+    plan = selectors.get_plan(actor, plan_id)
+    if plan.status != ChangePlan.READY:
+        raise PlanNotReady
+    setup = setups.from_json(plan.setup)
+    agreed = sorted({*plan.replace, *replace_ids})[:200]
+    return _plan(actor, plan.zone.domain, setup, replace_ids=agreed)
+
+
+@transaction.atomic
+def apply_plan(actor: Actor, plan_id: UUID, *, confirmed: bool = False) -> Job:
+    """Apply the plan that was shown, and no other. Twice gives the same job."""
+    actor.require(ADMIN)
+    plan = selectors.get_plan(actor, plan_id)
+    computed = selectors.plan_of(plan)
+    running = Job.objects.filter(subject_id=plan.pk, workflow="dnszones.apply").first()
+    if plan.status == ChangePlan.APPLYING and running:
+        return running
+    if plan.status != ChangePlan.READY or computed is None:
+        raise PlanNotReady
+    if computed.requires_confirmation and not confirmed:
+        raise PlanNeedsConfirmation(" ".join(computed.confirmations))
+    try:
+        with transaction.atomic():
+            plan.move(ChangePlan.APPLYING)
+    except IntegrityError:
+        raise PlanNotReady("Another plan is being applied to this zone just now.") from None
+    domain = plan.zone.domain
+    record(
+        actor,
+        "dns.plan_applied",
+        domain,
+        f"Applied a DNS plan with {len(computed.steps)} changes to {domain}.",
+        changes={"plan": str(plan.pk), "changes": len(computed.steps)},
+    )
+    return start_job(
+        actor,
+        "dnszones.apply",
+        label="Write the DNS records",
+        subject_id=plan.pk,
+        subject_label=domain.name,
+        lock=f"zone:{plan.zone_id}",
+    )
+
+
+@transaction.atomic
+def revert_plan(actor: Actor, plan_id: UUID) -> Job:
+    """Take back what the newest applied plan changed; nothing else is touched."""
+    actor.require(ADMIN)
+    plan = selectors.get_plan(actor, plan_id)
+    domain = plan.zone.domain
+    Zone.objects.select_for_update().get(pk=plan.zone_id)
+    newest = selectors.revertible_plan(domain)
+    if newest is None or newest.pk != plan.pk:
+        raise NothingToRevert
+    under_way = plan.zone.plans.filter(reverts=plan, status__in=("computing", "applying")).first()
+    if under_way and (
+        job := Job.objects.filter(subject_id=under_way.pk, workflow="dnszones.revert").first()
+    ):
+        return job
+    revert = ChangePlan.objects.create(
+        zone=plan.zone, created_by_id=actor.user_id, reverts=plan, setup=plan.setup
+    )
+    record(actor, "dns.plan_reverted", domain, f"Took back the last DNS plan of {domain}.")
+    return start_job(
+        actor,
+        "dnszones.revert",
+        label="Take back the DNS changes",
+        subject_id=revert.pk,
+        subject_label=domain.name,
+        lock=f"zone:{plan.zone_id}",
+    )
+
+
+@transaction.atomic
+def start_session(actor: Actor, domain_id: UUID) -> PropagationSession:
+    """Watch the domain's records spread; the running session again, if there is one."""
+    domain = get_domain(actor, domain_id)
+    zone = Zone.objects.select_for_update().filter(domain=domain).first()
+    if zone is None or not zone.records.exists():
+        raise Conflict("There are no records to watch yet. Apply a DNS plan first.")
+    return watch_zone(zone)
+
+
+@transaction.atomic
+def cancel_session(actor: Actor, session_id: UUID) -> PropagationSession:
+    """Stop a session. Twice is harmless."""
+    actor.require(ADMIN)
+    session = selectors.get_session(actor, session_id)
+    if session.status != PropagationSession.CANCELLED:
+        session.move(PropagationSession.CANCELLED, completed_at=timezone.now())
+        domain = session.zone.domain
+        record(actor, "dns.watch_cancelled", domain, f"Stopped watching {domain}’s DNS.")
+    return session
+
+
+@transaction.atomic
+def check_records_now(actor: Actor, domain_id: UUID) -> Domain:
+    """Look at the domain's records now rather than at the next interval."""
+    domain = get_domain(actor, domain_id)
+    if Record.objects.filter(zone__domain=domain).update(next_check_at=timezone.now()):
+        async_task("provisioning.tasks.sweep", "dnszones.propagation")
+    return domain
+
+
+@transaction.atomic
+def go_on_before_propagated(actor: Actor, domain_id: UUID) -> Domain:
+    """Go on although some caches are behind; the zone itself must have all required records."""
+    actor.require(ADMIN)
+    domain = get_domain(actor, domain_id)
+    required = Record.objects.filter(zone__domain=domain, level="required")
+    if domain.status != Domain.DNS_CONFIGURING:
+        return domain
+    if any(row.verdict != "matches" for row in required):
+        raise Conflict(
+            "The zone's own nameservers do not have every required record yet, so going on would "
+            "give inboxes that cannot receive or are not trusted."
+        )
+    domain.move(Domain.READY)
+    record(actor, "domain.ready", domain, f"Went on with {domain} before all caches were current.")
+    return domain
+
+
+def _plan(
+    actor: Actor, domain: Domain, setup: MailSetup, *, replace_ids: Sequence[str]
+) -> ChangePlan:
+    actor.require(ADMIN)
+    zone = Zone.objects.select_for_update().filter(domain=domain).first()
+    if zone is None or not domain.is_verified:
+        raise DomainNotVerified
+    desired_records(with_own_key(zone, setup))
+    outdated = (ChangePlan.COMPUTING, ChangePlan.READY, ChangePlan.FAILED)
+    for old in zone.plans.filter(status__in=outdated):
+        old.move(ChangePlan.SUPERSEDED)
+    plan = ChangePlan.objects.create(
+        zone=zone,
+        created_by_id=actor.user_id,
+        setup=setups.to_json(setup),
+        replace=list(replace_ids),
+    )
+    start_job(
+        actor,
+        "dnszones.plan",
+        label="Plan the DNS changes",
+        subject_id=plan.pk,
+        subject_label=domain.name,
+    )
+    return plan
+
+
+# --- Called by states and sweeps -------------------------------------------------------------
+
+
+def with_own_key(zone: Zone, setup: MailSetup) -> MailSetup:
+    """The setup with our DKIM key filled in, where the platform signs with ours."""
+    if setup.platform not in OWN_DKIM or setup.dkim_value:
+        return setup
+    return replace(setup, dkim_value=dkim_key(zone, selector_of(setup)).public_value)
+
+
+@transaction.atomic
+def dkim_key(zone: Zone, selector: str) -> DkimKey:
+    """Our DKIM key of a selector, made at the first call."""
+    Zone.objects.select_for_update().get(pk=zone.pk)
+    if known := zone.dkim_keys.filter(selector=selector).first():
+        return known
+    pair = dkim.make_key()
+    key = DkimKey(zone=zone, selector=selector, public_value=pair.value)
+    key.seal_private(pair.private_pem)
+    key.save()
+    return key
+
+
+def watch_zone(zone: Zone) -> PropagationSession:
+    """The zone's running session, a new one if there is none; its records are due now."""
+    zone.records.update(next_check_at=timezone.now())
+    running = zone.sessions.filter(status=PropagationSession.POLLING).first()
+    return running or PropagationSession.objects.create(
+        zone=zone, timeout_at=timezone.now() + SESSION_LASTS
+    )
+
+
+@transaction.atomic
+def finish_plan(plan: ChangePlan) -> None:
+    """All of a plan stands in the zone: keep its records, and watch them spread."""
+    plan.move(ChangePlan.APPLIED, applied_at=timezone.now())
+    zone, domain = plan.zone, Domain.objects.get(pk=plan.zone.domain_id)
+    in_force = plan if plan.reverts_id is None else selectors.revertible_plan(domain)
+    keep_records(zone, selectors.plan_of(in_force) if in_force else None)
+    if in_force is None:
+        zone.sessions.filter(status=PropagationSession.POLLING).update(
+            status=PropagationSession.CANCELLED, completed_at=timezone.now()
+        )
+        if domain.can_move(Domain.VERIFIED):
+            domain.move(Domain.VERIFIED)
+        return
+    watch_zone(zone)
+    if domain.status in {Domain.VERIFIED, Domain.READY}:
+        domain.move(Domain.DNS_CONFIGURING)
+    record(system(domain.tenant_id), "dns.written", domain, f"Wrote the mail records of {domain}.")
+
+
+def fail_plan(plan: ChangePlan, code: str, message: str) -> None:
+    """The job of a plan ended before the plan did."""
+    if plan.can_move(ChangePlan.FAILED):
+        plan.move(ChangePlan.FAILED)
+
+
+def keep_records(zone: Zone, plan: Plan | None) -> None:
+    """Make the zone's `Record` rows those that the plan leaves in the zone."""
+    rows = list(zone.records.all())
+    kept = []
+    for change in plan.changes if plan else ():
+        if change.after is None or change.action == "conflict":
+            continue
+        known = next((row for row in rows if same_value(row.data, change.after)), None)
+        row = known or Record(
+            zone=zone,
+            name=change.after.name,
+            type=change.after.type,
+            content=change.after.content,
+            priority=change.after.priority,
+        )
+        row.ttl = change.after.ttl
+        row.purpose, row.level, row.reason = change.purpose, change.level, change.reason
+        row.ours = (
+            row.ours
+            or change.action == "create"
+            or (change.action == "update" and all(before.ours for before in change.before))
+        )
+        row.save()
+        kept.append(row.pk)
+    zone.records.exclude(pk__in=kept).delete()

@@ -1,0 +1,56 @@
+"""SPF (RFC 7208): read and write records, merge, count lookups, evaluate, flatten."""
+
+from .addresses import AddressSet
+from .evaluation import (
+    MAX_LOOKUPS,
+    MAX_VOID_LOOKUPS,
+    CheckResolver,
+    LookupCount,
+    Resolver,
+    Result,
+    TemporaryFailure,
+    TooComplex,
+    VoidLookup,
+    check_host,
+    count_lookups,
+    evaluate,
+)
+from .flattening import Flattening, flatten
+from .syntax import (
+    Mechanism,
+    MergeConflict,
+    Modifier,
+    SPFRecord,
+    SPFSyntaxError,
+    is_spf,
+    merge,
+    parse,
+    same,
+)
+
+__all__ = [
+    "MAX_LOOKUPS",
+    "MAX_VOID_LOOKUPS",
+    "AddressSet",
+    "CheckResolver",
+    "Flattening",
+    "LookupCount",
+    "Mechanism",
+    "MergeConflict",
+    "Modifier",
+    "Resolver",
+    "Result",
+    "SPFRecord",
+    "SPFSyntaxError",
+    "TemporaryFailure",
+    "TooComplex",
+    "VoidLookup",
+    "check_host",
+    "count_lookups",
+    "evaluate",
+    "flatten",
+    "is_spf",
+    "merge",
+    "parse",
+    "same",
+]

@@ -1,0 +1,347 @@
+"""What should be true of a zone, and the workflows that bring it about."""
+
+import asyncio
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from dnszones import changes, services, setups, spf
+from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
+from dnszones.changes import ChangePlan as Plan
+from dnszones.changes import ExistingRecord
+from dnszones.models import ChangePlan, Zone
+from dnszones.providers.base import DNSProvider, RemoteRecord
+from dnszones.records import same_value
+from dnszones.vendors import dns_client, dns_provider, resolvers
+from domains.models import Domain
+from domains.services import DomainTaken, assign_nameservers, forget_domain
+from domains.states import DomainIsVerified, NameserversPointHere
+from mpanel.core.dnsclient import RecursiveResolver
+from mpanel.core.errors import NotFound
+from provisioning.desired import DesiredState, Observation, Workflow, register
+from provisioning.models import Job
+from provisioning.run import say
+
+
+def provider_of(domain: Domain) -> DNSProvider:
+    """The DNS provider that holds a domain's zone."""
+    return dns_provider(domain.dns_credential)
+
+
+class ZoneExists(DesiredState[Domain]):
+    """The customer's DNS provider has a zone for the domain, and we know its nameservers."""
+
+    name = "zone_exists"
+    label = "Make the zone"
+
+    def observe(self, subject: Domain) -> Observation:
+        remote = provider_of(subject).find_zone(subject.name)
+        if remote is None:
+            return Observation.missing(f"There is no zone for {subject} yet.")
+        zone = Zone.objects.filter(domain=subject, remote_id=remote.id).first()
+        if zone is None or sorted(subject.nameservers) != sorted(remote.nameservers):
+            return Observation.missing(f"The zone for {subject} is there, but not noted here yet.")
+        return Observation.matches(
+            f"The zone is there, with the nameservers {' and '.join(remote.nameservers)}.",
+            found=", ".join(remote.nameservers),
+        )
+
+    def apply(self, subject: Domain) -> None:
+        zone, _ = Zone.objects.get_or_create(
+            domain=subject, defaults={"provider": subject.dns_credential.provider}
+        )
+        provider = provider_of(subject)
+        remote = provider.find_zone(subject.name)
+        if remote is None:
+            # Noted before the call: a zone that we find after a crash is then known as ours.
+            zone.creation_asked_at = timezone.now()
+            zone.save(update_fields=["creation_asked_at", "updated_at"])
+            remote = provider.create_zone(subject.name)
+            say(f"Made a zone for {subject}.")
+        elif zone.creation_asked_at is None:
+            say(f"A zone for {subject} was there already; its records stay as they are.")
+        try:
+            with transaction.atomic():
+                zone.remote_id = remote.id
+                zone.save(update_fields=["remote_id", "updated_at"])
+                assign_nameservers(subject, remote.nameservers)
+        except IntegrityError:
+            raise DomainTaken("Another account manages this zone already.") from None
+        services.dkim_key(zone, "mpanel")
+
+
+class ZoneIsReleased(DesiredState[Domain]):
+    """What we made at the DNS provider is gone: the zone, or in a foreign zone our records."""
+
+    name = "zone_is_released"
+    label = "Remove what we made"
+
+    def observe(self, subject: Domain) -> Observation:
+        zone = Zone.objects.filter(domain=subject).first()
+        if zone is None or not zone.remote_id:
+            remote = provider_of(subject).find_zone(subject.name) if zone else None
+            if remote is None or zone is None or zone.creation_asked_at is None:
+                return Observation.matches("There is nothing of ours at the provider.")
+            return Observation.missing("The zone that we made is still there.")
+        if provider_of(subject).get_zone(zone.remote_id) is None:
+            return Observation.matches("The zone is gone.")
+        if zone.creation_asked_at:
+            return Observation.missing("The zone that we made is still there.")
+        if _our_remote_records(subject, zone):
+            return Observation.missing("Records that we made are still in the zone.")
+        return Observation.matches("The zone was there before us and stays; our records are gone.")
+
+    def apply(self, subject: Domain) -> None:
+        zone = Zone.objects.get(domain=subject)
+        provider = provider_of(subject)
+        remote_id = zone.remote_id
+        if not remote_id:
+            remote = provider.find_zone(subject.name)
+            remote_id = remote.id if remote else ""
+        if zone.creation_asked_at:
+            if remote_id:
+                provider.delete_zone(remote_id)
+        else:
+            provider.apply_batch(remote_id, deletes=_our_remote_records(subject, zone))
+
+
+def _our_remote_records(domain: Domain, zone: Zone) -> list[RemoteRecord]:
+    ours = [row.data for row in zone.records.filter(ours=True)]
+    return [
+        remote
+        for remote in provider_of(domain).list_records(zone.remote_id)
+        if any(same_value(remote.data, data) for data in ours)
+    ]
+
+
+class PlanIsComputed(DesiredState[ChangePlan]):
+    """The zone was read, and what would change is known."""
+
+    name = "plan_is_computed"
+    label = "Read the zone and compare"
+
+    def observe(self, subject: ChangePlan) -> Observation:
+        if subject.status == ChangePlan.COMPUTING:
+            return Observation.missing("The zone is to be read.")
+        plan = Plan.from_json(subject.plan) if subject.plan else None
+        if plan is None:
+            return Observation.matches("A newer plan replaced this one.")
+        return Observation.matches(_sentence(plan))
+
+    def apply(self, subject: ChangePlan) -> None:
+        existing = read_zone(subject)
+        warnings: list[str] = []
+        if subject.reverts is None:
+            plan, warnings = compute(subject, existing)
+            status = ChangePlan.READY
+        else:
+            assert subject.reverts.plan is not None
+            plan = changes.inverse(Plan.from_json(subject.reverts.plan), existing)
+            status = ChangePlan.APPLYING
+        subject.move(status, plan=plan.to_json(), warnings=warnings, computed_at=timezone.now())
+
+
+class PlanIsApplied(DesiredState[ChangePlan]):
+    """Every record of the plan stands in the zone, read back from the provider."""
+
+    name = "plan_is_applied"
+    label = "Write the records and read them back"
+
+    def observe(self, subject: ChangePlan) -> Observation:
+        plan, existing = _planned(subject), read_zone(subject)
+        if subject.snapshot is None and plan.steps and not changes.is_current(plan, existing):
+            return _zone_changed("Records that the plan rests on were changed meanwhile.")
+        left = changes.remaining(plan, existing)
+        strangers = [change for change in left if change.action == "conflict"]
+        if strangers:
+            return _zone_changed(" ".join(change.reason for change in strangers))
+        if left:
+            return Observation.missing(
+                f"{len(left)} of {len(plan.steps)} changes are to be written.",
+                found=f"{len(plan.steps) - len(left)} written",
+                expected=f"{len(plan.steps)} written",
+            )
+        return Observation.matches(
+            f"Read back: all {len(plan.steps)} changes stand in the zone."
+            if plan.steps
+            else "Everything was there already."
+        )
+
+    def apply(self, subject: ChangePlan) -> None:
+        plan, existing = _planned(subject), read_zone(subject)
+        if subject.snapshot is None:
+            subject.snapshot = [{"id": record.remote_id, **_plain(record)} for record in existing]
+            subject.save(update_fields=["snapshot", "updated_at"])
+        left = [c for c in changes.remaining(plan, existing) if c.action != "conflict"]
+        batch = changes.batch(left)
+        domain = subject.zone.domain
+        provider_of(domain).apply_batch(
+            subject.zone.remote_id,
+            deletes=batch.deletes,
+            updates=batch.updates,
+            creates=batch.creates,
+        )
+        for change in left:
+            shown = change.after or change.before[0].data
+            say(f"{_DONE[change.action]} {shown.type} {shown.name}.")
+
+
+_DONE = {"create": "Created", "update": "Updated", "delete": "Deleted"}
+
+
+def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
+    """The zone's records as they are now, and which of them are ours."""
+    ours = [row.data for row in plan.zone.records.filter(ours=True)]
+    return [
+        ExistingRecord(
+            remote_id=remote.id,
+            data=remote.data,
+            ours=any(same_value(remote.data, data) for data in ours),
+        )
+        for remote in provider_of(plan.zone.domain).list_records(plan.zone.remote_id)
+    ]
+
+
+def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
+    """The plan for a stored setup, and the warnings to show with it."""
+    setup = services.with_own_key(row.zone, setups.from_json(row.setup))
+    warnings = setup_warnings(setup)
+    foreign = [
+        record.data.content
+        for record in existing
+        if record.data.name == setup.domain
+        and record.data.type == "TXT"
+        and spf.is_spf(record.data.content)
+        and not record.ours
+    ]
+    text = None
+    if len(foreign) <= 1:
+        try:
+            settled = asyncio.run(_settle(setup, foreign[0] if foreign else None))
+            text = settled.flattened
+            warnings += settled.warnings
+        except (spf.SPFSyntaxError, spf.MergeConflict):
+            text = None  # the plan shows it as a conflict, with the reason
+        except spf.TooComplex as error:
+            warnings.append(f"The SPF record could not be followed to its end: {error}")
+    plan = changes.plan_changes(
+        setup.domain,
+        existing,
+        desired_records(setup),
+        replace=frozenset(row.replace),
+        spf_text=text,
+    )
+    return plan, warnings
+
+
+async def _settle(setup: MailSetup, existing: str | None) -> spf.Flattening:
+    async with dns_client() as client:
+        return await settled_spf(
+            setup, existing=existing, resolver=RecursiveResolver(client, resolvers())
+        )
+
+
+def _planned(row: ChangePlan) -> Plan:
+    assert row.plan is not None
+    return Plan.from_json(row.plan)
+
+
+def _plain(record: ExistingRecord) -> dict[str, object]:
+    data = record.data
+    return {
+        "name": data.name,
+        "type": data.type,
+        "content": data.content,
+        "ttl": data.ttl,
+        "priority": data.priority,
+    }
+
+
+def _zone_changed(why: str) -> Observation:
+    return Observation.conflicts(
+        "ZONE_CHANGED", f"{why} Nothing more was written. Make a new plan and look at it again."
+    )
+
+
+def _sentence(plan: Plan) -> str:
+    counts = {
+        "to create": sum(change.action == "create" for change in plan.changes),
+        "to update": sum(change.action == "update" for change in plan.changes),
+        "to delete": sum(change.action == "delete" for change in plan.changes),
+        "kept": sum(change.action == "keep" for change in plan.changes),
+        "in conflict": len(plan.conflicts),
+    }
+    told = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+    return f"Compared with the zone: {told or 'nothing to do'}."
+
+
+def load_domain(job: Job) -> Domain:
+    """The domain of a job, fresh, with its credential."""
+    found = Domain.objects.select_related("dns_credential").filter(
+        pk=job.subject_id, tenant_id=job.tenant_id
+    )
+    if domain := found.first():
+        return domain
+    raise NotFound("The domain was removed meanwhile.")
+
+
+def load_plan(job: Job) -> ChangePlan:
+    """The plan of a job, fresh, with its zone."""
+    found = ChangePlan.objects.select_related("zone__domain__dns_credential", "reverts").filter(
+        pk=job.subject_id, zone__domain__tenant_id=job.tenant_id
+    )
+    if plan := found.first():
+        return plan
+    raise NotFound("The plan was removed meanwhile.")
+
+
+register(
+    Workflow(
+        name="domains.connect",
+        label="Connect the domain",
+        states=(ZoneExists(), NameserversPointHere(), DomainIsVerified()),
+        load=load_domain,
+    )
+)
+register(
+    Workflow(
+        name="domains.disconnect",
+        label="Disconnect the domain",
+        states=(ZoneIsReleased(),),
+        load=load_domain,
+        on_success=forget_domain,
+        cancellable=False,
+    )
+)
+register(
+    Workflow(
+        name="dnszones.plan",
+        label="Plan the DNS changes",
+        states=(PlanIsComputed(),),
+        load=load_plan,
+        on_failure=services.fail_plan,
+        on_cancel=lambda plan: services.fail_plan(plan, "CANCELLED", "Cancelled."),
+    )
+)
+register(
+    Workflow(
+        name="dnszones.apply",
+        label="Write the DNS records",
+        states=(PlanIsApplied(),),
+        load=load_plan,
+        on_success=services.finish_plan,
+        on_failure=services.fail_plan,
+        on_cancel=lambda plan: services.fail_plan(plan, "CANCELLED", "Cancelled."),
+    )
+)
+register(
+    Workflow(
+        name="dnszones.revert",
+        label="Take back the DNS changes",
+        states=(PlanIsComputed(), PlanIsApplied()),
+        load=load_plan,
+        on_success=services.finish_plan,
+        on_failure=services.fail_plan,
+        on_cancel=lambda plan: services.fail_plan(plan, "CANCELLED", "Cancelled."),
+    )
+)

@@ -1,0 +1,40 @@
+"""How DNS facts are shown."""
+
+from collections.abc import Iterable
+
+from django.template import Library
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from dnszones.changes import Change, ExistingRecord
+from dnszones.records import RecordData, value_of
+
+register = Library()
+
+
+@register.filter
+def clock(moment: str) -> str:
+    """A stored moment as a person reads it: `14:05`, or with the day if it is not today."""
+    found = parse_datetime(moment)
+    if found is None:
+        return ""
+    shown = "%H:%M" if found.date() == timezone.now().date() else "%H:%M on %-d %b"
+    return f"{found:{shown}} UTC"
+
+
+@register.filter
+def main_record(change: Change) -> RecordData:
+    """The record that a change is about: as it will be, or for a deletion as it is."""
+    return change.after or change.before[0].data
+
+
+@register.filter
+def shown_value(data: RecordData | None) -> str:
+    """A record's value on one line; "" for none."""
+    return value_of(data) if data else ""
+
+
+@register.filter
+def present_values(records: Iterable[ExistingRecord]) -> str:
+    """The values of the records that are there now."""
+    return "; ".join(value_of(record.data) for record in records)

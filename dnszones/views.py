@@ -1,0 +1,145 @@
+"""Pages about a domain's zone: its state, records, plans and propagation."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from dnszones import selectors, services
+from domains.registrars import REGISTRARS
+from domains.selectors import get_domain
+from events.selectors import trail
+from mpanel.core.pages import PageRequest, safe_next, signed_in
+from provisioning.models import Job
+
+
+@signed_in
+@require_GET
+def domain_detail(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
+    """One domain: what is configured, what is missing, what happened."""
+    domain = get_domain(request.actor, domain_id)
+    context = {
+        "domain": domain,
+        "registrar": REGISTRARS[domain.registrar].name,
+        "purposes": selectors.verify(domain),
+        "session": selectors.latest_session(domain),
+        "plan": selectors.present_plan(domain),
+        "revertible": selectors.revertible_plan(domain),
+        "job": Job.objects.filter(tenant_id=request.actor.tenant_id, subject_id=domain.pk).first(),
+        "events": trail(request.actor, subject_ids=[domain.pk])[:20],
+        "section": "domains",
+        "page_title": str(domain),
+        "page_subtitle": domain.name if domain.name != domain.unicode_name else "",
+        "crumbs": [("Domains", "/domains/")],
+    }
+    template = "dnszones/domain_detail.html"
+    return render(request, f"{template}#live" if request.htmx else template, context)
+
+
+@signed_in
+@require_GET
+def zone_records(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
+    """The records that we keep, and where each was last seen."""
+    domain = get_domain(request.actor, domain_id)
+    context = {
+        "domain": domain,
+        "records": selectors.records_of(domain),
+        "session": selectors.latest_session(domain),
+        "section": "domains",
+        "page_title": "DNS records",
+        "page_subtitle": str(domain),
+        "crumbs": [("Domains", "/domains/"), (str(domain), f"/domains/{domain_id}/")],
+    }
+    template = "dnszones/zone_records.html"
+    return render(request, f"{template}#live" if request.htmx else template, context)
+
+
+@signed_in
+@require_POST
+def records_check(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
+    """Look at the records now."""
+    services.check_records_now(request.actor, domain_id)
+    messages.info(request, "Asking every server now.")
+    return redirect(safe_next(request, f"/domains/{domain_id}/records/"))
+
+
+@signed_in
+@require_GET
+def plan_list(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
+    """The plans that were made for a domain."""
+    domain = get_domain(request.actor, domain_id)
+    rows = selectors.plans_of(domain)
+    context = {
+        "domain": domain,
+        "plans": [(row, selectors.plan_of(row)) for row in rows],
+        "revertible": selectors.revertible_plan(domain),
+        "section": "domains",
+        "page_title": "DNS changes",
+        "page_subtitle": str(domain),
+        "crumbs": [("Domains", "/domains/"), (str(domain), f"/domains/{domain_id}/")],
+    }
+    return render(request, "dnszones/plan_list.html", context)
+
+
+@signed_in
+@require_GET
+def plan_detail(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
+    """One plan, as it was shown and applied."""
+    row = selectors.get_plan(request.actor, plan_id)
+    domain = row.zone.domain
+    context = {
+        "row": row,
+        "plan": selectors.plan_of(row),
+        "domain": domain,
+        "revertible": selectors.revertible_plan(domain),
+        "section": "domains",
+        "page_title": "DNS plan",
+        "page_subtitle": str(domain),
+        "crumbs": [
+            ("Domains", "/domains/"),
+            (str(domain), f"/domains/{domain.pk}/"),
+            ("DNS changes", f"/domains/{domain.pk}/plans/"),
+        ],
+    }
+    return render(request, "dnszones/plan_detail.html", context)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def plan_revert(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
+    """Take back a plan, after a second question."""
+    row = selectors.get_plan(request.actor, plan_id)
+    if request.method == "POST":
+        job = services.revert_plan(request.actor, plan_id)
+        messages.success(request, "Taking the changes back.")
+        return redirect("job-detail", job_id=job.pk)
+    context = {
+        "title": "Take back these DNS changes?",
+        "text": f"Records of {row.zone.domain} that this plan created are deleted, and those it "
+        "changed get their former values. Mail to and from the domain may stop working.",
+        "confirm_label": "Take back",
+        "cancel_url": f"/domains/plans/{plan_id}/",
+        "tone": "danger",
+        "section": "domains",
+    }
+    return render(request, "components/confirm_page.html", context)
+
+
+@signed_in
+@require_POST
+def session_start(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
+    """Watch the records spread."""
+    services.start_session(request.actor, domain_id)
+    messages.info(request, "Watching the records spread.")
+    return redirect(safe_next(request, f"/domains/{domain_id}/records/"))
+
+
+@signed_in
+@require_POST
+def session_cancel(request: PageRequest, session_id: UUID) -> HttpResponseBase:
+    """Stop watching."""
+    session = services.cancel_session(request.actor, session_id)
+    messages.info(request, "Stopped. The records stay as they are.")
+    return redirect(safe_next(request, f"/domains/{session.zone.domain_id}/records/"))

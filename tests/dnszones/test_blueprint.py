@@ -1,0 +1,180 @@
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from dnszones import dkim, spf
+from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
+from dnszones.records import value_of
+from mpanel.core.errors import Invalid
+from tests.dnszones.fakedns import World
+
+KEY = dkim.make_key().value
+OURS = MailSetup(
+    domain="ada.test",
+    platform="mailserver",
+    dkim_value=KEY,
+    mailserver_mx="mx.mail.test",
+    mailserver_spf="_spf.mail.test",
+)
+GOOGLE = MailSetup(domain="ada.test", platform="google-workspace")
+MICROSOFT = MailSetup(domain="mail.ada-co.test", platform="microsoft-365")
+CUSTOM = MailSetup(
+    domain="ada.test", platform="custom", custom_mx=((10, "mx1.bo.test"),), dkim_value=KEY
+)
+
+
+def lines(setup):
+    return {
+        (record.purpose, record.data.name, record.data.type, value_of(record.data))
+        for record in desired_records(setup)
+    }
+
+
+def test_our_mail_server():
+    assert lines(OURS) == {
+        ("mx", "ada.test", "MX", "10 mx.mail.test"),
+        ("spf", "ada.test", "TXT", "v=spf1 include:_spf.mail.test ~all"),
+        ("dkim", "mpanel._domainkey.ada.test", "TXT", KEY),
+        ("dmarc", "_dmarc.ada.test", "TXT", "v=DMARC1; p=none; rua=mailto:dmarc@ada.test"),
+    }
+    assert setup_warnings(OURS) == []
+
+
+def test_google_workspace_with_its_key_and_tracking():
+    setup = replace(
+        GOOGLE,
+        dkim_value=KEY,
+        dmarc_policy="quarantine",
+        tracking_subdomain="emailtracking",
+        tracking_provider="smartlead",
+    )
+    assert lines(setup) == {
+        ("mx", "ada.test", "MX", "1 smtp.google.com"),
+        ("spf", "ada.test", "TXT", "v=spf1 include:_spf.google.com ~all"),
+        ("dkim", "google._domainkey.ada.test", "TXT", KEY),
+        ("dmarc", "_dmarc.ada.test", "TXT", "v=DMARC1; p=quarantine; rua=mailto:dmarc@ada.test"),
+        ("tracking", "emailtracking.ada.test", "CNAME", "open.sleadtrack.com"),
+    }
+
+
+def test_without_the_vendors_key_its_record_is_left_out_with_a_warning():
+    assert not [line for line in lines(GOOGLE) if line[0] == "dkim"]
+    assert "admin console" in setup_warnings(GOOGLE)[0]
+    assert "ada.test" in setup_warnings(GOOGLE)[0]
+
+
+def test_microsoft_365():
+    assert ("mx", "mail.ada-co.test", "MX", "0 mail-ada-co-test.mail.protection.outlook.com") in (
+        lines(MICROSOFT)
+    )
+    assert "Defender" in setup_warnings(MICROSOFT)[0]
+    with_keys = replace(MICROSOFT, dkim_targets=("S1.ms.test", "s2.ms.test"))
+    assert setup_warnings(with_keys) == []
+    assert {line[1:] for line in lines(with_keys) if line[0] == "dkim"} == {
+        ("selector1._domainkey.mail.ada-co.test", "CNAME", "s1.ms.test"),
+        ("selector2._domainkey.mail.ada-co.test", "CNAME", "s2.ms.test"),
+    }
+
+
+def test_a_custom_platform_sends_from_its_mail_hosts_unless_told_otherwise():
+    assert ("spf", "ada.test", "TXT", "v=spf1 mx ~all") in lines(CUSTOM)
+    told = replace(CUSTOM, spf_includes=("_spf.Bo.test", "include:_spf.cy.test", "_spf.bo.test"))
+    text = "v=spf1 include:_spf.bo.test include:_spf.cy.test ~all"
+    assert ("spf", "ada.test", "TXT", text) in lines(told)
+
+
+def test_every_record_says_why_and_how_much_it_matters():
+    records = desired_records(replace(OURS, tracking_subdomain="t", tracking_provider="instantly"))
+    assert {record.purpose: record.level for record in records} == {
+        "mx": "required",
+        "spf": "required",
+        "dkim": "required",
+        "dmarc": "recommended",
+        "tracking": "optional",
+    }
+    assert all(record.reason.endswith(".") for record in records)
+
+
+def test_reports_to_another_domain_need_its_consent():
+    warning = setup_warnings(replace(OURS, dmarc_rua="reports@bo.test"))[0]
+    assert "ada.test._report._dmarc.bo.test" in warning
+    assert not setup_warnings(replace(OURS, dmarc_rua="reports@mail.ada.test"))
+
+
+@pytest.mark.parametrize(
+    ("setup", "field"),
+    [
+        (replace(OURS, domain="not a domain"), "domain"),
+        (replace(OURS, domain="test"), "domain"),
+        (replace(OURS, platform="carrier-pigeon"), "platform"),
+        (replace(OURS, dkim_value=""), "dkim_value"),
+        (replace(OURS, dkim_value="junk"), "dkim_value"),
+        (replace(OURS, dkim_selector="no/good"), "dkim_selector"),
+        (replace(OURS, dkim_targets=("a.test", "b.test")), "dkim_targets"),
+        (replace(MICROSOFT, dkim_targets=("a.test",)), "dkim_targets"),
+        (replace(OURS, dmarc_policy="p"), "dmarc_policy"),
+        (replace(OURS, dmarc_rua="nobody"), "dmarc_rua"),
+        (replace(OURS, dmarc_ruf="a@b.test,c@d.test"), "dmarc_ruf"),
+        (replace(OURS, spf_includes=("no include",)), "spf_includes"),
+        (replace(OURS, spf_includes=("nodots",)), "spf_includes"),
+        (replace(OURS, mailserver_mx=""), "mailserver_mx"),
+        (replace(OURS, mailserver_spf=""), "mailserver_spf"),
+        (replace(OURS, tracking_provider="smartlead"), "tracking_subdomain"),
+        (replace(OURS, tracking_provider="x", tracking_subdomain="t"), "tracking_provider"),
+        (
+            replace(OURS, tracking_provider="smartlead", tracking_subdomain="a b"),
+            "tracking_subdomain",
+        ),
+        (replace(CUSTOM, custom_mx=()), "custom_mx"),
+        (replace(CUSTOM, custom_mx=((10, "192.0.2.1 x"),)), "custom_mx"),
+        (replace(CUSTOM, custom_mx=((70_000, "mx.bo.test"),)), "custom_mx"),
+        (replace(CUSTOM, custom_mx=((1, "mx.bo.test"), (1, "MX.bo.test"))), "custom_mx"),
+    ],
+)
+def test_bad_input_names_its_field(setup, field):
+    with pytest.raises(Invalid) as raised:
+        desired_records(setup)
+    assert list(raised.value.details) == [field]
+
+
+def test_a_setup_survives_a_json_column():
+    setup = replace(CUSTOM, spf_includes=("a.test",), dmarc_rua="a@ada.test")
+    assert MailSetup.from_json(json.loads(json.dumps(setup.to_json()))) == setup
+
+
+# --- SPF together with what is there ------------------------------------------------------------
+
+
+def settle(setup, existing, world):
+    return asyncio.run(settled_spf(setup, existing=existing, resolver=world))
+
+
+def test_spf_is_merged_with_the_owners_record():
+    world = World({("_spf.mail.test", "TXT"): ["v=spf1 -all"]})
+    result = settle(OURS, "v=spf1 ip4:192.0.2.1 -all", world)
+    assert result.flattened == "v=spf1 ip4:192.0.2.1 include:_spf.mail.test -all"
+
+
+def test_spf_is_flattened_only_where_the_merged_record_is_over_ten_lookups():
+    records = {(f"s{n}.test", "TXT"): [f"v=spf1 ip4:192.0.2.{n} -all"] for n in range(10)}
+    world = World({**records, ("_spf.mail.test", "TXT"): ["v=spf1 ip4:198.51.100.1 -all"]})
+    existing = "v=spf1 " + " ".join(f"include:s{n}.test" for n in range(10)) + " -all"
+    result = settle(OURS, existing, world)
+    assert (result.lookups_before, result.lookups_after) == (11, 0)
+    assert "ip4:198.51.100.1" in result.flattened
+    assert result.original.endswith("include:_spf.mail.test -all")
+    assert settle(OURS, result.flattened, world).flattened == result.flattened
+
+
+def test_a_setup_can_ask_for_flattening():
+    world = World({("_spf.mail.test", "TXT"): ["v=spf1 ip4:198.51.100.1 ip6:2001:db8::1 -all"]})
+    asked = replace(OURS, flatten=True, flatten_ipv6=False)
+    assert settle(asked, None, world).flattened == "v=spf1 ip4:198.51.100.1 ~all"
+    assert settle(OURS, None, world).flattened == "v=spf1 include:_spf.mail.test ~all"
+
+
+def test_an_existing_record_that_is_not_valid_is_not_touched():
+    with pytest.raises(spf.SPFSyntaxError):
+        settle(OURS, "v=spf1 nonsense", World())

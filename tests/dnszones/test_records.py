@@ -1,0 +1,244 @@
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import pytest
+from dns.rdtypes.ANY.TXT import TXT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnszones import dkim
+from dnszones.records import (
+    Expected,
+    RecordData,
+    canonical,
+    check_name,
+    check_record,
+    expectations,
+    from_presentation,
+    judge,
+    purpose_of,
+    quote_txt,
+    same_value,
+    to_presentation,
+    txt_strings,
+    unquote_txt,
+)
+from mpanel.core.errors import Invalid
+
+APEX = "ada.test"
+KEY = dkim.make_key().value
+
+
+def txt(content, name=APEX):
+    return RecordData(name, "TXT", content)
+
+
+# --- Normal form ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_record", "normal"),
+    [
+        (RecordData("Ada.Test.", "mx", "MX.Ada.Test.", 300, 10), "ada.test MX 10 mx.ada.test"),
+        (RecordData("ada.test", "MX", ".", 300, 0), "ada.test MX 0 ."),
+        (RecordData("bücher.test", "A", "192.0.2.1"), "xn--bcher-kva.test A 192.0.2.1"),
+        (RecordData("a.test", "AAAA", "2001:DB8:0::1"), "a.test AAAA 2001:db8::1"),
+        (
+            RecordData("_sip._tcp.a.test", "SRV", "5 5060 SIP.a.test.", 300, 10),
+            "_sip._tcp.a.test SRV 10 5 5060 sip.a.test",
+        ),
+        (RecordData("a.test", "CAA", '0  issue "ca.test"'), 'a.test CAA 0 issue "ca.test"'),
+        (RecordData("a.test", "TXT", " Case and space stay "), "a.test TXT  Case and space stay "),
+        (RecordData("a.test", "A", "nonsense"), "a.test A nonsense"),
+        (RecordData("a.test", "TYPE65280", "\\# 1 00"), "a.test TYPE65280 \\# 1 00"),
+    ],
+)
+def test_canonical(given_record, normal):
+    assert str(canonical(given_record)) == normal
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (RecordData("bad name.test", "A", "192.0.2.1"), "name"),
+        (RecordData("a..test", "A", "192.0.2.1"), "name"),
+        (RecordData("-a.test", "A", "192.0.2.1"), "name"),
+        (RecordData(f"{'a' * 64}.test", "A", "192.0.2.1"), "name"),
+        (RecordData(".".join(["a" * 60] * 5), "A", "192.0.2.1"), "name"),
+        (RecordData("a.test", "A", "192.0.2.256"), "content"),
+        (RecordData("a.test", "AAAA", "192.0.2.1"), "content"),
+        (RecordData("a.test", "A", "192.0.2.1\n192.0.2.2"), "content"),
+        (RecordData("a.test", "CNAME", "two words"), "content"),
+        (RecordData("a.test", "MX", "mx_1.ada.test", priority=10), "content"),
+        (RecordData("a.test", "MX", "mx.ada.test"), "priority"),
+        (RecordData("a.test", "MX", "mx.ada.test", priority=65_536), "priority"),
+        (RecordData("a.test", "A", "192.0.2.1", priority=1), "priority"),
+        (RecordData("a.test", "SRV", "x 5060 sip.test", priority=1), "content"),
+        (RecordData("a.test", "TXT", ""), "content"),
+        (RecordData("a.test", "TXT", "lone \ud800 surrogate"), "content"),
+        (RecordData("a.test", "TXT", "x" * 2049), "content"),
+        (RecordData("a.test", "A", "192.0.2.1", ttl=1), "ttl"),
+        (RecordData("a.test", "NOTATYPE", "x"), "content"),
+    ],
+)
+def test_what_cannot_be_published_is_refused_with_its_field(record, field):
+    with pytest.raises(Invalid) as raised:
+        check_record(record)
+    assert list(raised.value.details) == [field]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        RecordData("*.a.test", "A", "192.0.2.1"),
+        RecordData("_dmarc.a.test", "TXT", "v=DMARC1; p=none"),
+        RecordData("a.test", "MX", ".", priority=0),
+        RecordData("a.test", "CAA", '0 issue "ca.test"'),
+        RecordData("s._domainkey.a.test", "CNAME", "s._domainkey.b.test"),
+        RecordData("_sip._tcp.a.test", "SRV", "5 5060 sip.a.test", priority=10),
+    ],
+)
+def test_what_can_be_published_passes_unchanged(record):
+    assert check_record(record) == record
+
+
+def test_a_host_name_has_no_underscore():
+    assert check_name("_dmarc.Ada.test.") == "_dmarc.ada.test"
+    with pytest.raises(Invalid):
+        check_name("_dmarc.ada.test", host=True)
+
+
+# --- TXT --------------------------------------------------------------------------------------
+
+
+def test_text_is_split_by_bytes_without_cutting_a_character():
+    assert [len(part) for part in txt_strings("a" * 600)] == [255, 255, 90]
+    parts = txt_strings("a" * 254 + "é" * 3)
+    assert parts == ["a" * 254, "ééé"]
+    assert txt_strings("") == [""]
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=400))
+def test_text_survives_the_wire(text):
+    """What dnspython sends and prints for our presentation form is the same text again."""
+    rdata = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.TXT, quote_txt(text))
+    assert isinstance(rdata, TXT)
+    assert b"".join(rdata.strings).decode() == text
+    assert all(len(string) <= 255 for string in rdata.strings)
+    assert unquote_txt(rdata.to_text()) == text
+
+
+@given(st.text())
+def test_a_hostile_presentation_is_read_somehow(text):
+    for candidate in (text, f'"{text}'):
+        unquote_txt(candidate).encode()  # nothing that a database could not store
+
+
+def test_text_that_is_no_utf8_can_be_stored():
+    assert unquote_txt('"caf\\233"') == "caf\\xe9"
+
+
+@pytest.mark.parametrize(
+    ("kind", "rdata"),
+    [
+        ("MX", "10 mx.ada.test."),
+        ("SRV", "10 5 5060 sip.ada.test."),
+        ("CNAME", "bo.test."),
+        ("TXT", '"two words" "and more"'),
+        ("CAA", '0 issue "ca.test"'),
+        ("TLSA", "3 1 1 " + "ab" * 32),
+    ],
+)
+def test_presentation_and_back(kind, rdata):
+    record = from_presentation(APEX, kind, rdata)
+    again = from_presentation(APEX, kind, to_presentation(record))
+    assert again == record
+    assert dns.rdata.from_text(dns.rdataclass.IN, kind, to_presentation(record)) is not None
+
+
+# --- Comparison -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("v=spf1 MX ~all", "v=spf1  mx ~all", True),
+        ("v=spf1 mx ~all", "v=spf1 mx -all", False),
+        (
+            KEY,
+            KEY.replace("v=DKIM1; k=rsa; ", "v=DKIM1;k=rsa;t=s;").replace("p=MII", "p=M II"),
+            True,
+        ),
+        (KEY, KEY[:-8] + "AAAAAAAA", False),
+        (
+            "v=DMARC1; p=none; rua=mailto:a@b.test",
+            "v=DMARC1;rua=mailto:a@b.test;p=NONE;pct=100",
+            True,
+        ),
+        ("v=DMARC1; p=none", "v=DMARC1; p=reject", False),
+        ("Google-Verification=x", "google-verification=x", False),
+    ],
+)
+def test_texts_are_compared_as_their_readers_do(one, other, same):
+    assert same_value(txt(one), txt(other)) is same
+
+
+def test_priority_and_name_belong_to_the_value_and_the_ttl_does_not():
+    mx = RecordData(APEX, "MX", "mx.ada.test", 300, 10)
+    assert same_value(mx, RecordData(APEX, "MX", "mx.ada.test", 60, 10))
+    assert not same_value(mx, RecordData(APEX, "MX", "mx.ada.test", 300, 20))
+    assert not same_value(mx, RecordData("b.test", "MX", "mx.ada.test", 300, 10))
+
+
+def test_purposes_are_recognised():
+    assert purpose_of(txt("v=spf1 -all")) == "spf"
+    assert purpose_of(txt("v=DMARC1; p=none", "_dmarc.ada.test")) == "dmarc"
+    assert purpose_of(RecordData("s._domainkey.ada.test", "CNAME", "x.test")) == "dkim"
+    assert purpose_of(RecordData(APEX, "MX", "mx.test", priority=1)) == "mx"
+    assert purpose_of(txt("hello")) == "other"
+
+
+# --- Verdicts ---------------------------------------------------------------------------------
+
+SPF = Expected("spf", APEX, "TXT", frozenset({"v=spf1 include:bo.test ~all"}))
+DMARC = Expected("dmarc", "_dmarc.ada.test", "TXT", frozenset({"v=DMARC1; p=none"}))
+DKIM = Expected("dkim", "s._domainkey.ada.test", "TXT", frozenset({KEY}))
+MX = Expected("mx", APEX, "MX", frozenset({"10 mx1.ada.test", "20 mx2.ada.test"}))
+CNAME = Expected("tracking", "track.ada.test", "CNAME", frozenset({"open.sleadtrack.com"}))
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "result", "foreign"),
+    [
+        (SPF, [], "missing", ()),
+        (SPF, ['"google-site-verification=x"'], "missing", ()),
+        (SPF, ['"v=spf1 include:bo" ".test ~all"', '"other"'], "matches", ()),
+        (SPF, ['"V=spf1  include:BO.test ~all"'], "matches", ()),
+        (SPF, ['"v=spf1 -all"'], "conflicts", ("v=spf1 -all",)),
+        (SPF, ['"v=spf1 include:bo.test ~all"', '"v=spf1 a"'], "conflicts", ("v=spf1 a",)),
+        (SPF, ['"v=spf1 include:bo.test ~all"'] * 2, "conflicts", ()),
+        (DMARC, ['"v=DMARC1;p=none;"'], "matches", ()),
+        (DMARC, ['"v=DMARC1; p=reject"'], "conflicts", ("v=DMARC1; p=reject",)),
+        (DMARC, ['"verification"'], "missing", ()),
+        (DKIM, [quote_txt(KEY)], "matches", ()),
+        (DKIM, [quote_txt(KEY.replace("; ", ";"))], "matches", ()),
+        (DKIM, ['"v=spf1 -all"'], "missing", ()),
+        (DKIM, ['"v=DKIM1; p="'], "conflicts", ("v=DKIM1; p=",)),
+        (DKIM, [quote_txt(KEY), '"v=spf1 -all"'], "conflicts", ("v=spf1 -all",)),
+        (MX, ["20 MX2.ada.test.", "10 mx1.ada.test."], "matches", ()),
+        (MX, [], "missing", ()),
+        (MX, ["10 mx1.ada.test."], "conflicts", ()),
+        (MX, ["20 mx1.ada.test.", "20 mx2.ada.test."], "conflicts", ("20 mx1.ada.test",)),
+        (CNAME, ["Open.sleadtrack.com."], "matches", ()),
+        (CNAME, ["evil.test."], "conflicts", ("evil.test",)),
+    ],
+)
+def test_judge(expected, found, result, foreign):
+    verdict = judge(expected, found)
+    assert (verdict.result, verdict.foreign) == (result, foreign)
+
+
+def test_expectations_gather_rrsets():
+    mx = [RecordData(APEX, "MX", f"mx{n}.ada.test", priority=n * 10) for n in (1, 2)]
+    wanted = [("mx", mx[0]), ("spf", txt("v=spf1 include:bo.test ~all")), ("mx", mx[1])]
+    assert expectations(wanted) == [MX, SPF]
