@@ -1,0 +1,69 @@
+"""The CSV file by which credentials leave mPanel (RFC 4180, to be sent as UTF-8)."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mailboxes.providers.base import LoginSettings
+
+COLUMNS = (
+    "email",
+    "username",
+    "password",
+    "smtp_host",
+    "smtp_port",
+    "smtp_auth",
+    "smtp_tls",
+    "imap_host",
+    "imap_port",
+)
+HIDDEN = "***HIDDEN***"
+
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+
+
+@dataclass(frozen=True)
+class CredentialRow:
+    """One inbox of the file. `password` is not looked at where passwords are hidden."""
+
+    email: str
+    settings: LoginSettings
+    password: str = field(default="", repr=False)
+
+
+def credentials_csv(rows: Iterable[CredentialRow], *, hidden: bool) -> str:
+    """The whole file with its header, lines ending in CR LF.
+
+    `username` is the full address, because that is what the mail server takes (a local part alone
+    exists on many domains). `smtp_auth` is always `true`; `smtp_tls` is `true` where the
+    connection is encrypted, by STARTTLS or from its start. A provider without IMAP leaves the two
+    last cells empty. `hidden` writes `***HIDDEN***` for every password.
+
+    A cell that a spreadsheet would take for a formula gets a leading apostrophe. The local parts
+    of `mailboxes.naming`, domains, and the passwords of `mailboxes.passwords` begin with a letter
+    or digit, so the file always holds them exactly as they are.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        settings = row.settings
+        cells = (
+            row.email,
+            row.email,
+            HIDDEN if hidden else row.password,
+            settings.smtp_host,
+            str(settings.smtp_port),
+            "true",
+            "true" if settings.smtp_tls in {"starttls", "ssl"} else "false",
+            settings.imap_host or "",
+            str(settings.imap_port or ""),
+        )
+        writer.writerow(map(_inert, cells))
+    return text.getvalue()
+
+
+def _inert(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

@@ -1,0 +1,140 @@
+"""Mailboxes, and the batches in which they are provisioned."""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from mpanel.core.models import Row, StatusRow
+from mpanel.core.secrets import seal, unseal
+
+REVEAL_LASTS = timedelta(minutes=10)
+
+
+class Batch(Row):
+    """Mailboxes that were asked for at once; its credentials are revealed once."""
+
+    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
+    domain = models.ForeignKey("domains.Domain", models.CASCADE, related_name="batches")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    convention = models.CharField(max_length=32)
+    count = models.PositiveIntegerField()
+    idempotency_key = models.CharField(max_length=100, blank=True)
+    revealed_at = models.DateTimeField(null=True)
+    revealed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "idempotency_key"],
+                condition=~Q(idempotency_key=""),
+                name="one_batch_per_key",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} inboxes on {self.domain}"
+
+    @property
+    def reveal_is_open(self) -> bool:
+        """Whether its credentials were revealed just now, so that page and file both show them."""
+        return self.revealed_at is not None and timezone.now() < self.revealed_at + REVEAL_LASTS
+
+
+class MailboxQuerySet(models.QuerySet["Mailbox"]):
+    """What mailboxes are called."""
+
+    def present(self) -> "MailboxQuerySet":
+        """All but the deleted ones, whose rows stay so that an address is not given twice."""
+        return self.exclude(status=Mailbox.DELETED)
+
+    def unproved(self) -> "MailboxQuerySet":
+        """Those whose login was not proved yet."""
+        return self.filter(status=Mailbox.PROVISIONING)
+
+
+class Mailbox(StatusRow):
+    """One mailbox. It counts as active once its login was proved by really logging in."""
+
+    PROVISIONING, ACTIVE, WARMING = "provisioning", "active", "warming"
+    SUSPENDED, FAILED, DELETING, DELETED = "suspended", "failed", "deleting", "deleted"
+    STATUSES: ClassVar[dict[str, str]] = {
+        PROVISIONING: "Being set up",
+        ACTIVE: "Active",
+        WARMING: "Warming up",
+        SUSPENDED: "Suspended",
+        FAILED: "Failed",
+        DELETING: "Deleting",
+        DELETED: "Deleted",
+    }
+    TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {
+        PROVISIONING: frozenset({ACTIVE, FAILED, DELETING}),
+        ACTIVE: frozenset({WARMING, SUSPENDED, DELETING}),
+        WARMING: frozenset({ACTIVE, SUSPENDED, DELETING}),
+        SUSPENDED: frozenset({ACTIVE, DELETING}),
+        FAILED: frozenset({PROVISIONING, DELETING}),
+        DELETING: frozenset({DELETED}),
+    }
+
+    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
+    domain = models.ForeignKey("domains.Domain", models.CASCADE, related_name="mailboxes")
+    batch = models.ForeignKey(Batch, models.SET_NULL, null=True, related_name="mailboxes")
+    provider = models.CharField(max_length=32, default="mailserver")
+    local_part = models.CharField(max_length=64)
+    address = models.CharField(max_length=320)
+    first_name = models.CharField(max_length=80, blank=True)
+    last_name = models.CharField(max_length=80, blank=True)
+    status = models.CharField(max_length=32, default=PROVISIONING)
+    sealed_password = models.TextField(blank=True)
+    # bcrypt, for the mail system.
+    password_hash = models.CharField(max_length=80, blank=True)
+    # A fast salted digest of the random password, only until the login is proved
+    # (docs/decisions/0003).
+    proof_digest = models.CharField(max_length=160, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    smtp_proved_at = models.DateTimeField(null=True)
+    imap_proved_at = models.DateTimeField(null=True)
+    revealed_at = models.DateTimeField(null=True)
+
+    objects = MailboxQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["address"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["address"], condition=~Q(status="deleted"), name="one_mailbox_per_address"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "status", "address"], name="mailbox_by_tenant"),
+            models.Index(fields=["batch", "status"], name="mailbox_by_batch"),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def status_label(self) -> str:
+        return self.STATUSES[self.status]
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+    def set_password(self, password: str) -> None:
+        """Keep the password sealed; the mail system's hash is made by a worker."""
+        self.sealed_password = seal(password, row=self, column="sealed_password")
+        self.password_hash = self.proof_digest = ""
+
+    def password(self) -> str:
+        """The password in the clear: for a reveal that is recorded, or a proof."""
+        return unseal(self.sealed_password, row=self, column="sealed_password")

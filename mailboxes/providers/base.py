@@ -1,0 +1,96 @@
+"""The mail port: what mPanel asks of whatever holds a customer's inboxes."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from mpanel.core.registry import CredentialField
+
+Outcome = Literal["matches", "missing", "unknown"]
+Encryption = Literal["starttls", "ssl"]
+
+_ADDRESS = re.compile(r"[A-Za-z0-9._+'-]+@[A-Za-z0-9.-]+", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoginSettings:
+    """What a mail program is told. Without IMAP, `imap_host` and `imap_port` are `None`."""
+
+    smtp_host: str
+    smtp_port: int
+    smtp_tls: Encryption = "starttls"
+    imap_host: str | None = None
+    imap_port: int | None = None
+    imap_tls: Encryption = "ssl"
+
+
+@dataclass(frozen=True)
+class Login:
+    """An address and its password, to be tried.
+
+    Raises `ValueError` for an address with more than letters, digits and `._+'-`, and for a
+    password that is not printable ASCII: neither may break out of its line of SMTP or IMAP.
+    """
+
+    email: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not _ADDRESS.fullmatch(self.email):
+            raise ValueError("the email of a login is a plain address")
+        if not (self.password and self.password.isascii() and self.password.isprintable()):
+            raise ValueError("the password of a login is printable ASCII")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came of trying one login for real.
+
+    `smtp` and `imap` are `matches` (logged in), `missing` (the server refused: it does not know
+    this login) or `unknown` (nobody can tell now: try later); `None` where it was not tried.
+    `detail` says for a person what did not match, and never holds a secret.
+    """
+
+    email: str
+    smtp: Outcome
+    imap: Outcome | None
+    detail: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worse of both: `missing` before `unknown` before `matches`."""
+        found = {self.smtp, self.imap}
+        if "missing" in found:
+            return "missing"
+        return "unknown" if "unknown" in found else "matches"
+
+
+class MailProvider(ABC):
+    """Holds inboxes. A provider is made with a customer's credentials, by field name."""
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+    credential_fields: ClassVar[tuple[CredentialField, ...]] = ()
+    has_imap: ClassVar[bool] = True
+
+    @abstractmethod
+    def login_settings(self) -> LoginSettings:
+        """Where and how every inbox of this provider logs in; its user name is its address."""
+
+    @abstractmethod
+    def prove(
+        self,
+        logins: Sequence[Login],
+        *,
+        parallel: int = 16,
+        on_result: Callable[[Proof], None],
+    ) -> list[Proof]:
+        """Log in for real with each, `parallel` at a time, and answer in the order of `logins`.
+
+        `on_result` is called in the caller's thread, as each proof is known; what it raises ends
+        the work. Nothing is raised for a login or a server that fails: that is what a proof says.
+        Only a definite refusal is `missing`; time-outs, refused connections, certificates that
+        do not verify and temporary errors of the server are `unknown`.
+        """

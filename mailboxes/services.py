@@ -1,0 +1,318 @@
+"""Provisioning, revealing, suspending and deleting mailboxes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from billing.services import lock_account, plan_of, require_room, require_running
+from domains.models import Domain
+from domains.selectors import get_domain
+from events.services import record
+from mailboxes import selectors
+from mailboxes.models import Batch, Mailbox
+from mailboxes.naming import Address, Persona, plan_addresses
+from mailboxes.passwords import make_password
+from mpanel.core.actor import ADMIN, Actor, system
+from mpanel.core.errors import Conflict, Invalid
+from provisioning.models import Job
+from provisioning.selectors import latest_job
+from provisioning.services import start_job
+from tenants.models import OneTimeCode
+from tenants.services import ask_for_code, use_code
+
+READY = (Domain.READY, Domain.PROVISIONED, Domain.CONNECTED)
+
+
+class DomainNotReady(Conflict):
+    """The domain's mail records have not spread yet. Finish its DNS setup first."""
+
+    code = "DOMAIN_NOT_READY"
+
+
+class AlreadyRevealed(Conflict):
+    """These credentials were revealed before. Reveal a single password on its mailbox's page."""
+
+    code = "ALREADY_REVEALED"
+
+
+class StillProvisioning(Conflict):
+    """These inboxes are still being set up. Their credentials can be taken when all are proved."""
+
+    code = "STILL_PROVISIONING"
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A mailbox with its password, on the way to a person who may see it."""
+
+    mailbox: Mailbox
+    password: str = field(repr=False)
+
+
+def preview_addresses(
+    actor: Actor,
+    domain_id: UUID,
+    *,
+    count: int,
+    convention: str,
+    personas: Sequence[Persona] = (),
+    custom: Sequence[str] = (),
+) -> list[Address]:
+    """The addresses that `provision_mailboxes` would give now."""
+    domain = get_domain(actor, domain_id)
+    return plan_addresses(
+        count,
+        convention,
+        personas=personas,
+        custom=custom,
+        taken=selectors.taken_local_parts(domain.pk),
+        seed=str(domain.pk),
+    )
+
+
+@transaction.atomic
+def provision_mailboxes(
+    actor: Actor,
+    domain_id: UUID,
+    *,
+    count: int,
+    convention: str,
+    personas: Sequence[Persona] = (),
+    custom: Sequence[str] = (),
+    idempotency_key: str = "",
+) -> Batch:
+    """Create `count` mailboxes and start the job that hashes and proves them.
+
+    Raises `Invalid`, `LimitExceeded`, `TrialExpired`, `DomainNotReady`. The same key gives the
+    same batch again.
+    """
+    actor.require(ADMIN)
+    account = lock_account(actor.tenant_id)
+    if idempotency_key and (
+        known := Batch.objects.filter(
+            tenant_id=actor.tenant_id, idempotency_key=idempotency_key
+        ).first()
+    ):
+        return known
+    require_running(account)
+    domain = get_domain(actor, domain_id)
+    if domain.status not in READY:
+        raise DomainNotReady
+    addresses = preview_addresses(
+        actor, domain_id, count=count, convention=convention, personas=personas, custom=custom
+    )
+    require_room(
+        account,
+        what="inboxes",
+        used=Mailbox.objects.present().filter(tenant_id=actor.tenant_id).count(),
+        wanted=len(addresses),
+        limit=plan_of(account).inboxes,
+    )
+    batch = Batch.objects.create(
+        tenant_id=actor.tenant_id,
+        domain=domain,
+        created_by_id=actor.user_id,
+        convention=convention,
+        count=len(addresses),
+        idempotency_key=idempotency_key,
+    )
+    Mailbox.objects.bulk_create(_new_mailbox(batch, address) for address in addresses)
+    record(
+        actor,
+        "mailboxes.provisioned",
+        batch,
+        f"Asked for {len(addresses)} inboxes on {domain}.",
+        changes={"count": len(addresses), "convention": convention, "domain": domain.name},
+    )
+    _start_provisioning(actor, batch)
+    return batch
+
+
+@transaction.atomic
+def retry_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
+    """Prove one failed mailbox again, alone. Twice is harmless."""
+    actor.require(ADMIN)
+    require_running(lock_account(actor.tenant_id))
+    mailbox = selectors.get_mailbox(actor, mailbox_id)
+    if mailbox.status == Mailbox.PROVISIONING:
+        return mailbox
+    mailbox.move(Mailbox.PROVISIONING, error_code="", error_message="")
+    record(actor, "mailbox.retried", mailbox, f"Tried {mailbox} again.")
+    assert mailbox.batch is not None
+    # A job of its own even beside a running one, which may be past this mailbox already.
+    _start_provisioning(actor, mailbox.batch)
+    return mailbox
+
+
+@transaction.atomic
+def reveal_batch(actor: Actor, batch_id: UUID) -> list[Credential]:
+    """All proved credentials of a batch, once: to who asks first, and for ten minutes after.
+
+    Raises `StillProvisioning`, `AlreadyRevealed`.
+    """
+    actor.require(ADMIN)
+    batch = selectors.get_batch(actor, batch_id)
+    if batch.mailboxes.unproved().exists():
+        raise StillProvisioning
+    first = Batch.objects.filter(pk=batch.pk, revealed_at=None).update(
+        revealed_at=timezone.now(), revealed_by_id=actor.user_id
+    )
+    if first:
+        record(actor, "credentials.revealed", batch, f"Revealed the credentials of {batch}.")
+    elif not (batch.reveal_is_open and batch.revealed_by_id == actor.user_id):
+        raise AlreadyRevealed
+    return [
+        Credential(mailbox, mailbox.password())
+        for mailbox in batch.mailboxes.filter(status__in=(Mailbox.ACTIVE, Mailbox.WARMING))
+    ]
+
+
+@transaction.atomic
+def ask_to_reveal(actor: Actor, mailbox_id: UUID) -> OneTimeCode:
+    """Send the actor a fresh one-time code that reveals this one password."""
+    actor.require(ADMIN)
+    mailbox = selectors.get_mailbox(actor, mailbox_id)
+    return ask_for_code(
+        actor.email, address=actor.address, purpose=OneTimeCode.REVEAL, subject_id=mailbox.pk
+    )
+
+
+def reveal_password(actor: Actor, mailbox_id: UUID, *, code: str) -> Credential:
+    """One mailbox's password, for a fresh one-time code; recorded. Raises `CodeRefused`."""
+    actor.require(ADMIN)
+    mailbox = selectors.get_mailbox(actor, mailbox_id)
+    # Outside the transaction, so that a wrong try counts even though it is refused.
+    use_code(
+        actor.email,
+        code,
+        address=actor.address,
+        purpose=OneTimeCode.REVEAL,
+        subject_id=mailbox.pk,
+    )
+    with transaction.atomic():
+        Mailbox.objects.filter(pk=mailbox.pk).update(revealed_at=timezone.now())
+        record(actor, "password.revealed", mailbox, f"Revealed the password of {mailbox}.")
+    return Credential(mailbox, mailbox.password())
+
+
+@transaction.atomic
+def suspend_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
+    """Stop login and sending; mail still arrives. Twice is harmless."""
+    actor.require(ADMIN)
+    mailbox = selectors.get_mailbox(actor, mailbox_id)
+    if mailbox.status != Mailbox.SUSPENDED:
+        mailbox.move(Mailbox.SUSPENDED)
+        record(actor, "mailbox.suspended", mailbox, f"Suspended {mailbox}.")
+    return mailbox
+
+
+@transaction.atomic
+def activate_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
+    """Undo a suspension. Twice is harmless."""
+    actor.require(ADMIN)
+    mailbox = selectors.get_mailbox(actor, mailbox_id)
+    if mailbox.status != Mailbox.ACTIVE:
+        if mailbox.status != Mailbox.SUSPENDED:
+            raise Conflict(f"This mailbox is {mailbox.status_label.lower()}, not suspended.")
+        mailbox.move(Mailbox.ACTIVE)
+        record(actor, "mailbox.activated", mailbox, f"Activated {mailbox}.")
+    return mailbox
+
+
+@transaction.atomic
+def delete_mailboxes(actor: Actor, mailbox_ids: Sequence[UUID]) -> Job:
+    """Delete mailboxes of one domain: their logins first, the rows when those are gone."""
+    actor.require(ADMIN)
+    wanted = list(selectors.mailboxes(actor).filter(pk__in=mailbox_ids))
+    if not wanted or len(wanted) != len(set(mailbox_ids)):
+        raise selectors.MailboxNotFound
+    domains = {mailbox.domain_id: mailbox.domain for mailbox in wanted}
+    if len(domains) > 1:
+        raise Invalid.field("mailboxes", "Choose mailboxes of one domain.")
+    (domain,) = domains.values()
+    for mailbox in wanted:
+        if mailbox.status != Mailbox.DELETING:
+            mailbox.move(Mailbox.DELETING)
+            record(actor, "mailbox.deleting", mailbox, f"Asked to delete {mailbox}.")
+    return start_job(
+        actor,
+        "mailboxes.delete",
+        label=f"Delete {wanted[0]}" if len(wanted) == 1 else f"Delete {len(wanted)} mailboxes",
+        subject_id=domain.pk,
+        subject_label=domain.name,
+        params={"mailboxes": [str(mailbox.pk) for mailbox in wanted]},
+        lock=f"mailboxes:{domain.pk}",
+    )
+
+
+def domain_blocker(domain: Domain) -> str:
+    """Why a domain cannot be disconnected: mailboxes still stand on it."""
+    number = Mailbox.objects.present().filter(domain=domain).count()
+    return f"{number} mailboxes are still on {domain}. Delete them first." if number else ""
+
+
+# --- Called by states ------------------------------------------------------------------------
+
+
+@transaction.atomic
+def count_as_provisioned(batch: Batch) -> None:
+    """All of a batch is proved: the domain has inboxes."""
+    domain = Domain.objects.get(pk=batch.domain_id)
+    if domain.status == Domain.READY:
+        domain.move(Domain.PROVISIONED)
+    record(
+        system(batch.tenant_id), "mailboxes.proved", batch, f"All inboxes of {batch} are proved."
+    )
+
+
+@transaction.atomic
+def give_up_unproved(batch: Batch, code: str, message: str) -> None:
+    """The job ended before these could be proved; each can be retried alone."""
+    batch.mailboxes.unproved().update(
+        status=Mailbox.FAILED, error_code=code, error_message=message, updated_at=timezone.now()
+    )
+    if batch.mailboxes.filter(status=Mailbox.ACTIVE).exists():
+        domain = Domain.objects.get(pk=batch.domain_id)
+        if domain.status == Domain.READY:
+            domain.move(Domain.PROVISIONED)
+
+
+@transaction.atomic
+def forget_mailboxes(mailboxes: Sequence[Mailbox]) -> None:
+    """The logins are gone: drop every secret, and keep the row so the address is not reused."""
+    for mailbox in mailboxes:
+        mailbox.move(Mailbox.DELETED, sealed_password="", password_hash="", proof_digest="")
+        record(system(mailbox.tenant_id), "mailbox.deleted", mailbox, f"Deleted {mailbox}.")
+
+
+def provisioning_job(actor: Actor, batch: Batch) -> Job | None:
+    """The newest job that provisions this batch."""
+    return latest_job(actor, workflow="mailboxes.provision", subject_id=batch.pk)
+
+
+def _start_provisioning(actor: Actor, batch: Batch) -> Job:
+    return start_job(
+        actor,
+        "mailboxes.provision",
+        label=f"Provision {batch.count} inboxes",
+        subject_id=batch.pk,
+        subject_label=batch.domain.name,
+        lock=f"mailboxes:{batch.domain_id}",
+    )
+
+
+def _new_mailbox(batch: Batch, address: Address) -> Mailbox:
+    mailbox = Mailbox(
+        tenant_id=batch.tenant_id,
+        domain=batch.domain,
+        batch=batch,
+        local_part=address.local_part,
+        address=f"{address.local_part}@{batch.domain.name}",
+        first_name=address.first_name,
+        last_name=address.last_name,
+    )
+    mailbox.set_password(make_password())
+    return mailbox
