@@ -1,0 +1,48 @@
+"""The cast of the stories: Ada owns, Bo helps, Cy is a stranger who must see nothing."""
+
+from dataclasses import dataclass
+
+from django.test import Client
+
+from mpanel.core.actor import MEMBER, Actor
+from tenants.models import Membership, ProviderCredential, Tenant, User
+from tenants.selectors import actor_for
+from tenants.services import open_account
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account, a browser that is signed in, and an actor for services."""
+
+    user: User
+    actor: Actor
+    client: Client
+
+    @property
+    def tenant(self) -> Tenant:
+        return Tenant.objects.get(pk=self.actor.tenant_id)
+
+    @property
+    def credential(self) -> ProviderCredential:
+        """The DNS account that every new tenant has in the sandbox."""
+        return ProviderCredential.objects.get(tenant_id=self.actor.tenant_id, port="dns")
+
+
+def owner(name: str) -> Person:
+    """Opens an account of their own."""
+    return _person(open_account(f"{name}@people.test", address="127.0.0.1"))
+
+
+def helper_of(boss: Person, name: str, role: str = MEMBER) -> Person:
+    """Works for somebody else's tenant."""
+    user = User.objects.create_user(f"{name}@people.test")
+    Membership.objects.create(tenant_id=boss.actor.tenant_id, user=user, role=role)
+    return _person(user)
+
+
+def _person(user: User) -> Person:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    actor = actor_for(user, address="127.0.0.1")
+    assert actor is not None
+    return Person(user, actor, client)

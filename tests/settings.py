@@ -1,0 +1,36 @@
+"""mPanel's settings as the suite runs them: keys of its own, the sandbox, a database file.
+
+`DATABASE_URL` in the environment chooses another database; that is how the suite runs on
+PostgreSQL.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from tests.sandboxes import find_free_port_block
+
+FOLDER = Path(tempfile.mkdtemp(prefix="mpanel-tests-"))
+
+os.environ["MPANEL_VAR_DIR"] = str(FOLDER)
+os.environ["SECRET_KEY"] = "a key for the tests, long enough for every check"
+os.environ["ENCRYPTION_KEYS"] = "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+os.environ["SANDBOX"] = "yes"
+os.environ["SANDBOX_PORT"] = str(find_free_port_block())
+os.environ["MAILBOX_BCRYPT_COST"] = "4"
+os.environ["VENDOR_TIMEOUT"] = "3"
+os.environ["DNS_TIMEOUT"] = "0.5"
+os.environ["JOB_LEASE"] = "6"
+os.environ["NAMESERVER_INTERVAL"] = "1"
+os.environ["PROPAGATION_INTERVAL"] = "1"
+os.environ["DNS_WATCH_INTERVAL"] = "1"
+os.environ["TICK_INTERVAL"] = "0.2"
+os.environ["LOG_LEVEL"] = "ERROR"
+
+from mpanel.settings import *  # noqa: E402, F403
+from mpanel.settings import DATABASES  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # A file, because the sandbox's mail server reads it from its own process.
+    DATABASES["default"]["TEST"] = {"NAME": str(FOLDER / "test.sqlite3")}
