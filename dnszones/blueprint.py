@@ -136,29 +136,20 @@ async def settled_spf(
     """The SPF text that the domain should publish: merged with the one it has, and flattened
     where it needs over ten lookups or the setup asks for it.
 
-    A text that is the flattened form already stays as it is. `flattened` is the `spf_text` of a
-    change plan; keep `original` to flatten again later. Raises `Invalid`, `SPFSyntaxError` and
-    `MergeConflict` for the existing text, and what `spf.flatten` raises.
+    Its `flattened` is the `spf_text` of a change plan. Keep its `original`: that, and not the
+    flattened text, is the `existing` of the next time, or includes come back beside their own
+    addresses. Raises `Invalid`, `SPFSyntaxError` and `MergeConflict` for the existing text, and
+    what `spf.flatten` raises.
     """
     domain = check_name(setup.domain, field="domain", host=True)
     text = _spf(setup, domain).data.content
-    is_extended = False
     if existing is not None:
         present = spf.parse(existing)
         merged = spf.merge(present, spf.parse(text))
-        is_extended = merged != present
-        text = str(merged) if is_extended else existing
-
-    async def flattened(*, force: bool) -> spf.Flattening:
-        return await spf.flatten(
-            text, domain=domain, resolver=resolver, force=force, ipv6=setup.flatten_ipv6
-        )
-
-    if existing is not None and is_extended:
-        forced = await flattened(force=True)
-        if spf.same(forced.flattened, existing):
-            return forced
-    return await flattened(force=setup.flatten)
+        text = existing if merged == present else str(merged)
+    return await spf.flatten(
+        text, domain=domain, resolver=resolver, force=setup.flatten, ipv6=setup.flatten_ipv6
+    )
 
 
 def _mx(setup: MailSetup, domain: str) -> list[DesiredRecord]:
