@@ -9,11 +9,12 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from dnszones import dkim, selectors, setups
+from dnszones import dkim, selectors
 from dnszones.blueprint import MailSetup, desired_records, selector_of
 from dnszones.changes import ChangePlan as Plan
 from dnszones.models import SESSION_LASTS, ChangePlan, DkimKey, PropagationSession, Record, Zone
 from dnszones.records import same_value
+from dnszones.vendors import chosen_setup
 from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record
@@ -57,7 +58,7 @@ def make_plan(actor: Actor, domain_id: UUID, *, choices: dict[str, Any]) -> Chan
     `Invalid` with fields.
     """
     domain = get_domain(actor, domain_id)
-    return _plan(actor, domain, setups.from_choices(domain.name, choices), replace_ids=())
+    return _plan(actor, domain, chosen_setup(domain.name, choices), replace_ids=())
 
 
 @transaction.atomic
@@ -66,7 +67,7 @@ def agree_to_replace(actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str])
     plan = selectors.get_plan(actor, plan_id)
     if plan.status != ChangePlan.READY:
         raise PlanNotReady
-    setup = setups.from_json(plan.setup)
+    setup = MailSetup.from_json(plan.setup)
     agreed = sorted({*plan.replace, *replace_ids})[:200]
     return _plan(actor, plan.zone.domain, setup, replace_ids=agreed)
 
@@ -199,7 +200,7 @@ def _plan(
     plan = ChangePlan.objects.create(
         zone=zone,
         created_by_id=actor.user_id,
-        setup=setups.to_json(setup),
+        setup=setup.to_json(),
         replace=list(replace_ids),
     )
     start_job(

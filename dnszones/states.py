@@ -5,7 +5,7 @@ import asyncio
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dnszones import changes, services, setups, spf
+from dnszones import changes, services, spf
 from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
@@ -204,7 +204,7 @@ def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
 
 def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
     """The plan for a stored setup, and the warnings to show with it."""
-    setup = services.with_own_key(row.zone, setups.from_json(row.setup))
+    setup = services.with_own_key(row.zone, MailSetup.from_json(row.setup))
     warnings = setup_warnings(setup)
     foreign = [
         record.data.content

@@ -1,7 +1,10 @@
 """Where providers and DNS meet settings."""
 
+from typing import Any
+
 from django.conf import settings
 
+from dnszones.blueprint import MailSetup
 from dnszones.providers.base import DNSProvider
 from mpanel.core import registry
 from mpanel.core.checks import parse_resolvers
@@ -28,6 +31,16 @@ def resolvers() -> list[Server]:
 def dns_client() -> DNSClient:
     """A DNS client with our time-out."""
     return DNSClient(timeout=settings.DNS_TIMEOUT)
+
+
+def chosen_setup(domain: str, choices: dict[str, Any]) -> MailSetup:
+    """The setup that a person chose, with our own mail server's names filled in."""
+    return MailSetup(
+        domain=domain,
+        mailserver_mx=settings.MAILSERVER_MX,
+        mailserver_spf=settings.MAILSERVER_SPF,
+        **choices,
+    )
 
 
 register_builder("dns", dns_provider)

@@ -106,13 +106,25 @@ MAILSERVER_CA_FILE = env.str(
 )
 
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="mPanel <noreply@localhost>")
-globals().update(
-    env.email_url(
-        "EMAIL_URL",
-        default=f"smtp://127.0.0.1:{SANDBOX_PORT + 3}" if SANDBOX else "smtp://127.0.0.1:25",
-    )
+# The mail server that takes our own messages: smtp://, smtp+tls:// (STARTTLS) or smtp+ssl://.
+_mail = env.email_url(
+    "EMAIL_URL",
+    default=f"smtp://127.0.0.1:{SANDBOX_PORT + 3}" if SANDBOX else "smtp://127.0.0.1:25",
 )
-EMAIL_TIMEOUT = 15
+MAILERS = {
+    "default": {
+        "BACKEND": _mail["EMAIL_BACKEND"],
+        "OPTIONS": {
+            "host": _mail["EMAIL_HOST"],
+            "port": _mail["EMAIL_PORT"],
+            "username": _mail["EMAIL_HOST_USER"] or "",
+            "password": _mail["EMAIL_HOST_PASSWORD"] or "",
+            "use_tls": _mail.get("EMAIL_USE_TLS", False),
+            "use_ssl": _mail.get("EMAIL_USE_SSL", False),
+            "timeout": 15,
+        },
+    }
+}
 
 # --- How mPanel works ------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from mpanel.core.dnsclient import TemporaryFailure
+
 from .syntax import (
     LOOKUP_MECHANISMS,
     Mechanism,
@@ -27,10 +29,6 @@ _RESULTS: dict[str, Result] = {"+": "pass", "-": "fail", "~": "softfail", "?": "
 
 class VoidLookup(Exception):
     """The name does not exist, or has no record of this type."""
-
-
-class TemporaryFailure(Exception):
-    """DNS gave no usable answer; the same question may be answered later."""
 
 
 class TooComplex(Exception):

@@ -14,7 +14,7 @@ from mpanel.core.dnsclient import Server
 from mpanel.core.secrets import parse_key_ring
 
 # Addresses that lead outside, by setting; with the sandbox on, all must be loopback.
-OUTSIDE = ("CLOUDFLARE_BASE_URL", "EMAIL_HOST", "MAILSERVER_HOST")
+OUTSIDE = ("CLOUDFLARE_BASE_URL", "MAILSERVER_HOST")
 # The Cloudflare library drops our token when it finds these (wire notes, seen 2026-11).
 POISON = ("CLOUDFLARE_EMAIL", "CLOUDFLARE_API_KEY", "CLOUDFLARE_API_USER_SERVICE_KEY")
 
@@ -95,6 +95,7 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
             )
     if settings.SANDBOX:
         addresses = {name: getattr(settings, name) for name in OUTSIDE}
+        addresses["EMAIL_URL"] = settings.MAILERS["default"]["OPTIONS"]["host"]
         addresses |= {f"DNS_RESOLVERS ({server.name})": server.address for server in resolvers}
         addresses |= {
             f"DNS_ROOT_SERVERS ({address})": address for address in settings.DNS_ROOT_SERVERS

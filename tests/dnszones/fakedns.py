@@ -38,7 +38,7 @@ class World:
     def _answer(self, name: str, kind: str) -> list[str]:
         self.asked.append((name, kind))
         if name in self.broken:
-            raise TemporaryFailure(name)
+            raise TemporaryFailure(name, "TXT", "this name fails in the test")
         found = self.records.get((name, kind))
         if not found:
             raise VoidLookup(name)
