@@ -55,9 +55,14 @@ def records_of(domain: Domain) -> list[Record]:
     return list(Record.objects.filter(zone__domain=domain))
 
 
-def get_plan(actor: Actor, plan_id: UUID) -> ChangePlan:
-    """One change plan of the tenant. Raises `PlanNotFound`."""
+def get_plan(actor: Actor, plan_id: UUID, *, domain_id: UUID | None = None) -> ChangePlan:
+    """One change plan of the tenant, and of this domain where one is named.
+
+    Raises `PlanNotFound`.
+    """
     found = ChangePlan.objects.filter(pk=plan_id, zone__domain__tenant_id=actor.tenant_id)
+    if domain_id:
+        found = found.filter(zone__domain_id=domain_id)
     if plan := found.select_related("zone__domain").first():
         return plan
     raise PlanNotFound

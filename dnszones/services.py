@@ -32,6 +32,12 @@ class DomainNotVerified(Conflict):
     code = "DOMAIN_NOT_VERIFIED"
 
 
+class DomainIsLeaving(Conflict):
+    """This domain is being disconnected, so nothing more is written for it."""
+
+    code = "DOMAIN_IS_LEAVING"
+
+
 class PlanNotReady(Conflict):
     """This plan cannot be applied: it is not ready, or a newer one replaced it. Make a new plan."""
 
@@ -65,10 +71,12 @@ def make_plan(actor: Actor, domain_id: UUID, *, choices: dict[str, Any]) -> Chan
 def agree_to_replace(actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str]) -> ChangePlan:
     """Plan again with the same setup, and overwrite these conflicts, as the customer agreed."""
     plan = selectors.get_plan(actor, plan_id)
-    if plan.status != ChangePlan.READY:
+    computed = selectors.plan_of(plan)
+    if plan.status != ChangePlan.READY or computed is None:
         raise PlanNotReady
     setup = MailSetup.from_json(plan.setup)
-    agreed = sorted({*plan.replace, *replace_ids})[:200]
+    shown = {change.id for change in computed.conflicts}
+    agreed = sorted({*plan.replace, *shown.intersection(replace_ids)})
     return _plan(actor, plan.zone.domain, setup, replace_ids=agreed)
 
 
@@ -83,6 +91,8 @@ def apply_plan(actor: Actor, plan_id: UUID, *, confirmed: bool = False) -> Job:
         return running
     if plan.status != ChangePlan.READY or computed is None:
         raise PlanNotReady
+    if plan.zone.domain.status == Domain.DELETING:
+        raise DomainIsLeaving
     if computed.requires_confirmation and not confirmed:
         raise PlanNeedsConfirmation(" ".join(computed.confirmations))
     try:
@@ -193,6 +203,8 @@ def _plan(
     zone = Zone.objects.select_for_update().filter(domain=domain).first()
     if zone is None or not domain.is_verified:
         raise DomainNotVerified
+    if domain.status == Domain.DELETING:
+        raise DomainIsLeaving
     desired_records(with_own_key(zone, setup))
     outdated = (ChangePlan.COMPUTING, ChangePlan.READY, ChangePlan.FAILED)
     for old in zone.plans.filter(status__in=outdated):

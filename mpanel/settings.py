@@ -25,6 +25,8 @@ SECRET_KEY = env.str("SECRET_KEY", default="")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
 SITE_URL = env.str("SITE_URL", default="http://localhost:8000")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# Whom `manage.py onboard` acts for when it is not told.
+ONBOARD_ACCOUNT = env.str("ONBOARD_ACCOUNT", default="")
 # How many proxies stand in front of us and add to X-Forwarded-For; 0 trusts nobody.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 # One line above every page, e.g. to name a staging system, and where it leads.

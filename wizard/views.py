@@ -199,6 +199,7 @@ def dns(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 @require_POST
 def dns_replace(request: PageRequest, domain_id: UUID, plan_id: UUID) -> HttpResponseBase:
     """Plan again, overwriting the conflicts that were ticked."""
+    zones.get_plan(request.actor, plan_id, domain_id=domain_id)
     agree_to_replace(request.actor, plan_id, replace_ids=request.POST.getlist("replace"))
     return redirect("setup-dns", domain_id=domain_id)
 
@@ -207,6 +208,7 @@ def dns_replace(request: PageRequest, domain_id: UUID, plan_id: UUID) -> HttpRes
 @require_POST
 def dns_apply(request: PageRequest, domain_id: UUID, plan_id: UUID) -> HttpResponseBase:
     """Apply the plan that is shown."""
+    zones.get_plan(request.actor, plan_id, domain_id=domain_id)
     apply_plan(request.actor, plan_id, confirmed=request.POST.get("confirmed") == "yes")
     return redirect("setup-dns", domain_id=domain_id)
 

@@ -1,5 +1,7 @@
 """SPF (RFC 7208): read and write records, merge, count lookups, evaluate, flatten."""
 
+from mpanel.core.dnsclient import TemporaryFailure
+
 from .addresses import AddressSet
 from .evaluation import (
     MAX_LOOKUPS,
@@ -8,7 +10,6 @@ from .evaluation import (
     LookupCount,
     Resolver,
     Result,
-    TemporaryFailure,
     TooComplex,
     VoidLookup,
     check_host,

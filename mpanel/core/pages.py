@@ -117,6 +117,9 @@ class ErrorPageMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        # No text of ours holds a NUL, and PostgreSQL takes none.
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            return error_page(request, status=400, message="The request could not be read.")
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -144,6 +144,7 @@ def write_env(path: Path, port: int) -> dict[str, str]:
         "ENCRYPTION_KEYS": known.get("ENCRYPTION_KEYS") or new_key("local"),
         "SANDBOX": "yes",
         "SANDBOX_PORT": str(port + 1),
+        "ONBOARD_ACCOUNT": DEMO,
         "SITE_URL": f"http://localhost:{port}",
         "BANNER_TEXT": "Sandbox: nothing leaves this machine. Its e-mail and controls are here.",
         "BANNER_URL": f"http://localhost:{port + 1}/",

@@ -4,10 +4,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from billing.selectors import get_account
 from tenants.selectors import actor_for, credentials
 from tenants.services import open_account, start_test
 
 EMAIL = "demo@example.test"
+PLAN = "professional"  # room to try things out
 
 
 class Command(BaseCommand):
@@ -23,6 +25,9 @@ class Command(BaseCommand):
         actor = actor_for(user, address="")
         if actor is None:
             return
+        account = get_account(actor)
+        account.plan = PLAN
+        account.save(update_fields=["plan", "updated_at"])
         for credential in credentials(actor, port="dns"):
             if credential.tested_at is None:
                 start_test(actor, credential.pk)

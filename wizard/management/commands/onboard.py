@@ -1,0 +1,152 @@
+"""`manage.py onboard DOMAIN`: the whole main job in the terminal, resumable, with progress bars."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from dnszones.changes import ChangePlan as Plan
+from dnszones.records import value_of
+from domains.models import Domain
+from domains.names import clean_domain
+from domains.registrars import REGISTRARS, nameserver_instructions
+from mailboxes.csvfiles import CredentialRow, credentials_csv
+from mailboxes.models import Batch
+from mailboxes.naming import CONVENTIONS
+from mailboxes.services import AlreadyRevealed, reveal_batch
+from mailboxes.vendors import mail_provider
+from mpanel.core.actor import Actor
+from mpanel.core.errors import MPanelError
+from tenants.models import User
+from tenants.selectors import actor_for
+from wizard.onboarding import CannotGoOn, Onboarding, Progress, Wish
+
+STEPS = ("Nameservers", "DNS records", "Propagation", "Inboxes")
+
+
+class Command(BaseCommand):
+    """Connects a domain, writes its records, provisions inboxes and writes their CSV."""
+
+    help = "Take a domain to working inboxes, and write their credentials to a CSV file."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("domain")
+        parser.add_argument("--inboxes", type=int, default=50, metavar="N")
+        conventions = [key for key in CONVENTIONS if key != "custom"]
+        parser.add_argument("--naming", choices=conventions, default="firstname.lastname")
+        parser.add_argument("--account", metavar="EMAIL", help="whose domain it becomes")
+        parser.add_argument("--csv", type=Path, metavar="FILE", help="DOMAIN-inboxes.csv")
+        parser.add_argument("--registrar", choices=list(REGISTRARS), default="other")
+        parser.add_argument("--dmarc", choices=["none", "quarantine", "reject"], default="none")
+        parser.add_argument("--replace", action="store_true", help="overwrite conflicting records")
+        parser.add_argument("--yes", action="store_true", help="confirm plans that change much")
+        parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for each step")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.console = Console(highlight=False)
+        try:
+            name = clean_domain(options["domain"], extra_suffixes=settings.EXTRA_SUFFIXES)
+            actor = find_actor(options["account"] or settings.ONBOARD_ACCOUNT)
+        except MPanelError as error:
+            raise CommandError(error.message) from error
+        target: Path = options["csv"] or Path(f"{name.ascii}-inboxes.csv")
+        wish = Wish(
+            domain=name.ascii,
+            inboxes=options["inboxes"],
+            naming=options["naming"],
+            dmarc=options["dmarc"],
+            registrar=options["registrar"],
+            replace=options["replace"],
+            confirmed=options["yes"],
+            timeout=options["timeout"],
+        )
+        try:
+            batch = self.run_with_bars(actor, wish)
+            self.write_csv(actor, batch, target)
+        except (CannotGoOn, MPanelError) as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandError("Stopped. What runs goes on; run this again to resume.") from None
+
+    def run_with_bars(self, actor: Actor, wish: Wish) -> Batch:
+        columns = (
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[line]}"),
+        )
+        with Bars(*columns, console=self.console) as bars:
+            tasks = {step: bars.add_task(step, total=100, start=False, line="") for step in STEPS}
+
+            def tell(progress: Progress) -> None:
+                task = tasks[progress.step]
+                bars.start_task(task)
+                bars.update(task, completed=progress.percent, line=progress.line[:100])
+                if progress.percent == 100:
+                    bars.stop_task(task)
+
+            return Onboarding(
+                actor=actor,
+                wish=wish,
+                tell=tell,
+                show_nameservers=self.show_nameservers,
+                show_plan=self.show_plan,
+            ).run()
+
+    def show_nameservers(self, domain: Domain) -> None:
+        told = nameserver_instructions(domain.registrar, domain.nameservers)
+        self.console.print(
+            f"Set these nameservers for {domain} at {told.provider_name} "
+            f"(usually {told.estimated_propagation_time}):"
+        )
+        for nameserver in told.nameservers:
+            self.console.print(f"  {nameserver}")
+
+    def show_plan(self, plan: Plan) -> None:
+        table = Table("Change", "Record", "Value", title="DNS plan", title_justify="left")
+        for change in plan.changes:
+            record = change.after or change.before[0].data
+            table.add_row(change.action, f"{record.type} {record.name}", value_of(record)[:60])
+        self.console.print(table)
+
+    def write_csv(self, actor: Actor, batch: Batch, target: Path) -> None:
+        """Write the credentials, readable by this user only. A former run's file stays."""
+        try:
+            credentials = reveal_batch(actor, batch.pk)
+        except AlreadyRevealed:
+            if target.exists():
+                self.console.print(f"Everything is done already. The credentials are in {target}.")
+                return
+            raise CannotGoOn(
+                "The inboxes are ready, but their credentials were revealed before and are not in "
+                f"{target}. Reveal single passwords in the panel."
+            ) from None
+        login = mail_provider("mailserver").login_settings()
+        rows = (CredentialRow(item.mailbox.address, login, item.password) for item in credentials)
+        partial = target.with_name(f".{target.name}.part")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(credentials_csv(rows, hidden=False))
+        partial.replace(target)
+        self.console.print(f"{len(credentials)} proved inboxes: {target}")
+
+
+def find_actor(email: str) -> Actor:
+    """Whom to act for. Raises `CommandError` when that is not clear."""
+    users = User.objects.filter(is_active=True)
+    found = list(users.filter(email=email.strip().lower()) if email else users[:2])
+    if len(found) != 1:
+        raise CommandError(
+            f"There is no account {email}." if email else "Say whose with --account EMAIL."
+        )
+    actor = actor_for(found[0], address="")
+    if actor is None:
+        raise CommandError(f"The account {found[0]} is suspended.")
+    return actor

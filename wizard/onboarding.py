@@ -1,0 +1,216 @@
+"""The main job from beginning to end, for the terminal: each step goes on where the last stopped.
+
+The work itself is done by the workers; this only starts it, waits, and tells how far it is.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from dnszones import selectors as zones
+from dnszones.changes import ChangePlan as Plan
+from dnszones.models import ChangePlan
+from dnszones.services import agree_to_replace, apply_plan, make_plan, start_session
+from domains.models import Domain
+from domains.services import connect_domain
+from mailboxes.models import Batch
+from mailboxes.services import provision_mailboxes, provisioning_job
+from mpanel.core.actor import Actor
+from mpanel.core.errors import MPanelError
+from provisioning.models import Heartbeat, Job
+from provisioning.selectors import latest_job
+from provisioning.services import retry_job
+from tenants.selectors import credentials
+from wizard.steps import reached
+
+ALIVE = timedelta(seconds=60)
+LOOK_EVERY = 0.5  # seconds
+
+
+class CannotGoOn(Exception):
+    """The onboarding stops here; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the customer wants. `timeout`: seconds to wait for one step, None for ever."""
+
+    domain: str
+    inboxes: int
+    naming: str
+    platform: str = "mailserver"
+    dmarc: str = "none"
+    registrar: str = "other"
+    replace: bool = False
+    confirmed: bool = False
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a step is: percent, and a line in plain words."""
+
+    step: str
+    percent: int
+    line: str = ""
+
+
+@dataclass
+class Onboarding:
+    """One run. `tell` is called whenever something moved; `show_plan` before it is applied."""
+
+    actor: Actor
+    wish: Wish
+    tell: Callable[[Progress], None]
+    show_nameservers: Callable[[Domain], None]
+    show_plan: Callable[[Plan], None]
+    _retried: set[Any] = field(default_factory=set)
+
+    def run(self) -> Batch:
+        """Do the whole main job. Raises `CannotGoOn` with a clear sentence."""
+        require_running_parts()
+        try:
+            domain = self.connect()
+            self.publish(domain)
+            self.wait_until_spread(domain)
+            return self.provision(domain)
+        except MPanelError as error:
+            raise CannotGoOn(error.message) from error
+
+    def connect(self) -> Domain:
+        """The domain, verified."""
+        name = self.wish.domain
+        domain = Domain.objects.filter(tenant_id=self.actor.tenant_id, name=name).first()
+        if domain is None:
+            usable = credentials(self.actor, port="dns").first()
+            if usable is None:
+                raise CannotGoOn("There is no DNS credential yet. Add one under Credentials.")
+            domain = connect_domain(
+                self.actor, name, credential_id=usable.pk, registrar=self.wish.registrar
+            )
+        if domain.status == Domain.DELETING:
+            raise CannotGoOn(f"{domain} is being disconnected. Wait for that, then try again.")
+        shown = False
+        for _ in self.wait("Nameservers"):
+            domain.refresh_from_db()
+            job = self.healthy(latest_job(self.actor, workflow="domains.connect",
+                                          subject_id=domain.pk))  # fmt: skip
+            if domain.nameservers and not shown and not domain.is_verified:
+                self.show_nameservers(domain)
+                shown = True
+            if domain.is_verified:
+                break
+            line = domain.delegation["message"] if domain.delegation else ""
+            self.tell(Progress("Nameservers", job.progress if job else 0, line))
+        self.tell(Progress("Nameservers", 100, "They point here."))
+        return domain
+
+    def publish(self, domain: Domain) -> None:
+        """The domain's mail records, applied."""
+        if reached(domain, Domain.DNS_CONFIGURING):
+            self.tell(Progress("DNS records", 100, "Written before."))
+            return
+        row = zones.present_plan(domain) or make_plan(
+            self.actor,
+            domain.pk,
+            choices={"platform": self.wish.platform, "dmarc_policy": self.wish.dmarc},
+        )
+        for _ in self.wait("DNS records"):
+            row.refresh_from_db()
+            job = self.healthy(Job.objects.filter(subject_id=row.pk).first())
+            if row.status == ChangePlan.READY:
+                row = self.apply(row)
+            elif row.status == ChangePlan.APPLIED:
+                break
+            self.tell(Progress("DNS records", job.progress if job else 0, row.status_label))
+        domain.refresh_from_db()
+        self.tell(Progress("DNS records", 100, "Written and read back."))
+
+    def apply(self, row: ChangePlan) -> ChangePlan:
+        """Apply a plan that is ready, or the one that replaces it with the customer's consent."""
+        plan = zones.plan_of(row)
+        assert plan is not None
+        if plan.conflicts and self.wish.replace:
+            return agree_to_replace(
+                self.actor, row.pk, replace_ids=[change.id for change in plan.conflicts]
+            )
+        self.show_plan(plan)
+        blocked = [change for change in plan.conflicts if change.level == "required"]
+        if blocked:
+            raise CannotGoOn(
+                f"{blocked[0].reason} Look at the plan in the wizard, or run this again with "
+                "--replace to overwrite what is in the way."
+            )
+        if plan.requires_confirmation and not self.wish.confirmed:
+            raise CannotGoOn(f"{' '.join(plan.confirmations)} Run this again with --yes.")
+        apply_plan(self.actor, row.pk, confirmed=self.wish.confirmed)
+        return row
+
+    def wait_until_spread(self, domain: Domain) -> None:
+        """Every resolver that answers shows the records."""
+        for _ in self.wait("Propagation"):
+            domain.refresh_from_db()
+            if reached(domain, Domain.READY):
+                break
+            session = zones.latest_session(domain)
+            if session is None or session.status != "polling":
+                session = start_session(self.actor, domain.pk)
+            until = session.estimated_completion_at
+            line = f"expected by {until:%H:%M:%S} UTC" if until else ""
+            self.tell(Progress("Propagation", session.progress, line))
+        self.tell(Progress("Propagation", 100, "Every resolver shows the records."))
+
+    def provision(self, domain: Domain) -> Batch:
+        """The inboxes, each proved by logging in."""
+        batch = provision_mailboxes(
+            self.actor,
+            domain.pk,
+            count=self.wish.inboxes,
+            convention=self.wish.naming,
+            idempotency_key=f"onboard:{domain.pk}:{self.wish.inboxes}:{self.wish.naming}",
+        )
+        for _ in self.wait("Inboxes"):
+            job = self.healthy(provisioning_job(self.actor, batch))
+            if job is None or not job.is_active:
+                break
+            proved = batch.mailboxes.filter(smtp_proved_at__isnull=False).count()
+            self.tell(Progress("Inboxes", job.progress, f"{proved} of {batch.count} proved"))
+        self.tell(Progress("Inboxes", 100, f"{batch.count} of {batch.count} proved"))
+        return batch
+
+    def wait(self, step: str) -> Iterator[None]:
+        """Look again and again; raises `CannotGoOn` when the step takes too long."""
+        started = time.monotonic()
+        while True:
+            yield
+            if self.wish.timeout and time.monotonic() - started > self.wish.timeout:
+                raise CannotGoOn(
+                    f"“{step}” is not done after {self.wish.timeout:.0f} s. Nothing is lost: run "
+                    "this again to go on waiting."
+                )
+            require_running_parts()
+            time.sleep(LOOK_EVERY)
+
+    def healthy(self, job: Job | None) -> Job | None:
+        """The job; one that an earlier run left failed is tried again, once."""
+        if job is None or job.status not in {Job.FAILED, Job.CANCELLED}:
+            return job
+        if job.pk in self._retried:
+            raise CannotGoOn(job.error_message or "The job was cancelled.")
+        self._retried.add(job.pk)
+        return retry_job(self.actor, job.pk)
+
+
+def require_running_parts() -> None:
+    """Raise `CannotGoOn` unless clock and a worker have shown that they live."""
+    beats = Heartbeat.objects.filter(seen_at__gt=timezone.now() - ALIVE)
+    names = set(beats.values_list("name", flat=True))
+    if "clock" not in names or len(names) < 2:
+        raise CannotGoOn(
+            "Nothing would work this off: no worker or no clock has answered in the last minute. "
+            "Start mPanel with `make run` (or the worker and tick processes), then try again."
+        )
