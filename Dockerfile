@@ -1,0 +1,20 @@
+# One image for web, worker and tick; compose.yaml says which is which.
+FROM python:3.13-slim AS build
+WORKDIR /app
+COPY requirements.txt .
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
+COPY . .
+RUN SECRET_KEY=only-to-collect-static-files-not-kept-anywhere \
+    ENCRYPTION_KEYS=build:$(head -c 32 /dev/urandom | base64) \
+    /venv/bin/python manage.py collectstatic --noinput --skip-checks
+
+FROM python:3.13-slim
+RUN useradd --system --create-home --home-dir /var/lib/mpanel mpanel
+COPY --from=build /venv /venv
+COPY --from=build /app /app
+WORKDIR /app
+USER mpanel
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 MPANEL_VAR_DIR=/var/lib/mpanel
+EXPOSE 8000
+CMD ["gunicorn", "mpanel.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4"]
