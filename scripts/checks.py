@@ -134,7 +134,8 @@ def install_what_is_missing() -> list[Need]:
 def _perl_has(module: str) -> bool:
     if shutil.which("perl") is None:
         return False
-    return subprocess.run(["perl", f"-M{module}", "-e1"], capture_output=True).returncode == 0
+    command = ["perl", f"-M{module}", "-e1"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 if __name__ == "__main__":

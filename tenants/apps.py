@@ -12,4 +12,5 @@ class TenantsConfig(AppConfig):
         from tenants import services
 
         periodic.register("tenants.forgotten_codes", every=5, work=services.send_forgotten_codes)
+        periodic.register("tenants.old_codes", every=3600, work=services.forget_old_codes)
         periodic.register("tenants.forgotten_tests", every=10, work=services.run_forgotten_tests)

@@ -5,16 +5,28 @@ from django.db import transaction
 
 from events.services import record
 from mpanel.core.actor import ADMIN, OWNER, Actor
+from mpanel.core.errors import Forbidden
 from tenants import selectors
 from tenants.models import Membership, Tenant, User
 from tenants.services.credentials import add_credential
 
 
+class AccountClosed(Forbidden):
+    """This account is closed. Please write to us."""
+
+    code = "ACCOUNT_CLOSED"
+
+
 @transaction.atomic
 def open_account(email: str, *, address: str = "") -> User:
-    """The user of this address; a new one gets a tenant that they own. Twice is harmless."""
+    """The user of this address; a new one gets a tenant that they own. Twice is harmless.
+
+    Raises `AccountClosed`.
+    """
     email = email.strip().lower()
     user = User.objects.filter(email=email).first() or User.objects.create_user(email)
+    if not user.is_active:
+        raise AccountClosed
     if not user.memberships.exists():
         tenant = Tenant.objects.create(name=email.partition("@")[2])
         Membership.objects.create(tenant=tenant, user=user, role=OWNER)

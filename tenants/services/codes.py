@@ -137,3 +137,8 @@ def use_code(
     if not OneTimeCode.objects.filter(pk=newest.pk, used_at=None).update(used_at=now):
         raise CodeRefused
     return newest
+
+
+def forget_old_codes() -> None:
+    """Drop requests for codes that can no longer be used nor count against a limit."""
+    OneTimeCode.objects.filter(expires_at__lt=timezone.now() - timedelta(days=1)).delete()
