@@ -16,7 +16,7 @@ from domains import delegation, registrars, selectors
 from domains.models import Domain
 from domains.names import clean_domain
 from events.services import record
-from mpanel.core.actor import Actor, system
+from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.dnsclient import DNSClient, Server
 from mpanel.core.errors import Conflict, Invalid
 from provisioning.models import Job
@@ -107,12 +107,14 @@ def change_domain(actor: Actor, domain_id: UUID, *, registrar: str, notes: str) 
         raise Invalid.field("provider", "Choose one of the registrars offered.")
     domain.registrar, domain.notes = registrar, notes.strip()[:2000]
     domain.save(update_fields=["registrar", "notes", "updated_at"])
+    record(actor, "domain.updated", domain, f"Changed what is noted about {domain}.")
     return domain
 
 
 @transaction.atomic
 def disconnect_domain(actor: Actor, domain_id: UUID) -> Job:
     """Take our records (and the zone, if we made it) away, then forget the domain."""
+    actor.require(ADMIN)
     domain = selectors.get_domain(actor, domain_id)
     for blocker in _blockers:
         if reason := blocker(domain):

@@ -44,6 +44,12 @@ class StillProvisioning(Conflict):
     code = "STILL_PROVISIONING"
 
 
+class NothingToReveal(Conflict):
+    """None of these inboxes works now, so there are no credentials to take."""
+
+    code = "NOTHING_TO_REVEAL"
+
+
 @dataclass(frozen=True)
 class Credential:
     """A mailbox with its password, on the way to a person who may see it."""
@@ -151,12 +157,15 @@ def retry_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
 def reveal_batch(actor: Actor, batch_id: UUID) -> list[Credential]:
     """All proved credentials of a batch, once: to who asks first, and for ten minutes after.
 
-    Raises `StillProvisioning`, `AlreadyRevealed`.
+    Raises `StillProvisioning`, `NothingToReveal`, `AlreadyRevealed`.
     """
     actor.require(ADMIN)
     batch = selectors.get_batch(actor, batch_id)
     if batch.mailboxes.unproved().exists():
         raise StillProvisioning
+    working = batch.mailboxes.filter(status__in=(Mailbox.ACTIVE, Mailbox.WARMING))
+    if not working.exists():
+        raise NothingToReveal
     first = Batch.objects.filter(pk=batch.pk, revealed_at=None).update(
         revealed_at=timezone.now(), revealed_by_id=actor.user_id
     )
@@ -164,10 +173,7 @@ def reveal_batch(actor: Actor, batch_id: UUID) -> list[Credential]:
         record(actor, "credentials.revealed", batch, f"Revealed the credentials of {batch}.")
     elif not (batch.reveal_is_open and batch.revealed_by_id == actor.user_id):
         raise AlreadyRevealed
-    return [
-        Credential(mailbox, mailbox.password())
-        for mailbox in batch.mailboxes.filter(status__in=(Mailbox.ACTIVE, Mailbox.WARMING))
-    ]
+    return [Credential(mailbox, mailbox.password()) for mailbox in working]
 
 
 @transaction.atomic
@@ -251,7 +257,10 @@ def delete_mailboxes(actor: Actor, mailbox_ids: Sequence[UUID]) -> Job:
 def domain_blocker(domain: Domain) -> str:
     """Why a domain cannot be disconnected: mailboxes still stand on it."""
     number = Mailbox.objects.present().filter(domain=domain).count()
-    return f"{number} mailboxes are still on {domain}. Delete them first." if number else ""
+    if not number:
+        return ""
+    are = "mailbox is" if number == 1 else "mailboxes are"
+    return f"{number} {are} still on {domain}. Delete first what is on it."
 
 
 # --- Called by states ------------------------------------------------------------------------
