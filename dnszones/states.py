@@ -17,10 +17,12 @@ from domains.models import Domain
 from domains.services import DomainTaken, assign_nameservers, forget_domain
 from domains.states import DomainIsVerified, NameserversPointHere
 from mpanel.core.dnsclient import RecursiveResolver
-from mpanel.core.errors import NotFound
+from mpanel.core.errors import Conflict, NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import say
+
+BUSY = "Another plan is being applied to this zone just now. Retry when it is done."
 
 
 def provider_of(domain: Domain) -> DNSProvider:
@@ -124,6 +126,12 @@ class PlanIsComputed(DesiredState[ChangePlan]):
         if subject.status == ChangePlan.COMPUTING:
             return Observation.missing("The zone is to be read.")
         plan = Plan.from_json(subject.plan) if subject.plan else None
+        if plan is None and subject.status == ChangePlan.FAILED:
+            if subject.reverts_id:
+                return Observation.missing("The zone is to be read again.")
+            return Observation.conflicts(
+                "PLAN_FAILED", "This plan could not be made. Make a new one."
+            )
         if plan is None:
             return Observation.matches("A newer plan replaced this one.")
         return Observation.matches(_sentence(plan))
@@ -138,7 +146,18 @@ class PlanIsComputed(DesiredState[ChangePlan]):
             assert subject.reverts.plan is not None
             plan = changes.inverse(Plan.from_json(subject.reverts.plan), existing)
             status = ChangePlan.APPLYING
-        subject.move(status, plan=plan.to_json(), warnings=warnings, computed_at=timezone.now())
+        try:
+            with transaction.atomic():
+                subject.move(
+                    status, plan=plan.to_json(), warnings=warnings, computed_at=timezone.now()
+                )
+        except IntegrityError:
+            raise services.PlanNotReady(BUSY) from None
+        except Conflict:
+            # A newer plan may have replaced this one while it was computed; then it is not needed.
+            subject.refresh_from_db()
+            if subject.status != ChangePlan.SUPERSEDED:
+                raise
 
 
 class PlanIsApplied(DesiredState[ChangePlan]):
@@ -148,6 +167,10 @@ class PlanIsApplied(DesiredState[ChangePlan]):
     label = "Write the records and read them back"
 
     def observe(self, subject: ChangePlan) -> Observation:
+        if subject.status == ChangePlan.SUPERSEDED:
+            return Observation.conflicts(
+                "PLAN_REPLACED", "A newer plan replaced this one, so it is not written."
+            )
         plan, existing = _planned(subject), read_zone(subject)
         if subject.snapshot is None and plan.steps and not changes.is_current(plan, existing):
             return _zone_changed("Records that the plan rests on were changed meanwhile.")
@@ -168,6 +191,12 @@ class PlanIsApplied(DesiredState[ChangePlan]):
         )
 
     def apply(self, subject: ChangePlan) -> None:
+        if subject.status == ChangePlan.FAILED:
+            try:
+                with transaction.atomic():
+                    subject.move(ChangePlan.APPLYING)
+            except IntegrityError:
+                raise services.PlanNotReady(BUSY) from None
         plan, existing = _planned(subject), read_zone(subject)
         if subject.snapshot is None:
             subject.snapshot = [{"id": record.remote_id, **_plain(record)} for record in existing]

@@ -1,7 +1,7 @@
 """What should be true of mailboxes, and the workflows that provision and delete them."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -14,7 +14,7 @@ from mailboxes.models import Batch, Mailbox
 from mailboxes.passwords import mail_hashes, proof_digest
 from mailboxes.providers.base import Login, Proof
 from mailboxes.vendors import mail_provider
-from mpanel.core.errors import NotFound
+from mpanel.core.errors import NotFound, ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import progress, say
@@ -41,19 +41,21 @@ class PasswordsAreHashed(DesiredState[Batch]):
         # One mailbox of a batch is proved against its bcrypt hash; the others by a digest that
         # costs nothing to check, and goes when they are proved (docs/decisions/0003).
         sample = subject.mailboxes.order_by("pk").values_list("pk", flat=True).first()
-        for start in range(0, len(left), CHUNK):
-            chunk = left[start : start + CHUNK]
-            passwords = [mailbox.password() for mailbox in chunk]
-            done = hashed_before + start
-            hashes = mail_hashes(
-                passwords,
-                settings.MAILBOX_BCRYPT_COST,
-                on_progress=lambda number, done=done: progress(done + number, total),  # type: ignore[misc]
-            )
-            for mailbox, password, hashed in zip(chunk, passwords, hashes, strict=True):
-                mailbox.password_hash = hashed
+        passwords = [mailbox.password() for mailbox in left]
+        hashes = mail_hashes(
+            passwords,
+            settings.MAILBOX_BCRYPT_COST,
+            on_progress=lambda number: progress(hashed_before + number, total),
+        )
+        hashed = zip(left, passwords, hashes, strict=True)
+        # The other passwords are being hashed while a chunk is written.
+        for chunk in itertools.batched(hashed, CHUNK):  # noqa: B911
+            for mailbox, password, password_hash in chunk:
+                mailbox.password_hash = password_hash
                 mailbox.proof_digest = "" if mailbox.pk == sample else proof_digest(password)
-            Mailbox.objects.bulk_update(chunk, ["password_hash", "proof_digest"])
+            Mailbox.objects.bulk_update(
+                [mailbox for mailbox, *_ in chunk], ["password_hash", "proof_digest"]
+            )
 
 
 class LoginsAreProved(DesiredState[Batch]):
@@ -68,14 +70,8 @@ class LoginsAreProved(DesiredState[Batch]):
         failed = rows.filter(status=Mailbox.FAILED).count()
         proved = subject.mailboxes.filter(smtp_proved_at__isnull=False).count()
         number = rows.count()
-        if unreachable := left.exclude(error_message="").values_list("error_message", flat=True)[
-            :1
-        ]:
-            return Observation.unknown(
-                f"{left.count()} of {number} inboxes could not be proved yet. {unreachable[0]}"
-            )
         if left.exists():
-            return Observation.missing(f"{left.count()} logins are to be proved.")
+            return Observation.missing(f"{left.count()} of {number} logins are to be proved.")
         if failed:
             return Observation.conflicts(
                 "SOME_FAILED",
@@ -89,20 +85,48 @@ class LoginsAreProved(DesiredState[Batch]):
     def apply(self, subject: Batch) -> None:
         total = subject.mailboxes.present().count()
         left = list(subject.mailboxes.unproved().order_by("pk"))
-        done = total - len(left)
-        for start in range(0, len(left), CHUNK):
-            chunk = left[start : start + CHUNK]
-            _keep(chunk, _prove(chunk, done=done, total=total))
-            done += len(chunk)
+        if left:
+            _prove_and_keep(left, done=total - len(left), total=total)
+        silent = subject.mailboxes.unproved().exclude(error_message="")
+        if first := silent.order_by("pk").first():
+            raise ProviderError(
+                "NO_ANSWER",
+                f"{silent.count()} of {total} inboxes could not be proved yet. "
+                f"{first.error_message}",
+                retryable=True,
+            )
 
 
-def _prove(mailboxes: Sequence[Mailbox], *, done: int, total: int) -> list[Proof]:
-    """Log in to these for real; every answer counts as progress, so that our lease lives."""
-    answers = itertools.count(done + 1)
+def _prove(mailboxes: Sequence[Mailbox], *, on_result: Callable[[Proof], None]) -> list[Proof]:
+    """Log in to these for real."""
     return mail_provider(mailboxes[0].provider).prove(
         [Login(mailbox.address, mailbox.password()) for mailbox in mailboxes],
-        on_result=lambda _: progress(next(answers), total),
+        on_result=on_result,
     )
+
+
+def _prove_and_keep(mailboxes: Sequence[Mailbox], *, done: int, total: int) -> None:
+    """Prove these, and write a chunk of proofs down while the others are still being tried.
+
+    Every answer counts as progress, so that our lease lives.
+    """
+    by_address = {mailbox.address: mailbox for mailbox in mailboxes}
+    fresh: list[Proof] = []
+
+    def keep() -> None:
+        _keep([by_address[proof.email] for proof in fresh], fresh)
+        fresh.clear()
+
+    def take(proof: Proof) -> None:
+        nonlocal done
+        done += 1
+        fresh.append(proof)
+        progress(done, total)
+        if len(fresh) == CHUNK:
+            keep()
+
+    _prove(mailboxes, on_result=take)
+    keep()
 
 
 @transaction.atomic
@@ -159,7 +183,8 @@ class MailboxesAbsent(DesiredState[Removal]):
         known = [m for m in subject.mailboxes if m.password_hash]
         if not known:
             return Observation.matches("There is no login left.")
-        proofs = _prove(known, done=0, total=len(known))
+        answers = itertools.count(1)
+        proofs = _prove(known, on_result=lambda _: progress(next(answers), len(known)))
         outcomes = [proof.smtp for proof in proofs]
         if "matches" in outcomes:
             return Observation.unknown(
@@ -177,6 +202,14 @@ def _load_batch(job: Job) -> Batch:
     if found := batch.first():
         return found
     raise NotFound("The batch of mailboxes was removed meanwhile.")
+
+
+def _open_again(batch: Batch) -> None:
+    """Whoever retries the whole job wants every failed mailbox proved again."""
+    failed = batch.mailboxes.filter(status=Mailbox.FAILED)
+    failed.update(
+        status=Mailbox.PROVISIONING, error_code="", error_message="", updated_at=timezone.now()
+    )
 
 
 def _load_removal(job: Job) -> Removal:
@@ -197,6 +230,7 @@ register(
         on_cancel=lambda batch: services.give_up_unproved(
             batch, "CANCELLED", "Cancelled before its login was proved."
         ),
+        on_retry=_open_again,
     )
 )
 register(

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -11,7 +12,7 @@ from provisioning import sweeps
 from provisioning.models import Heartbeat, Job, Lease
 from provisioning.services import ring
 
-LEASE = 15.0  # seconds after which another clock takes over
+BEATS_MISSED = 5  # until another clock takes over
 RING_AGAIN_AFTER = timedelta(seconds=10)
 MOST_AT_ONCE = 200
 
@@ -19,8 +20,12 @@ MOST_AT_ONCE = 200
 def ring_due_jobs() -> int:
     """Ring for every job that is due and was not rung for just now. How many."""
     now = timezone.now()
-    # Never rung for since its time came, or rung for a while ago and nobody came.
-    unheard = Q(rung_at__lt=F("run_at")) | Q(rung_at__lt=now - RING_AGAIN_AFTER)
+    # Never rung for since its time came or its runner died, or rung for and nobody came.
+    unheard = (
+        Q(rung_at__lt=F("run_at"))
+        | Q(rung_at__lt=F("lease_until"))
+        | Q(rung_at__lt=now - RING_AGAIN_AFTER)
+    )
     with transaction.atomic():
         due = list(
             Job.objects.due(now)
@@ -36,7 +41,8 @@ def ring_due_jobs() -> int:
 
 def tick(holder: UUID) -> bool:
     """One beat of the clock; False when another process is the clock."""
-    if not Lease.take("clock", holder=holder, seconds=LEASE):
+    lease = max(3.0, BEATS_MISSED * settings.TICK_INTERVAL)
+    if not Lease.take("clock", holder=holder, seconds=lease):
         return False
     ring_due_jobs()
     sweeps.start_due()

@@ -94,6 +94,8 @@ class Workflow[S]:
     on_success: Callable[[S], None] | None = None
     on_failure: Callable[[S, str, str], None] | None = None
     on_cancel: Callable[[S], None] | None = None
+    # Runs when a person retries the ended job, in that transaction: opens again what was given up.
+    on_retry: Callable[[S], None] | None = None
     # Whether a person may stop it half-way (what was done stays; a new job goes on from there).
     cancellable: bool = True
 

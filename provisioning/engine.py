@@ -8,6 +8,8 @@ already matches is not applied again.
 
 import logging
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,10 +18,10 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
-from mpanel.core.errors import MPanelError, ProviderError
+from mpanel.core.errors import MPanelError, NotFound, ProviderError
 from provisioning import backoff
 from provisioning.desired import DesiredState, Observation, Workflow, workflow_called
-from provisioning.models import Job, JobLog, JobStep
+from provisioning.models import Heartbeat, Job, JobLog, JobStep
 from provisioning.run import bound
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Hold:
         self.renew()
         self.step.done, self.step.total = done, total
         self.step.save(update_fields=["done", "total", "updated_at"])
+        Heartbeat.beat_of_worker()
 
 
 def advance(job_id: UUID) -> None:
@@ -108,18 +111,35 @@ class _Runner:
             self.hold.renew(started_at=timezone.now())
             self.hold.say(f"Started: {self.job.label}.")
         steps = {step.name: step for step in self.job.steps.all()}
-        for state in self.workflow.states:
+        for position, state in enumerate(self.workflow.states):
             self.state = state
-            self.hold.step = self.step = steps[state.name]
+            self.hold.step = self.step = steps.get(state.name) or self._added(position, state)
             if self.step.status == JobStep.DONE:
                 continue
             if self._is_cancelled() or not self._bring_about():
                 return
-        with transaction.atomic():
-            self._end(Job.SUCCEEDED)
-            if self.workflow.on_success:
-                self.workflow.on_success(self.workflow.load(self.job))
-            self.hold.say("Done.")
+        self._succeed()
+
+    def _added(self, position: int, state: DesiredState[Any]) -> JobStep:
+        """The step of a state that joined the workflow after the job was written."""
+        return JobStep.objects.create(
+            job=self.job, position=position, name=state.name, label=state.label
+        )
+
+    def _succeed(self) -> None:
+        try:
+            with transaction.atomic():
+                self._end(Job.SUCCEEDED)
+                if self.workflow.on_success:
+                    self.workflow.on_success(self.workflow.load(self.job))
+                self.hold.say("Done.")
+        except (LeaseLost, OperationalError, InterfaceError):
+            raise
+        except MPanelError as error:
+            self._fail(error.code, error.message)
+        except Exception as error:  # the engine's edge: a bug must not lose the job
+            logger.exception("job %s, step %s", self.job.pk, self.step.name)
+            self._try_after_bug(error)
 
     def _is_cancelled(self) -> bool:
         """End the job here if somebody asked for it."""
@@ -127,18 +147,32 @@ class _Runner:
             return False
         with transaction.atomic():
             self._end(Job.CANCELLED)
-            if self.workflow.on_cancel:
-                self.workflow.on_cancel(self.workflow.load(self.job))
+            # What is gone meanwhile needs no settling.
+            with suppress(NotFound):
+                self._settle(self.workflow.on_cancel, self.workflow.load(self.job))
             self.hold.say("Cancelled. What was done so far stays.", JobLog.WARNING)
         return True
 
+    def _settle(self, callback: Callable[..., None] | None, *arguments: Any) -> None:
+        """Tell the app how the job ended; what it makes of that cannot keep the job from ending."""
+        if callback is None:
+            return
+        try:
+            with transaction.atomic():
+                callback(*arguments)
+        except (LeaseLost, OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("job %s could not be settled", self.job.pk)
+
     def _bring_about(self) -> bool:
         """Observe, apply if missing, observe again. True when the state now matches."""
-        self.hold.renew()
-        if self.step.status != JobStep.RUNNING:
-            self.step.status = JobStep.RUNNING
-            self.step.started_at = self.step.started_at or timezone.now()
-            self.step.save(update_fields=["status", "started_at", "updated_at"])
+        with transaction.atomic():
+            self.hold.renew()
+            if self.step.status != JobStep.RUNNING:
+                self.step.status = JobStep.RUNNING
+                self.step.started_at = self.step.started_at or timezone.now()
+                self.step.save(update_fields=["status", "started_at", "updated_at"])
         try:
             self.subject = self.workflow.load(self.job)
             seen = self.state.observe(self.subject)
@@ -161,8 +195,7 @@ class _Runner:
             raise
         except Exception as error:  # the engine's edge: a bug must not lose the job
             logger.exception("job %s, step %s", self.job.pk, self.step.name)
-            name = type(error).__name__
-            self._try_later("INTERNAL_ERROR", f"Something went wrong on our side ({name}).")
+            self._try_after_bug(error)
             return False
         return self._decide(seen)
 
@@ -199,7 +232,12 @@ class _Runner:
         with transaction.atomic():
             if self.job.waiting_for != seen.summary:
                 self.hold.say(seen.summary)
+            self.step.attempts = 0  # it answered: only failures in a row make us give up
             self._pause(self.state.interval, seen.summary)
+
+    def _try_after_bug(self, error: Exception) -> None:
+        name = type(error).__name__
+        self._try_later("INTERNAL_ERROR", f"Something went wrong on our side ({name}).")
 
     def _try_later(self, code: str, message: str, *, at_least: float = 0.0) -> None:
         """Back off after a temporary failure; after many, give up and say why."""
@@ -225,8 +263,8 @@ class _Runner:
             self.step.finished_at = timezone.now()
             self.step.save()
             self._end(Job.FAILED, error_code=code, error_message=message)
-            if self.workflow.on_failure and self.subject is not None:
-                self.workflow.on_failure(self.subject, code, message)
+            if self.subject is not None:
+                self._settle(self.workflow.on_failure, self.subject, code, message)
             self.hold.say(message, JobLog.ERROR)
 
     def _end(self, status: str, **changes: Any) -> None:
@@ -243,7 +281,8 @@ def look_again(job_id: UUID) -> None:
             seen = state.observe(workflow.load(job))
         except MPanelError as error:
             seen = Observation.unknown(error.message)
-        steps[state.name].drift = seen.to_json()
+        if state.name in steps:
+            steps[state.name].drift = seen.to_json()
     JobStep.objects.bulk_update(steps.values(), ["drift"])
     Job.objects.filter(pk=job_id).update(checked_at=timezone.now())
 

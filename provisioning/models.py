@@ -1,5 +1,8 @@
 """Jobs, their steps and log lines; and what the clock and the workers remember."""
 
+import math
+import os
+import time
 from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
@@ -11,6 +14,8 @@ from django.utils import timezone
 
 from mpanel.core.models import Row, StatusRow
 from provisioning.desired import Observation
+
+BEAT_AT_MOST_EVERY = 5.0  # seconds
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -248,6 +253,8 @@ class Sweep(models.Model):
 class Heartbeat(models.Model):
     """When a worker or the clock last proved that it gets work done."""
 
+    _last_beat: ClassVar[float] = -math.inf
+
     name = models.CharField(max_length=100, primary_key=True)
     seen_at = models.DateTimeField()
 
@@ -257,3 +264,14 @@ class Heartbeat(models.Model):
     @classmethod
     def beat(cls, name: str) -> None:
         cls.objects.update_or_create(name=name, defaults={"seen_at": timezone.now()})
+
+    @classmethod
+    def beat_of_worker(cls) -> None:
+        """Beat for the watched worker that this process belongs to, every few seconds at most.
+
+        Called as long work goes on, so that a busy worker is not taken for one that hangs.
+        """
+        worker = os.environ.get("MPANEL_WORKER")
+        if worker and time.monotonic() - cls._last_beat > BEAT_AT_MOST_EVERY:
+            cls._last_beat = time.monotonic()
+            cls.beat(worker)

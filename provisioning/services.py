@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from events.services import record
-from mpanel.core.actor import Actor
+from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict
 from provisioning import selectors
 from provisioning.desired import workflow_called
@@ -37,25 +37,29 @@ def start_job(
     Jobs with one `lock` run one after the other. The same `idempotency_key` of a tenant gives the
     same job again.
     """
-    if idempotency_key and (
-        known := Job.objects.filter(
-            tenant_id=actor.tenant_id, idempotency_key=idempotency_key
-        ).first()
-    ):
+    same = Job.objects.filter(tenant_id=actor.tenant_id, idempotency_key=idempotency_key)
+    if idempotency_key and (known := same.first()):
         return known
     plan = workflow_called(workflow)
-    job = Job.objects.create(
-        tenant_id=actor.tenant_id,
-        created_by_id=actor.user_id,
-        workflow=workflow,
-        label=label or plan.label,
-        subject_id=subject_id,
-        subject_label=subject_label,
-        params=params or {},
-        status=Job.PENDING,
-        lock=lock,
-        idempotency_key=idempotency_key,
-    )
+    try:
+        with transaction.atomic():
+            job = Job.objects.create(
+                tenant_id=actor.tenant_id,
+                created_by_id=actor.user_id,
+                workflow=workflow,
+                label=label or plan.label,
+                subject_id=subject_id,
+                subject_label=subject_label,
+                params=params or {},
+                status=Job.PENDING,
+                lock=lock,
+                idempotency_key=idempotency_key,
+            )
+    except IntegrityError:
+        # Somebody else was faster with this key.
+        if idempotency_key and (known := same.first()):
+            return known
+        raise
     JobStep.objects.bulk_create(
         JobStep(job=job, position=position, name=state.name, label=state.label)
         for position, state in enumerate(plan.states)
@@ -67,7 +71,8 @@ def start_job(
 @transaction.atomic
 def cancel_job(actor: Actor, job_id: UUID) -> Job:
     """Stop a job before its next step. What was done stays. Twice is harmless."""
-    job = selectors.get_job(actor, job_id)
+    actor.require(ADMIN)
+    job = _locked(actor, job_id)
     if not job.is_active:
         if job.status == Job.CANCELLED:
             return job
@@ -88,7 +93,8 @@ def cancel_job(actor: Actor, job_id: UUID) -> Job:
 @transaction.atomic
 def retry_job(actor: Actor, job_id: UUID) -> Job:
     """Try a failed or cancelled job again; what already matches is skipped. Twice is harmless."""
-    job = selectors.get_job(actor, job_id)
+    actor.require(ADMIN)
+    job = _locked(actor, job_id)
     if job.is_active:
         return job
     job.move(
@@ -103,10 +109,19 @@ def retry_job(actor: Actor, job_id: UUID) -> Job:
     job.steps.exclude(status=JobStep.DONE).update(
         status=JobStep.PENDING, attempts=0, started_at=None, finished_at=None
     )
+    plan = workflow_called(job.workflow)
+    if plan.on_retry:
+        plan.on_retry(plan.load(job))
     JobLog.objects.create(job=job, text=f"{actor.email} asked to try again.")
     record(actor, "job.retried", job, f"Retried the job “{job}”.")
     ring(job.pk)
     return job
+
+
+def _locked(actor: Actor, job_id: UUID) -> Job:
+    """The job, held until the transaction ends, so that of two clicks the second sees the first."""
+    job = selectors.get_job(actor, job_id)
+    return Job.objects.select_for_update().get(pk=job.pk)
 
 
 @transaction.atomic

@@ -1,15 +1,22 @@
 """Starting the periodic sweeps: each by one runner at a time, and never late twice."""
 
+import logging
+import threading
+import time
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+from django.conf import settings
+from django.db import Error, connection
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from mpanel.core.periodic import all_sweeps
-from provisioning.models import Lease, Sweep
+from provisioning.models import Heartbeat, Lease, Sweep
 
-RUNS_AT_MOST = 600.0  # seconds after which a sweep's runner counts as dead
+logger = logging.getLogger(__name__)
+
+RUNS_AT_MOST = 600.0  # seconds after which a sweep's runner counts as stuck
 
 
 def start_due() -> list[str]:
@@ -33,11 +40,29 @@ def start_due() -> list[str]:
 
 def run(name: str) -> bool:
     """Run a sweep now; False when one of this name is running elsewhere."""
-    holder = uuid4()
-    if not Lease.take(f"sweep:{name}", holder=holder, seconds=RUNS_AT_MOST):
+    holder, lease = uuid4(), f"sweep:{name}"
+    if not Lease.take(lease, holder=holder, seconds=settings.JOB_LEASE):
         return False
+    done = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(lease, holder, done), daemon=True)
+    keeper.start()
     try:
         all_sweeps()[name].work()
     finally:
-        Lease.release(f"sweep:{name}", holder=holder)
+        done.set()
+        keeper.join()
+        Lease.release(lease, holder=holder)
     return True
+
+
+def _keep(lease: str, holder: UUID, done: threading.Event) -> None:
+    """Renew a sweep's lease until it is done, so that a dead runner's is free again soon."""
+    stuck = time.monotonic() + RUNS_AT_MOST
+    while not done.wait(settings.JOB_LEASE / 3) and time.monotonic() < stuck:
+        try:
+            Lease.take(lease, holder=holder, seconds=settings.JOB_LEASE)
+            Heartbeat.beat_of_worker()
+        except Error:
+            logger.warning("the lease %s could not be renewed", lease)
+            connection.close_if_unusable_or_obsolete()
+    connection.close()

@@ -2,11 +2,14 @@
 
 The cluster can hang for good when an idle worker process is killed (django-q2 issue 23, seen with
 1.11.1). So it is watched from outside: a heartbeat message goes through the queue every few
-seconds, and when no process of this cluster has finished one for `WORKER_STALE_AFTER` seconds,
-the whole process group is killed and started again. Jobs go on by themselves.
+seconds, and when no process of this cluster has finished one, or got on with a job, for
+`WORKER_STALE_AFTER` seconds, the whole process group is killed and started again. Jobs go on by
+themselves.
 """
 
 import contextlib
+import ctypes
+import math
 import os
 import signal
 import socket
@@ -14,19 +17,21 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, close_old_connections
-from django.utils import timezone
 from django_q.tasks import async_task
 
 from provisioning.models import Heartbeat
 
 BEAT_EVERY = 10.0  # seconds
-GRACE = 20.0  # seconds to end by itself
+STARTS_WITHIN = 60.0  # seconds until a new cluster's first beat
+GRACE = 10.0  # seconds to end by itself
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Command(BaseCommand):
@@ -44,33 +49,49 @@ class Command(BaseCommand):
                 [sys.executable, sys.argv[0], "qcluster"],
                 env={**os.environ, "MPANEL_WORKER": name},
                 start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  (there are no threads yet)
             )
-            self._watch(cluster, name, stop)
-            end(cluster, grace=GRACE if stop.is_set() else 0.0)
-        Heartbeat.objects.filter(name=name).delete()
+            try:
+                self._watch(cluster, name, stop)
+            finally:
+                end(cluster, grace=GRACE if stop.is_set() else 0.0)
+        with contextlib.suppress(OperationalError, InterfaceError):
+            Heartbeat.objects.filter(name=name).delete()
 
     def _watch(self, cluster: subprocess.Popen[bytes], name: str, stop: threading.Event) -> None:
         """Return when the cluster is dead, hangs, or is no longer wanted."""
-        fresh = time.monotonic()
-        beaten = 0.0
-        while not stop.wait(1.0):
+        stale_after = float(settings.WORKER_STALE_AFTER)
+        beat_every = min(BEAT_EVERY, stale_after / 3)
+        patience = max(stale_after, STARTS_WITHIN)
+        fresh, beaten = time.monotonic(), -math.inf
+        last = self._last_beat(name)
+        while not stop.wait(min(1.0, beat_every)):
             if cluster.poll() is not None:
                 self.stderr.write("The cluster ended; starting it again.")
                 return
             try:
-                if time.monotonic() - beaten > BEAT_EVERY:
+                if time.monotonic() - beaten > beat_every:
                     beaten = time.monotonic()
                     async_task("provisioning.tasks.heartbeat")
-                seen = Heartbeat.objects.filter(name=name).values_list("seen_at", flat=True)
-                if seen and (timezone.now() - seen[0]).total_seconds() < BEAT_EVERY * 1.5:
-                    fresh = time.monotonic()
+                if (seen := self._last_beat(name)) != last:
+                    last, fresh, patience = seen, time.monotonic(), stale_after
             except (OperationalError, InterfaceError):
                 # Without a database nothing can beat; that is not the cluster's fault.
                 close_old_connections()
                 fresh = time.monotonic()
-            if time.monotonic() - fresh > settings.WORKER_STALE_AFTER:
+            if time.monotonic() - fresh > patience:
                 self.stderr.write("The cluster hangs; killing it and starting it again.")
                 return
+
+    def _last_beat(self, name: str) -> datetime | None:
+        beats = Heartbeat.objects.filter(name=name)
+        return beats.values_list("seen_at", flat=True).first()
+
+
+def end_with_parent() -> None:
+    """Have Linux end this process when its watchdog dies, so that no cluster runs unwatched."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end(cluster: subprocess.Popen[bytes], *, grace: float) -> None:
