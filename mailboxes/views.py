@@ -113,7 +113,8 @@ def mailbox_delete_many(request: PageRequest) -> HttpResponseBase:
     for domain_id in {row.domain_id for row in rows}:
         of_domain = [row.pk for row in rows if row.domain_id == domain_id]
         services.delete_mailboxes(request.actor, of_domain)
-    messages.success(request, f"{len(rows)} mailboxes are being deleted.")
+    what = rows[0] if len(rows) == 1 else f"{len(rows)} mailboxes"
+    messages.success(request, f"{what} {'is' if len(rows) == 1 else 'are'} being deleted.")
     return redirect("mailbox-list")
 
 

@@ -11,7 +11,7 @@ import dnszones.selectors as zones
 from billing.selectors import get_account
 from billing.services import plan_of
 from dnszones.forms import PLATFORM_CARDS, SetupForm
-from dnszones.models import ChangePlan
+from dnszones.models import ChangePlan, PropagationSession
 from dnszones.services import (
     agree_to_replace,
     apply_plan,
@@ -137,6 +137,7 @@ def nameservers(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "instructions": nameserver_instructions(found.registrar, found.nameservers)
         if found.nameservers
         else None,
+        "waiting": not found.is_verified,
         **_page(
             found,
             "nameservers",
@@ -176,6 +177,7 @@ def dns(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "row": row,
         "plan": zones.plan_of(row) if row else None,
         "job": _job_of(request, row),
+        "waiting": row is not None and row.status in {ChangePlan.COMPUTING, ChangePlan.APPLYING},
         "applied": applied,
         "editing": request.GET.get("edit") == "1" or bool(form.errors) or stored is None,
         **_page(
@@ -223,11 +225,17 @@ def propagation(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     found = get_domain(request.actor, domain_id)
     if not reached(found, Domain.DNS_CONFIGURING):
         return redirect(next_step(found))
+    session = zones.latest_session(found)
+    is_ready = reached(found, Domain.READY)
+    records = zones.records_of(found)
     context = {
         "domain": found,
-        "session": zones.latest_session(found),
-        "records": zones.records_of(found),
-        "is_ready": reached(found, Domain.READY),
+        "session": session,
+        "records": records,
+        "has_drifted": is_ready and any(record.verdict != "matches" for record in records),
+        "is_ready": is_ready,
+        "waiting": not is_ready
+        or (session is not None and session.status == PropagationSession.POLLING),
         **_page(
             found,
             "propagation",
@@ -254,8 +262,16 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     found = get_domain(request.actor, domain_id)
     if not reached(found, Domain.READY):
         return redirect(next_step(found))
+    limit = plan_of(get_account(request.actor)).inboxes
+    used = sum(mail.status_counts(request.actor).values())
+    room = None if limit is None else max(0, limit - used)
     form = ProvisionForm(
-        request.POST or None, domain=found, initial={"idempotency_key": str(uuid4())}
+        request.POST or None,
+        domain=found,
+        initial={
+            "idempotency_key": str(uuid4()),
+            "inbox_count": 10 if room is None else max(1, min(10, room)),
+        },
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -274,9 +290,6 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     batches = mail.batches(request.actor, domain_id=found.pk)
     batch = batches[0] if batches else None
     job = provisioning_job(request.actor, batch) if batch else None
-    account = get_account(request.actor)
-    limit = plan_of(account).inboxes
-    used = sum(mail.status_counts(request.actor).values())
     context = {
         "domain": found,
         "form": form,
@@ -288,11 +301,12 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "job": job,
         "steps_of_job": list(job.steps.all()) if job else [],
         "log_lines": log_lines(job) if job else [],
+        "waiting": job is not None and job.is_active,
         "counts": mail.status_counts(request.actor, batch_id=batch.pk) if batch else {},
         "failed": mail.mailboxes(request.actor, status=Mailbox.FAILED).filter(batch=batch)[:20]
         if batch
         else [],
-        "room": None if limit is None else max(0, limit - used),
+        "room": room,
         "limit": limit,
         "adding": batch is None or request.GET.get("add") == "1" or bool(form.errors),
         **_page(
@@ -358,6 +372,9 @@ def _page(found: Domain | None, step: str, title: str, subtitle: str) -> dict[st
     return {
         "steps": shown_steps(found, step),
         "section": "setup",
+        "crumbs": [("Domains", "/domains/"), (str(found), f"/domains/{found.pk}/")]
+        if found
+        else [],
         "page_title": title,
         "page_subtitle": subtitle,
     }

@@ -52,10 +52,8 @@ const write = async (text) => {
 };
 
 const copy = async (button) => {
-  const from = button.dataset.copyFrom;
-  const text = from ? document.getElementById(from).textContent.trim() : button.dataset.copy;
   try {
-    await write(text);
+    await write(button.dataset.copy);
   } catch {
     toast("Copying is not allowed here. Select the text instead.", "warning");
     return;
@@ -96,7 +94,7 @@ document.addEventListener("click", (event) => {
   const { target } = event;
   closeMenus(target.closest("details.menu"));
 
-  const copyButton = target.closest("[data-copy], [data-copy-from]");
+  const copyButton = target.closest("[data-copy]");
   if (copyButton) copy(copyButton);
 
   target.closest("[data-dismiss]")?.closest(".toast, .alert")?.remove();
@@ -140,13 +138,6 @@ document.addEventListener("keydown", (event) => {
 
 // --- Inputs -------------------------------------------------------------------------------------
 
-document.addEventListener("input", ({ target }) => {
-  if (target.type === "range") {
-    const output = target.parentElement.querySelector("output");
-    if (output) output.value = target.value;
-  }
-});
-
 document.addEventListener("change", ({ target }) => {
   if (target.matches("[data-autosubmit]")) target.form.requestSubmit();
   if (target.matches("[data-select-all], [data-row]")) selectRows(target);
@@ -183,6 +174,21 @@ addEventListener("pageshow", () => {
     delete form.dataset.sent;
     form.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
   }
+});
+
+// --- A form that came back with errors: focus goes to the first, and it is read with its reason ----
+
+document.querySelector("[aria-invalid='true'], form .alert[role='alert']")?.focus();
+
+// --- Live parts: what a person has opened, ticked or copied stays when news is swapped in ---------
+
+const KEPT = new Set(["open", "checked", "indeterminate", "data-copied", "data-sent", "aria-busy"]);
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name) => !KEPT.has(name);
+
+// Nobody looks: no polling.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const polls = event.detail.elt.getAttribute("hx-trigger")?.startsWith("every");
+  if (polls && document.hidden) event.preventDefault();
 });
 
 // --- Logs stay at their end unless somebody has scrolled up --------------------------------------

@@ -13,8 +13,8 @@ from django.contrib.staticfiles import finders
 from django.core.paginator import Page
 from django.template import Library
 from django.templatetags.static import static
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 register = Library()
 
@@ -155,6 +155,13 @@ def count(number: int, noun: str) -> str:
     """`{{ 1|count:"inbox,inboxes" }}` is "1 inbox", 1200 is "1,200 inboxes"; adds s by default."""
     one, _, many = noun.partition(",")
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+@register.filter
+def breakable(name: object) -> SafeString:
+    """A domain name or an address that may break behind its dots and its @, and nowhere worse."""
+    parts = re.findall(r"[^.@]*[.@]?", str(name))
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in parts if part))
 
 
 @register.filter

@@ -1,0 +1,53 @@
+"""Every page, in one place: what the tests that look at all of them visit."""
+
+from playwright.sync_api import Page
+
+PUBLIC = {"home": "/", "sign-in": "/sign-in/", "not-found": "/nothing-here/"}
+
+LISTS = {
+    "overview": "/overview/",
+    "setup": "/setup/",
+    "domains": "/domains/",
+    "no-domains": "/domains/?q=none-like-this",
+    "mailboxes": "/mailboxes/",
+    "jobs": "/jobs/",
+    "credentials": "/credentials/",
+    "credential-new": "/credentials/add/dns/cloudflare/",
+    "profile": "/settings/profile/",
+}
+
+
+def pages_of(page: Page, domain: str) -> dict[str, str]:
+    """Name and path of all pages, with the things of one domain."""
+
+    def first(path: str, name: str = "") -> str:
+        page.goto(path)
+        links = page.locator("a.row-link", has_text=name)
+        return links.first.get_attribute("href") or ""
+
+    of_domain = first("/domains/", domain)
+    setup = of_domain.replace("/domains/", "/setup/")
+    mailbox, job = first("/mailboxes/", domain), first("/jobs/")
+    credential = first("/credentials/")
+    return {
+        **PUBLIC,
+        **LISTS,
+        **{f"setup-{step}": f"{setup}{step}/" for step in STEPS},
+        "setup-dns-again": f"{setup}dns/?edit=1",
+        "setup-more-inboxes": f"{setup}inboxes/?add=1",
+        "domain": of_domain,
+        "domain-edit": f"{of_domain}edit/",
+        "domain-disconnect": f"{of_domain}disconnect/",
+        "records": f"{of_domain}records/",
+        "plans": f"{of_domain}plans/",
+        "plan": first(f"{of_domain}plans/"),
+        "mailbox": mailbox,
+        "mailbox-reveal": f"{mailbox}reveal/",
+        "mailbox-delete": f"{mailbox}delete/",
+        "job": job,
+        "credential": credential,
+        "credential-delete": f"{credential}delete/",
+    }
+
+
+STEPS = ("domain", "nameservers", "dns", "propagation", "inboxes", "outreach")
