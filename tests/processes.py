@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -152,7 +154,7 @@ def working(**environment: object) -> Iterator[Worker]:
 def descendants(pid: int) -> list[int]:
     """The processes below this one, children before grandchildren."""
     found: list[int] = []
-    for child in _children(pid):
+    for child in filter(is_alive, _children(pid)):
         found += [child, *descendants(child)]
     return found
 
@@ -188,3 +190,23 @@ def eventually(condition: Callable[[], Any], *, seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.03)
+
+
+def at_once[T](*functions: Callable[[], T]) -> list[T | Exception]:
+    """Run all of these at the same moment, each in a thread with a database connection of its own.
+
+    What each returned or raised, in order.
+    """
+    gate = threading.Barrier(len(functions))
+
+    def run(function: Callable[[], T]) -> T | Exception:
+        gate.wait(10)
+        try:
+            return function()
+        except Exception as error:  # noqa: BLE001  (the caller looks at it)
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(functions)) as pool:
+        return list(pool.map(run, functions))
