@@ -70,6 +70,7 @@ def make_plan(actor: Actor, domain_id: UUID, *, choices: dict[str, Any]) -> Chan
 @transaction.atomic
 def agree_to_replace(actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str]) -> ChangePlan:
     """Plan again with the same setup, and overwrite these conflicts, as the customer agreed."""
+    actor.require(ADMIN)
     plan = selectors.get_plan(actor, plan_id)
     computed = selectors.plan_of(plan)
     if plan.status != ChangePlan.READY or computed is None:

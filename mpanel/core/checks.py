@@ -101,7 +101,9 @@ def sandbox_stays_inside(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessa
     if not settings.SANDBOX:
         return []
     addresses = {name: getattr(settings, name) for name in OUTSIDE}
-    addresses["EMAIL_URL"] = settings.MAILERS["default"]["OPTIONS"]["host"]
+    # A mailer without a host (a file, the console) leads nowhere.
+    if mail_host := settings.MAILERS["default"].get("OPTIONS", {}).get("host"):
+        addresses["EMAIL_URL"] = mail_host
     addresses |= {f"DNS_ROOT_SERVERS ({one})": one for one in settings.DNS_ROOT_SERVERS}
     try:
         resolvers = parse_resolvers(settings.DNS_RESOLVERS)

@@ -76,7 +76,8 @@ def safe_next(request: HttpRequest, default: str) -> str:
     fine = url_has_allowed_host_and_scheme(
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return target if fine else default
+    # A path from the root: anything else would be taken for the name of a page.
+    return target if fine and target.startswith("/") else default
 
 
 def chosen_ids(request: HttpRequest, name: str) -> list[UUID]:

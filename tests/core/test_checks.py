@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def sentences() -> list[str]:
-    return [str(found.msg) for found in checks.settings_make_sense(None)]
+    found = [*checks.settings_make_sense(None), *checks.sandbox_stays_inside(None)]
+    return [str(complaint.msg) for complaint in found]
 
 
 def test_the_suites_own_settings_are_fine() -> None:

@@ -1,0 +1,113 @@
+"""Rows of every kind, written without anything outside: for tests of who may see which page."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.utils import timezone
+
+from dnszones.blueprint import MailSetup, desired_records
+from dnszones.changes import plan_changes
+from dnszones.models import SESSION_LASTS, ChangePlan, PropagationSession, Record, Zone
+from dnszones.services import with_own_key
+from domains.models import Domain
+from mailboxes.models import Batch, Mailbox
+from provisioning.models import Job
+from provisioning.services import start_job
+from tests.cast import Person
+
+NAMESERVERS = ["alder.ns.cloudflare-sandbox.test", "agate.ns.cloudflare-sandbox.test"]
+
+
+@dataclass(frozen=True)
+class Estate:
+    """One of everything that a tenant can have."""
+
+    domain: Domain
+    zone: Zone
+    plan: ChangePlan
+    session: PropagationSession
+    job: Job
+    batch: Batch
+    mailboxes: tuple[Mailbox, ...]
+    credential_id: UUID
+
+    def ids(self) -> dict[str, UUID]:
+        """By the names that URLs give their parts."""
+        return {
+            "domain_id": self.domain.pk,
+            "plan_id": self.plan.pk,
+            "session_id": self.session.pk,
+            "job_id": self.job.pk,
+            "batch_id": self.batch.pk,
+            "mailbox_id": self.mailboxes[0].pk,
+            "credential_id": self.credential_id,
+        }
+
+
+def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> Estate:
+    """A provisioned domain with all that belongs to it."""
+    now = timezone.now()
+    domain = Domain.objects.create(
+        tenant=person.tenant,
+        name=name,
+        unicode_name=name,
+        status=Domain.PROVISIONED,
+        dns_credential=person.credential,
+        nameservers=NAMESERVERS,
+        verified_at=now,
+    )
+    zone = Zone.objects.create(domain=domain, provider="cloudflare", remote_id=name)
+    setup = with_own_key(
+        zone,
+        MailSetup(
+            domain=name,
+            platform="mailserver",
+            mailserver_mx="mx.mail-sandbox.test",
+            mailserver_spf="_spf.mail-sandbox.test",
+        ),
+    )
+    desired = desired_records(setup)
+    plan = ChangePlan.objects.create(
+        zone=zone,
+        status=ChangePlan.APPLIED,
+        setup=setup.to_json(),
+        plan=plan_changes(name, [], desired).to_json(),
+        snapshot=[],
+        applied_at=now,
+    )
+    Record.objects.bulk_create(
+        Record(
+            zone=zone,
+            purpose=wanted.purpose,
+            level=wanted.level,
+            reason=wanted.reason,
+            name=wanted.data.name,
+            type=wanted.data.type,
+            content=wanted.data.content,
+            ttl=wanted.data.ttl,
+            priority=wanted.data.priority,
+            ours=True,
+        )
+        for wanted in desired
+    )
+    session = PropagationSession.objects.create(zone=zone, timeout_at=now + SESSION_LASTS)
+    batch = Batch.objects.create(
+        tenant=person.tenant, domain=domain, convention="firstname", count=inboxes
+    )
+    mailboxes = []
+    for number in range(inboxes):
+        mailbox = Mailbox(
+            tenant=person.tenant,
+            domain=domain,
+            batch=batch,
+            local_part=f"box{number}",
+            address=f"box{number}@{name}",
+            status=Mailbox.ACTIVE,
+        )
+        mailbox.set_password(f"Secret-{number}-{name}")
+        mailboxes.append(mailbox)
+    Mailbox.objects.bulk_create(mailboxes)
+    job = start_job(
+        person.actor, "mailboxes.provision", subject_id=batch.pk, subject_label=domain.name
+    )
+    return Estate(domain, zone, plan, session, job, batch, tuple(mailboxes), person.credential.pk)
