@@ -16,16 +16,20 @@ from collections.abc import Sequence
 from benchmarks import dns_server
 from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
 
-WINDOW = 125  # questions open at one server, as many as DNSClient has when it asks four
-_HEADER = b"\x01\0\0\1\0\0\0\0\0\1"  # RD; one question, one OPT record
+WINDOW = 125  # questions open at one server, as many as DNSClient has when it asks four servers
+_HEADER = b"\0\0\1\0\0\0\0\0\1"  # no more flags; one question, one OPT record
+_RD = b"\1"  # recursion desired
 _OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"  # EDNS with 1232 bytes
 
 
 class _Asker:
     """Asks one server everything, a window at a time."""
 
-    def __init__(self, address: str, port: int, questions: Sequence[bytes]) -> None:
+    def __init__(
+        self, address: str, port: int, questions: Sequence[bytes], *, recursive: bool
+    ) -> None:
         self._questions = questions
+        self._header = (_RD if recursive else b"\0") + _HEADER
         self._next = 0
         self._open: set[int] = set()
         self._loop = asyncio.get_running_loop()
@@ -40,7 +44,7 @@ class _Asker:
 
     def _send(self) -> None:
         ident = self._next & 0xFFFF
-        self._sock.send(ident.to_bytes(2) + _HEADER + self._questions[self._next] + _OPT)
+        self._sock.send(ident.to_bytes(2) + self._header + self._questions[self._next] + _OPT)
         self._open.add(ident)
         self._next += 1
 
@@ -62,32 +66,44 @@ class _Asker:
                 return
 
 
-async def ask_all(server: dns_server.RunningServer, names: Sequence[str]) -> None:
-    """Ask every address of the server for the TXT records of every name."""
+async def ask_all(
+    server: dns_server.RunningServer, names: Sequence[str], nameservers: Sequence[str] = ()
+) -> None:
+    """Ask every address of the server for the TXT records of every name.
+
+    `nameservers`: addresses at which it is asked as the zones' own nameserver.
+    """
     async with asyncio.timeout(60):
         questions = [dns_server.question(name) for name in names]
-        askers = [_Asker(address, server.port, questions) for address in server.addresses]
+        askers = [
+            _Asker(address, server.port, questions, recursive=recursive)
+            for addresses, recursive in ((server.addresses, True), (nameservers, False))
+            for address in addresses
+        ]
         await asyncio.gather(*(asker.all_answered for asker in askers))
 
 
-def floor_seconds(server: dns_server.RunningServer, names: Sequence[str]) -> float:
+def floor_seconds(
+    server: dns_server.RunningServer, names: Sequence[str], nameservers: Sequence[str] = ()
+) -> float:
     """How long the bare client takes."""
     started = time.perf_counter()
-    asyncio.run(ask_all(server, names))
+    asyncio.run(ask_all(server, names, nameservers))
     return time.perf_counter() - started
 
 
 def client_seconds(
-    server: dns_server.RunningServer, names: Sequence[str]
+    server: dns_server.RunningServer, names: Sequence[str], nameservers: Sequence[str] = ()
 ) -> tuple[float, list[Answer]]:
     """How long `DNSClient.ask_many` takes for the same questions, and its answers."""
 
     async def ask() -> list[Answer]:
         async with DNSClient() as client:
             return await client.ask_many(
-                Question(Server(address, server.port), name, "TXT")
+                Question(Server(address, server.port), name, "TXT", recursive)
                 for name in names
-                for address in server.addresses
+                for addresses, recursive in ((server.addresses, True), (nameservers, False))
+                for address in addresses
             )
 
     started = time.perf_counter()

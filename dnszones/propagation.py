@@ -5,14 +5,17 @@ every `DNS_WATCH_INTERVAL` seconds afterwards, so that drift shows.
 """
 
 import asyncio
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from dnszones import resolvers as eyes
@@ -24,6 +27,7 @@ from domains.models import Domain
 from events.services import record as record_event
 from mpanel.core.actor import system
 from mpanel.core.dnsclient import Question, Server
+from mpanel.core.errors import Conflict
 
 MOST_ZONES = 2_500  # per sweep
 ADDRESSES_GOOD_FOR = timedelta(hours=1)
@@ -54,8 +58,8 @@ def check_zones(zone_ids: Iterable[UUID]) -> int:
     seen = {item.key: item for item in observed}
     now = timezone.now()
     changed = [row for group in rows.values() for row in group if _note(row, seen[_key(row)], now)]
-    _write(changed, zones.values(), now)
-    _settle_sessions(zones, rows, now)
+    settled = _write(rows, changed, now)
+    _settle_sessions({pk: zone for pk, zone in zones.items() if pk in settled}, rows, now)
     return sum(map(len, rows.values()))
 
 
@@ -113,53 +117,77 @@ def _plain(sighting: eyes.Sighting, now: datetime) -> dict[str, Any]:
 
 
 @transaction.atomic
-def _write(changed: Sequence[Record], zones: Iterable[Zone], now: datetime) -> None:
+def _write(
+    rows: Mapping[UUID, Sequence[Record]], changed: Sequence[Record], now: datetime
+) -> set[UUID]:
+    """Keep what was seen. The zones whose records are still those that were looked at.
+
+    Of any other zone nothing is written: a plan was applied or taken back while we looked, and the
+    next sweep sees what is wanted now.
+    """
+    there: dict[UUID, set[UUID]] = defaultdict(set)
+    locked = Record.objects.select_for_update().order_by("pk")
+    for pk, zone_id in locked.filter(zone_id__in=rows).values_list("pk", "zone_id"):
+        there[zone_id].add(pk)
+    same = [
+        zone_id for zone_id, group in rows.items() if {row.pk for row in group} == there[zone_id]
+    ]
+    settled = set(same)
+    # An upsert of rows that are there: many times as fast as `bulk_update`.
     Record.objects.bulk_create(
-        changed,
+        [row for row in changed if row.zone_id in settled],
         batch_size=CHUNK,
         update_conflicts=True,
         unique_fields=["id"],
         update_fields=["status", "percent", "own", "sightings", "cached_until"],
     )
-    ids = [zone.pk for zone in zones]
     watched = set(
         PropagationSession.objects.filter(status=PropagationSession.POLLING).values_list(
             "zone_id", flat=True
         )
     )
     for interval, group in (
-        (settings.PROPAGATION_INTERVAL, [pk for pk in ids if pk in watched]),
-        (settings.DNS_WATCH_INTERVAL, [pk for pk in ids if pk not in watched]),
+        (settings.PROPAGATION_INTERVAL, [pk for pk in same if pk in watched]),
+        (settings.DNS_WATCH_INTERVAL, [pk for pk in same if pk not in watched]),
     ):
         for start in range(0, len(group), CHUNK):
             Record.objects.filter(zone_id__in=group[start : start + CHUNK]).update(
                 checked_at=now, next_check_at=now + timedelta(seconds=interval)
             )
+    return settled
 
 
 def _settle_sessions(
     zones: dict[UUID, Zone], rows: dict[UUID, list[Record]], now: datetime
 ) -> None:
     """Bring the running sessions of these zones up to date; end those that are over."""
-    running = list(
-        PropagationSession.objects.filter(zone_id__in=zones, status=PropagationSession.POLLING)
-    )
+    polling = PropagationSession.objects.filter(status=PropagationSession.POLLING)
+    running = list(polling.filter(zone_id__in=zones))
+    alike: dict[tuple[int, datetime | None], list[UUID]] = defaultdict(list)
     for session in running:
         statuses = [record_status(row) for row in rows[session.zone_id]]
-        session.progress = eyes.overall_percentage(statuses)
-        session.estimated_completion_at = eyes.estimated_completion(statuses)
-        session.last_checked_at = now
-        session.check_count += 1
-    PropagationSession.objects.bulk_update(
-        running,
-        ["progress", "estimated_completion_at", "last_checked_at", "check_count"],
-        batch_size=CHUNK,
-    )
-    for session in running:
-        if all(row.status == Record.PROPAGATED for row in rows[session.zone_id]):
-            _complete(session, zones[session.zone_id].domain, now)
-        elif now > session.timeout_at:
-            session.move(PropagationSession.TIMEOUT, completed_at=now)
+        progress = eyes.overall_percentage(statuses)
+        alike[progress, eyes.estimated_completion(statuses)].append(session.pk)
+    with transaction.atomic():
+        for (progress, completion), ids in alike.items():
+            polling.filter(pk__in=ids).update(
+                progress=progress,
+                estimated_completion_at=completion,
+                last_checked_at=now,
+                check_count=F("check_count") + 1,
+            )
+        for session in running:
+            with suppress(Conflict):  # cancelled meanwhile, say
+                _end_if_over(session, rows[session.zone_id], zones[session.zone_id].domain, now)
+
+
+def _end_if_over(
+    session: PropagationSession, rows: Sequence[Record], domain: Domain, now: datetime
+) -> None:
+    if all(row.status == Record.PROPAGATED for row in rows):
+        _complete(session, domain, now)
+    elif now > session.timeout_at:
+        session.move(PropagationSession.TIMEOUT, completed_at=now)
 
 
 @transaction.atomic
@@ -185,14 +213,20 @@ def _look_up_addresses(zones: Iterable[Zone]) -> None:
     if not names:
         return
     found = asyncio.run(_addresses(names))
+    alike: dict[str, list[Zone]] = defaultdict(list)
     for zone in stale:
         fresh = {name: found.get(name, ()) for name in zone.domain.nameservers}
         zone.addresses = {
             name: list(addresses or zone.addresses.get(name, ()))
             for name, addresses in fresh.items()
         }
-        zone.addresses_at = now
-    Zone.objects.bulk_update(stale, ["addresses", "addresses_at"], batch_size=CHUNK)
+        alike[json.dumps(zone.addresses)].append(zone)
+    # A provider has few sets of nameservers, so this is few statements.
+    with transaction.atomic():
+        for group in alike.values():
+            Zone.objects.filter(pk__in=[zone.pk for zone in group]).update(
+                addresses=group[0].addresses, addresses_at=now
+            )
 
 
 async def _addresses(names: Sequence[str]) -> dict[str, tuple[str, ...]]:

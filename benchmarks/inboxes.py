@@ -1,0 +1,119 @@
+"""500 inboxes, from the service call to the last proved login, beside the bare cost of hashing.
+
+Ours: rows, sealed passwords, the job through the engine, bcrypt at the configured cost, a login to
+every inbox by SMTP and IMAP, all rows active. The sandbox's mail server runs on the same cores.
+The floor: as many bcrypt hashes at the same cost in a thread for each core, and nothing else.
+"""
+
+import argparse
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import bcrypt
+from django.conf import settings
+from django.db import connection
+
+from benchmarks.ground import fresh_database, report
+from billing.models import Account
+from domains.models import Domain
+from mailboxes.models import Batch, Mailbox
+from mailboxes.passwords import make_password
+from mailboxes.services import provision_mailboxes
+from mpanel.core.models import new_id
+from provisioning.models import Job, JobStep
+from sandbox.management.commands.sandbox import database_url
+from tests.cast import Person, owner
+from tests.sandboxes import RunningSandbox
+from tests.work import work_off
+
+
+def floor_seconds(count: int) -> float:
+    """How long so many hashes take on all cores."""
+    passwords = [make_password().encode() for _ in range(count)]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(
+            lambda password: bcrypt.hashpw(password, bcrypt.gensalt(settings.MAILBOX_BCRYPT_COST)),
+            passwords,
+        ):
+            pass
+    return time.perf_counter() - started
+
+
+def provision_seconds(person: Person, domain: Domain, count: int) -> tuple[float, Batch]:
+    """How long so many inboxes take until every one of them is active."""
+    started = time.perf_counter()
+    batch = provision_mailboxes(
+        person.actor, domain.pk, count=count, convention="firstname.lastname"
+    )
+    work_off()
+    seconds = time.perf_counter() - started
+    job = Job.objects.get(subject_id=batch.pk)
+    assert job.status == Job.SUCCEEDED, (job.status, job.error_message or job.waiting_for)
+    rows = batch.mailboxes.filter(
+        status=Mailbox.ACTIVE, smtp_proved_at__isnull=False, imap_proved_at__isnull=False
+    )
+    proved = rows.exclude(password_hash="").filter(proof_digest="").count()
+    assert proved == count, f"{proved} of {count} are active"
+    return seconds, batch
+
+
+def step_seconds(batch: Batch) -> dict[str, float]:
+    """How long each step of a batch's job took, by its name."""
+    found = {}
+    for step in JobStep.objects.filter(job__subject_id=batch.pk):
+        assert step.started_at is not None
+        assert step.finished_at is not None
+        found[step.name] = (step.finished_at - step.started_at).total_seconds()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Inboxes end to end beside bare bcrypt.")
+    parser.add_argument("--inboxes", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with fresh_database():
+        ada = owner("ada")
+        Account.objects.update_or_create(
+            tenant_id=ada.actor.tenant_id, defaults={"plan": "enterprise"}
+        )
+        with RunningSandbox(
+            Path(settings.SANDBOX_DIR),
+            port=settings.SANDBOX_PORT,
+            database_url=database_url(connection.settings_dict),
+        ):
+            floors, ours = [], []
+            for number in range(options.rounds):
+                domain = Domain.objects.create(
+                    id=new_id(),
+                    tenant_id=ada.actor.tenant_id,
+                    name=f"d{number}.bench.test",
+                    unicode_name=f"d{number}.bench.test",
+                    dns_credential=ada.credential,
+                    status=Domain.READY,
+                )
+                floors.append(floor_seconds(options.inboxes))
+                seconds, batch = provision_seconds(ada, domain, options.inboxes)
+                ours.append(seconds)
+                steps = step_seconds(batch)
+                print(
+                    f"  round {number + 1}: hashes alone {floors[-1]:.2f} s, end to end"
+                    f" {seconds:.2f} s",
+                    *(f"{name} {taken:.2f} s" for name, taken in steps.items()),
+                    sep=", ",
+                    flush=True,
+                )
+        report(
+            f"{options.inboxes} inboxes end to end, beside their hashes at cost"
+            f" {settings.MAILBOX_BCRYPT_COST}",
+            ours=ours,
+            floor=floors,
+            bound="1.3",
+        )
+
+
+if __name__ == "__main__":
+    main()
