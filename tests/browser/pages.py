@@ -18,7 +18,7 @@ LISTS = {
 
 
 def pages_of(page: Page, domain: str) -> dict[str, str]:
-    """Name and path of all pages, with the things of one domain."""
+    """Name and path of all pages for people who are signed in, with the things of one domain."""
 
     def first(path: str, name: str = "") -> str:
         page.goto(path)
@@ -30,7 +30,6 @@ def pages_of(page: Page, domain: str) -> dict[str, str]:
     mailbox, job = first("/mailboxes/", domain), first("/jobs/")
     credential = first("/credentials/")
     return {
-        **PUBLIC,
         **LISTS,
         **{f"setup-{step}": f"{setup}{step}/" for step in STEPS},
         "setup-dns-again": f"{setup}dns/?edit=1",

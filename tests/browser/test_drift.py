@@ -14,7 +14,7 @@ WEST = "127.0.0.14"
 def records_page(page: Page) -> None:
     page.goto("/domains/")
     page.get_by_role("link", name="shop.test", exact=True).click()
-    page.get_by_role("link", name="Details").click()
+    page.get_by_role("link", name="Details of the records").click()
     page.wait_for_url("**/records/")
 
 
@@ -47,19 +47,18 @@ def test_drift_is_shown(opened: Open, stack: Stack, ada_session: StorageState) -
     for line in lines.values():
         expect(line.get_by_text("Matches")).to_have_count(5, timeout=SOON)
 
-    change(stack, "delete", type="TXT", name=dkim["name"])
-    expect(lines["dkim"].get_by_text("Missing")).to_have_count(5, timeout=SOON)
-    expect(lines["dkim"].get_by_text("not published")).to_have_count(4)
-
     foreign = "v=spf1 include:elsewhere.test -all"
+    change(stack, "delete", type="TXT", name=dkim["name"])
     change(stack, "add", type="TXT", name="shop.test", content=foreign, ttl=60)
-    expect(lines["spf"].get_by_text("Conflict")).to_have_count(5, timeout=SOON)
-    expect(lines["spf"].get_by_text(foreign).first).to_be_visible()
-
     change(stack, "delete", type="MX", name="shop.test")
     change(stack, "add", type="MX", name="shop.test", content="mx.other.test", priority=5, ttl=60)
+    expect(lines["dkim"].get_by_text("Missing")).to_have_count(5, timeout=SOON)
+    expect(lines["dkim"].get_by_text("not published")).to_have_count(4)
+    expect(lines["spf"].get_by_text("Conflict")).to_have_count(5, timeout=SOON)
+    expect(lines["spf"].get_by_text(foreign).first).to_be_visible()
     expect(lines["mx"].get_by_text("Conflict")).to_have_count(5, timeout=SOON)
     expect(lines["mx"].get_by_text("mx.other.test").first).to_be_visible()
+    expect(lines["dmarc"].get_by_text("Matches")).to_have_count(5)
 
     stack.control("POST", "dns/servers", {"address": WEST, "state": "down"})
     try:
