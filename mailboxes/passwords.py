@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
@@ -51,22 +51,22 @@ def mail_hash(password: str, cost: int) -> str:
 
 def mail_hashes(
     passwords: Sequence[str], cost: int, *, on_progress: Callable[[int], None]
-) -> list[str]:
-    """`mail_hash` of each password, in order, on all cores.
+) -> Iterator[str]:
+    """`mail_hash` of each password, in order, on all cores; each is given as soon as it is ready.
 
-    `on_progress` is called in the caller's thread with the number done so far; what it raises
-    ends the work. Threads are enough: bcrypt hashes without the interpreter's lock.
+    The next ones are hashed while the caller works with one. `on_progress` is called in the
+    caller's thread with the number done so far; what it raises ends the work. Threads are enough:
+    bcrypt hashes without the interpreter's lock.
     """
-    hashes: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            for hashed in pool.map(lambda password: mail_hash(password, cost), passwords):
-                hashes.append(hashed)
-                on_progress(len(hashes))
+            hashes = pool.map(lambda password: mail_hash(password, cost), passwords)
+            for done, hashed in enumerate(hashes, start=1):
+                on_progress(done)
+                yield hashed
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return hashes
 
 
 def proof_digest(password: str) -> str:

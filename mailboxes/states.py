@@ -49,7 +49,7 @@ class PasswordsAreHashed(DesiredState[Batch]):
         )
         hashed = zip(left, passwords, hashes, strict=True)
         # The other passwords are being hashed while a chunk is written.
-        for chunk in itertools.batched(hashed, CHUNK):  # noqa: B911
+        for chunk in itertools.batched(hashed, CHUNK):
             for mailbox, password, password_hash in chunk:
                 mailbox.password_hash = password_hash
                 mailbox.proof_digest = "" if mailbox.pk == sample else proof_digest(password)
