@@ -40,7 +40,7 @@ def test_axe_finds_nothing(opened: Open, ada_session: StorageState, window: str)
     wrong: dict[tuple[str, str], list[Any]] = {}
     for name, page in every_page(opened, ada_session, viewport=WINDOWS[window]):
         for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=theme)
             expect(page.locator("html")).to_have_attribute("data-theme", theme)
             if found := violations(page):
                 wrong[name, theme] = found
