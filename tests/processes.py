@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from django.db import connection
@@ -59,7 +59,7 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
 
-    def __enter__(self) -> "Process":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *error: object) -> None:
@@ -68,7 +68,7 @@ class Process:
             print(f"--- {' '.join(self.command)} said:\n{self.output}")  # pytest shows it
         self._log.close()
 
-    def start(self) -> "Process":
+    def start(self) -> Self:
         """Start it; in a process group of its own, so that a kill meets nothing else."""
         self._process = subprocess.Popen(
             [sys.executable, "manage.py", *self.command],

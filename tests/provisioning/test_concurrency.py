@@ -4,6 +4,7 @@ import threading
 import time
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -146,7 +147,7 @@ def test_a_runner_that_lost_its_lease_stops_at_its_next_sign_of_progress(
     ada: Person, workshop: Workshop
 ) -> None:
     job = workshop.start(ada)
-    went_on = []
+    went_on: list[str] = []
 
     def work() -> None:
         Job.objects.filter(pk=job.pk).update(lease_token=new_id())  # somebody else's now
@@ -162,7 +163,7 @@ def test_a_runner_that_lost_its_lease_stops_at_its_next_sign_of_progress(
 
 def test_progress_renews_the_lease(ada: Person, workshop: Workshop) -> None:
     job = workshop.start(ada)
-    leases = []
+    leases: list[Any] = []
 
     def work() -> None:
         for done in (1, 2):
@@ -196,7 +197,7 @@ def test_one_key_gives_one_job_to_all_who_are_first(ada: Person, workshop: Works
 
 
 def test_two_clicks_on_retry_are_one(ada: Person) -> None:
-    opened_again = []
+    opened_again: list[Any] = []
     with opened(["floor"], on_retry=opened_again.append) as shop:
         job = shop.start(ada)
         Job.objects.filter(pk=job.pk).update(status="failed")

@@ -126,8 +126,13 @@ def test_what_is_still_missing_after_applying_is_tried_again(
 
 
 def test_the_subject_is_loaded_anew_for_every_look(ada: Person) -> None:
-    loaded: list[int] = []
-    with opened(["floor", "roof"], load=lambda job: loaded.append(1) or job) as shop:
+    loaded: list[Job] = []
+
+    def load(job: Job) -> Job:
+        loaded.append(job)
+        return job
+
+    with opened(["floor", "roof"], load=load) as shop:
         shop.start(ada)
         work_off()
     # Before and after each application, and for `on_success`.
@@ -295,7 +300,8 @@ def test_a_failing_hook_keeps_no_job_running(ada: Person, hook: str) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    with opened(["floor"], **{hook: broken}) as shop:
+    hooks: dict[str, Any] = {hook: broken}
+    with opened(["floor"], **hooks) as shop:
         shop.world.found["floor"] = Observation.conflicts("TAKEN", "It is taken.")
         job = shop.start(ada)
         if hook == "on_cancel":

@@ -119,6 +119,7 @@ def test_a_job_shows_its_steps_its_evidence_and_its_log(ada: Person, workshop: W
     job = workshop.start(ada, label="Build a house")
     work_off()
     step = job.steps.get(name="walls")
+    assert step.observed is not None
     step.drift = {**step.observed, "verdict": "missing", "summary": "The walls are gone."}
     step.save()
     page = ada.client.get(f"/jobs/{job.pk}/").text
