@@ -1,5 +1,7 @@
 """Secrets at rest: what opens, and what does not."""
 
+from collections.abc import Callable
+
 import pytest
 from django.conf import LazySettings
 from django.core.exceptions import ImproperlyConfigured
@@ -31,7 +33,7 @@ def test_what_is_sealed_opens_again_and_differs_every_time() -> None:
         lambda text: "v1.test.€",
     ],
 )
-def test_what_is_damaged_does_not_open(damage) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_damaged_does_not_open(damage: Callable[[str], str]) -> None:
     mine = row()
     sealed = secrets.seal("secret", row=mine, column="sealed")
     with pytest.raises(secrets.Unsealable) as caught:

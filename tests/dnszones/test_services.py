@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 
 from dnszones import services, spf
 from dnszones.models import ChangePlan, DkimKey, PropagationSession, Record
@@ -41,28 +40,25 @@ def add(sandbox: RunningSandbox, kind: str, content: str, name: str = "@", **mor
     sandbox.change_record(ZONE, "add", type=kind, name=name, content=content, **more)
 
 
-def show(person: Person, domain: Domain, **form: str) -> HttpResponse:
+def show(person: Person, domain: Domain, **form: str) -> Any:
     """Ask for a plan on the page, let a worker make it, and look at it."""
     path = f"/setup/{domain.pk}/dns/"
     answer = person.client.post(path, {**FORM, **form})
     assert answer.status_code == 302, answer.context["form"].errors
     work_off()
-    shown: HttpResponse = person.client.get(path)
-    return shown
+    return person.client.get(path)
 
 
-def actions(page: HttpResponse) -> dict[str, list[str]]:
+def actions(page: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for change in page.context["plan"].changes:  # type: ignore[attr-defined]
+    for change in page.context["plan"].changes:
         found.setdefault(change.purpose, []).append(change.action)
     return found
 
 
-def apply(person: Person, page: HttpResponse, **form: str) -> HttpResponse:
-    row = page.context["row"]  # type: ignore[attr-defined]
-    answer: HttpResponse = person.client.post(
-        f"/setup/{row.zone.domain_id}/dns/{row.pk}/apply/", form
-    )
+def apply(person: Person, page: Any, **form: str) -> Any:
+    row = page.context["row"]
+    answer: Any = person.client.post(f"/setup/{row.zone.domain_id}/dns/{row.pk}/apply/", form)
     work_off()
     return answer
 

@@ -1,5 +1,7 @@
 """The pages on which a domain is connected, watched and disconnected."""
 
+from typing import Any
+
 import pytest
 
 from domains.models import Domain
@@ -11,7 +13,7 @@ from tests.wizard.rows import estate
 from tests.work import work_off
 
 
-def connect(person: Person, text: str, **more: str):  # type: ignore[no-untyped-def]
+def connect(person: Person, text: str, **more: str) -> Any:
     fields = {"domain": text, "provider": "other", "credential": str(person.credential.pk)}
     return person.client.post("/setup/", {**fields, **more})
 

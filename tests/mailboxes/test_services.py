@@ -14,6 +14,7 @@ from events.models import Event
 from mailboxes import services
 from mailboxes.models import Batch, Mailbox
 from mailboxes.naming import CONVENTIONS
+from mailboxes.selectors import BatchNotFound, MailboxNotFound
 from mailboxes.services import preview_addresses, provision_mailboxes
 from mpanel.core.errors import Conflict, Forbidden, Invalid, LimitExceeded, MPanelError
 from provisioning.models import Job, JobLog
@@ -97,11 +98,9 @@ def test_members_and_bad_wishes_are_refused(ada: Person, bo: Person) -> None:
     domain = ready_domain(ada)
     with pytest.raises(Forbidden):
         provision_mailboxes(bo.actor, domain.pk, count=1, convention="firstname")
-    for wish in ({"count": 0}, {"count": 1001}, {"convention": "nonsense"}):
+    for count, convention in ((0, "firstname"), (1001, "firstname"), (1, "nonsense")):
         with pytest.raises(Invalid):
-            provision_mailboxes(
-                ada.actor, domain.pk, **{"count": 1, "convention": "firstname", **wish}
-            )
+            provision_mailboxes(ada.actor, domain.pk, count=count, convention=convention)
     assert not Mailbox.objects.exists()
 
 
@@ -184,7 +183,7 @@ def test_suspended_deleted_and_failed_ones_really_cannot_log_in(
     assert not can_log_in(sandbox, one.address, password)
     gone = Mailbox.objects.get(pk=one.pk)
     assert (gone.status, gone.sealed_password, gone.password_hash) == (Mailbox.DELETED, "", "")
-    with pytest.raises(services.selectors.MailboxNotFound):
+    with pytest.raises(MailboxNotFound):
         services.activate_mailbox(ada.actor, one.pk)
     taken = preview_addresses(ada.actor, domain.pk, count=40, convention="firstname")
     assert one.local_part not in {a.local_part for a in taken}
@@ -250,7 +249,7 @@ def test_a_batch_is_revealed_once_to_one_person(ada: Person, cy: Person) -> None
     assert len(services.reveal_batch(ada.actor, adas.batch.pk)) == 3, "again, within ten minutes"
     with pytest.raises(services.AlreadyRevealed):
         services.reveal_batch(di.actor, adas.batch.pk)
-    with pytest.raises(services.selectors.BatchNotFound):
+    with pytest.raises(BatchNotFound):
         services.reveal_batch(cy.actor, adas.batch.pk)
     Batch.objects.update(revealed_at="2000-01-01T00:00Z")
     with pytest.raises(services.AlreadyRevealed):
@@ -281,7 +280,7 @@ def test_only_a_working_mailbox_is_suspended(ada: Person, status: str) -> None:
 def test_strangers_and_mixtures_are_not_deleted(ada: Person, cy: Person) -> None:
     adas, cys = estate(ada), estate(cy, "cy.test")
     other = estate(ada, "other.test")
-    with pytest.raises(services.selectors.MailboxNotFound):
+    with pytest.raises(MailboxNotFound):
         services.delete_mailboxes(ada.actor, [adas.mailboxes[0].pk, cys.mailboxes[0].pk])
     with pytest.raises(Invalid):
         services.delete_mailboxes(ada.actor, [adas.mailboxes[0].pk, other.mailboxes[0].pk])
