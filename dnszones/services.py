@@ -114,7 +114,7 @@ def apply_plan(actor: Actor, plan_id: UUID, *, confirmed: bool = False) -> Job:
         "dnszones.apply",
         label="Write the DNS records",
         subject_id=plan.pk,
-        subject_label=domain.name,
+        subject_label=str(domain),
         lock=f"zone:{plan.zone_id}",
     )
 
@@ -143,7 +143,7 @@ def revert_plan(actor: Actor, plan_id: UUID) -> Job:
         "dnszones.revert",
         label="Take back the DNS changes",
         subject_id=revert.pk,
-        subject_label=domain.name,
+        subject_label=str(domain),
         lock=f"zone:{plan.zone_id}",
     )
 
@@ -221,7 +221,7 @@ def _plan(
         "dnszones.plan",
         label="Plan the DNS changes",
         subject_id=plan.pk,
-        subject_label=domain.name,
+        subject_label=str(domain),
     )
     return plan
 

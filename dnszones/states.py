@@ -10,7 +10,7 @@ from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_wa
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
 from dnszones.models import ChangePlan, Zone
-from dnszones.providers.base import DNSProvider, RemoteRecord
+from dnszones.providers.base import DNSProvider, RemoteRecord, RemoteZone
 from dnszones.records import same_value
 from dnszones.vendors import dns_client, dns_provider, resolvers
 from domains.models import Domain
@@ -54,6 +54,9 @@ class ZoneExists(DesiredState[Domain]):
         )
         provider = provider_of(subject)
         remote = provider.find_zone(subject.name)
+        if remote is not None and _is_anothers(zone, remote):
+            Zone.objects.filter(pk=zone.pk).update(creation_asked_at=None)
+            raise DomainTaken("Another account manages this zone already.")
         if remote is None:
             # Noted before the call: a zone that we find after a crash is then known as ours.
             zone.creation_asked_at = timezone.now()
@@ -68,6 +71,7 @@ class ZoneExists(DesiredState[Domain]):
                 zone.save(update_fields=["remote_id", "updated_at"])
                 assign_nameservers(subject, remote.nameservers)
         except IntegrityError:
+            Zone.objects.filter(pk=zone.pk).update(creation_asked_at=None)
             raise DomainTaken("Another account manages this zone already.") from None
         services.dkim_key(zone, "mpanel")
 
@@ -81,8 +85,7 @@ class ZoneIsReleased(DesiredState[Domain]):
     def observe(self, subject: Domain) -> Observation:
         zone = Zone.objects.filter(domain=subject).first()
         if zone is None or not zone.remote_id:
-            remote = provider_of(subject).find_zone(subject.name) if zone else None
-            if remote is None or zone is None or zone.creation_asked_at is None:
+            if zone is None or not _unnoted_zone(subject, zone):
                 return Observation.matches("There is nothing of ours at the provider.")
             return Observation.missing("The zone that we made is still there.")
         if provider_of(subject).get_zone(zone.remote_id) is None:
@@ -96,15 +99,26 @@ class ZoneIsReleased(DesiredState[Domain]):
     def apply(self, subject: Domain) -> None:
         zone = Zone.objects.get(domain=subject)
         provider = provider_of(subject)
-        remote_id = zone.remote_id
-        if not remote_id:
-            remote = provider.find_zone(subject.name)
-            remote_id = remote.id if remote else ""
+        remote_id = zone.remote_id or _unnoted_zone(subject, zone)
         if zone.creation_asked_at:
             if remote_id:
                 provider.delete_zone(remote_id)
         else:
             provider.apply_batch(remote_id, deletes=_our_remote_records(subject, zone))
+
+
+def _unnoted_zone(domain: Domain, zone: Zone) -> str:
+    """The id of a zone that we asked for but never noted, so long as nobody else has it."""
+    if zone.creation_asked_at is None:
+        return ""
+    remote = provider_of(domain).find_zone(domain.name)
+    return "" if remote is None or _is_anothers(zone, remote) else remote.id
+
+
+def _is_anothers(zone: Zone, remote: RemoteZone) -> bool:
+    """Whether another domain's row holds this zone: tenants may share a provider account."""
+    others = Zone.objects.exclude(pk=zone.pk)
+    return others.filter(provider=zone.provider, remote_id=remote.id).exists()
 
 
 def _our_remote_records(domain: Domain, zone: Zone) -> list[RemoteRecord]:

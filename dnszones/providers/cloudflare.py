@@ -283,7 +283,8 @@ def _record(record: Any) -> RemoteRecord:
         content = unquote_txt(content)
     if record.type not in PRIORITY_TYPES:
         priority = None
-    ttl = 300 if record.ttl in {None, AUTOMATIC_TTL} else int(record.ttl)
+    # A TTL of 1 stands for "automatic"; it is kept, so that a revert writes it back.
+    ttl = AUTOMATIC_TTL if record.ttl is None else int(record.ttl)
     data = RecordData(
         record.name, record.type, content, ttl, None if priority is None else int(priority)
     )

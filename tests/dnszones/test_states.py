@@ -7,7 +7,7 @@ from dnszones.services import apply_plan
 from dnszones.states import PlanIsApplied, ZoneExists, ZoneIsReleased
 from dnszones.vendors import dns_provider
 from domains.models import Domain
-from domains.services import connect_domain
+from domains.services import connect_domain, disconnect_domain
 from provisioning.models import Job
 from provisioning.services import retry_job
 from tests.cast import Person
@@ -127,3 +127,15 @@ def test_a_replaced_plan_is_not_written_by_retrying_its_job(
     plan.refresh_from_db()
     assert (job.status, plan.status) == (Job.FAILED, ChangePlan.SUPERSEDED)
     assert sandbox.records(ZONE) == []
+
+
+def test_a_failed_claim_deletes_nobodys_zone(
+    ada: Person, cy: Person, sandbox: RunningSandbox
+) -> None:
+    sandbox.fault("cloudflare", "status", status=503, times=None, method="POST", path="/zones")
+    cys = connected(cy, ZONE)
+    sandbox.clear_faults()
+    connected(ada, ZONE)
+    hurry()
+    ended(disconnect_domain(cy.actor, cys.pk))
+    assert dns_provider(ada.credential).find_zone(ZONE) is not None
