@@ -93,7 +93,7 @@ def connect_domain(
         "domains.connect",
         label="Connect the domain",
         subject_id=domain.pk,
-        subject_label=domain.name,
+        subject_label=str(domain),
         lock=f"domain:{domain.pk}",
     )
     return domain
@@ -132,7 +132,7 @@ def disconnect_domain(actor: Actor, domain_id: UUID) -> Job:
         "domains.disconnect",
         label="Disconnect the domain",
         subject_id=domain.pk,
-        subject_label=domain.name,
+        subject_label=str(domain),
         lock=f"domain:{domain.pk}",
     )
 

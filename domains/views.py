@@ -10,14 +10,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from domains import selectors, services
 from domains.forms import DomainForm
 from domains.models import Domain
-from mpanel.core.pages import PageRequest, paginate, safe_next, signed_in
+from mpanel.core.pages import PageRequest, paginate, safe_next, search_text, signed_in
 
 
 @signed_in
 @require_GET
 def domain_list(request: PageRequest) -> HttpResponseBase:
     """The tenant's domains; searched, filtered, paged."""
-    search, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
+    search, status = search_text(request), request.GET.get("status", "")
     page = paginate(request, selectors.domains(request.actor, search=search, status=status))
     context = {
         "page": page,

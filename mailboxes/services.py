@@ -248,7 +248,7 @@ def delete_mailboxes(actor: Actor, mailbox_ids: Sequence[UUID]) -> Job:
         "mailboxes.delete",
         label=f"Delete {wanted[0]}" if len(wanted) == 1 else f"Delete {len(wanted)} mailboxes",
         subject_id=domain.pk,
-        subject_label=domain.name,
+        subject_label=str(domain),
         params={"mailboxes": [str(mailbox.pk) for mailbox in wanted]},
         lock=f"mailboxes:{domain.pk}",
     )
@@ -308,7 +308,7 @@ def _start_provisioning(actor: Actor, batch: Batch) -> Job:
         "mailboxes.provision",
         label=f"Provision {batch.count} inboxes",
         subject_id=batch.pk,
-        subject_label=batch.domain.name,
+        subject_label=str(batch.domain),
         lock=f"mailboxes:{batch.domain_id}",
     )
 

@@ -16,7 +16,7 @@ from mailboxes.forms import RevealForm
 from mailboxes.models import Mailbox
 from mailboxes.vendors import mail_provider
 from mpanel.core.errors import Invalid, TooManyRequests
-from mpanel.core.pages import PageRequest, chosen_ids, paginate, safe_next, signed_in
+from mpanel.core.pages import PageRequest, chosen_ids, paginate, safe_next, search_text, signed_in
 
 SHOWN_STATUSES = (
     Mailbox.ACTIVE,
@@ -31,7 +31,7 @@ SHOWN_STATUSES = (
 @require_GET
 def mailbox_list(request: PageRequest) -> HttpResponseBase:
     """The tenant's mailboxes; searched, filtered, paged."""
-    search, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
+    search, status = search_text(request), request.GET.get("status", "")
     domain_id = _uuid(request.GET.get("domain", ""))
     found = selectors.mailboxes(request.actor, search=search, status=status, domain_id=domain_id)
     page = paginate(request, found)
@@ -204,11 +204,12 @@ def _csv(rows: Iterable[tuple[Mailbox, str]], *, hidden: bool, name: str) -> Htt
 
 
 def _mailbox_page(request: PageRequest, mailbox: Mailbox, *, password: str = "") -> HttpResponse:
+    subjects = [mailbox.pk, *([mailbox.batch_id] if mailbox.batch_id else [])]
     context = {
         "mailbox": mailbox,
         "password": password,
         "login": mail_provider(mailbox.provider).login_settings(),
-        "events": trail(request.actor, subject_ids=[mailbox.pk])[:20],
+        "events": trail(request.actor, subject_ids=subjects)[:20],
         "section": "mailboxes",
         "page_title": mailbox.address,
         "page_subtitle": mailbox.name,

@@ -7,7 +7,7 @@ from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from mpanel.core.pages import PageRequest, paginate, safe_next, signed_in
+from mpanel.core.pages import PageRequest, paginate, safe_next, search_text, signed_in
 from provisioning import selectors, services
 from provisioning.models import Job
 
@@ -16,7 +16,7 @@ from provisioning.models import Job
 @require_GET
 def job_list(request: PageRequest) -> HttpResponseBase:
     """The tenant's jobs, newest first; filtered, searched, paged."""
-    status, search = request.GET.get("status", ""), request.GET.get("q", "").strip()
+    status, search = request.GET.get("status", ""), search_text(request)
     page = paginate(request, selectors.jobs(request.actor, status=status, search=search))
     context = {
         "page": page,

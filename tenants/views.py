@@ -10,17 +10,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from mpanel.core import registry
 from mpanel.core.errors import Invalid, NotFound, TooManyRequests
-from mpanel.core.pages import PageRequest, safe_next, signed_in
+from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
 from tenants import selectors, services
 from tenants.forms import CodeForm, CredentialForm, EmailForm, ProfileForm
-
-
-def add_errors(form: "EmailForm | CodeForm | CredentialForm | ProfileForm", error: Invalid) -> None:
-    """Show a service's refusal beside the fields it is about."""
-    for name, texts in error.details.items():
-        form.add_error(name if name in form.fields else None, list(texts))
-    if not error.details:
-        form.add_error(None, error.message)
 
 
 @require_http_methods(["GET", "POST"])

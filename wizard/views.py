@@ -32,7 +32,7 @@ from mailboxes.models import Mailbox
 from mailboxes.naming import CONVENTIONS
 from mailboxes.services import preview_addresses, provision_mailboxes, provisioning_job
 from mpanel.core.errors import Conflict, Invalid, LimitExceeded
-from mpanel.core.pages import PageRequest, signed_in
+from mpanel.core.pages import PageRequest, add_errors, signed_in
 from provisioning.models import Job
 from provisioning.selectors import jobs, latest_job, log_lines
 from tenants.selectors import credentials
@@ -84,7 +84,7 @@ def start(request: PageRequest) -> HttpResponseBase:
                 notes=form.cleaned_data["notes"],
             )
         except Invalid as error:
-            _add_errors(form, error)
+            add_errors(form, error)
         except (Conflict, LimitExceeded) as error:
             form.add_error("domain", error.message)
         else:
@@ -165,7 +165,7 @@ def dns(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         try:
             make_plan(request.actor, domain_id, choices=form.choices())
         except Invalid as error:
-            _add_errors(form, error)
+            add_errors(form, error)
         except Conflict as error:
             form.add_error(None, error.message)
         else:
@@ -282,7 +282,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
                 **form.wish(),
             )
         except Invalid as error:
-            _add_errors(form, error)
+            add_errors(form, error)
         except (Conflict, LimitExceeded) as error:
             form.add_error(None, error.message)
         else:
@@ -389,10 +389,3 @@ def _job_of(request: PageRequest, row: ChangePlan | None) -> Job | None:
 
 def _example(local_part: str, found: Domain) -> str:
     return f"{local_part}@{found.unicode_name}" if local_part else "You name every address."
-
-
-def _add_errors(form: Any, error: Invalid) -> None:
-    for name, texts in error.details.items():
-        form.add_error(name if name in form.fields else None, list(texts))
-    if not error.details:
-        form.add_error(None, error.message)

@@ -10,6 +10,7 @@ import uuid6
 from django.conf import settings
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -68,6 +69,19 @@ def signed_in(
 def paginate[T](request: HttpRequest, found: "QuerySet[Any] | list[T]") -> Page:
     """The page of a list that `?page=` asks for; a number out of range gives the nearest one."""
     return Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+
+
+def search_text(request: HttpRequest) -> str:
+    """What `?q=` asks for, cut to a length that every database takes."""
+    return request.GET.get("q", "").strip()[:200]
+
+
+def add_errors(form: Form, error: Invalid) -> None:
+    """Show a service's refusal beside the fields it is about."""
+    for name, texts in error.details.items():
+        form.add_error(name if name in form.fields else None, list(texts))
+    if not error.details:
+        form.add_error(None, error.message)
 
 
 def safe_next(request: HttpRequest, default: str) -> str:
