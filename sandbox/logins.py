@@ -10,7 +10,6 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -99,17 +98,26 @@ def agrees(stored: str, password: bytes) -> bool:
 
 
 def _sqlite(url: str) -> Callable[[str, str], object] | None:
-    """How to ask a SQLite file, if the address is one: read-only, a new connection each time."""
+    """How to ask a SQLite file, if the address is one: read-only, one connection per thread."""
     if not url.startswith(SQLITE_SCHEME):
         return None
     path = Path(unquote(url.removeprefix(SQLITE_SCHEME)))
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    threads = threading.local()
+
+    def connection() -> sqlite3.Connection:
+        """This thread's connection, a new one when the file was replaced."""
+        file = path.stat()
+        if getattr(threads, "file", None) != (file.st_dev, file.st_ino):
+            threads.connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT)
+            threads.file = (file.st_dev, file.st_ino)
+        opened: sqlite3.Connection = threads.connection
+        return opened
 
     def select(query: str, value: str) -> object:
         try:
-            with closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT)) as connection:
-                row = connection.execute(query, (value,)).fetchone()
-        except sqlite3.Error as error:
+            row = connection().execute(query, (value,)).fetchone()
+        except (sqlite3.Error, OSError) as error:
             raise LoginsUnavailable(str(error)) from error
         return row[0] if row else None
 
