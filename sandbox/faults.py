@@ -14,6 +14,7 @@ KINDS = {
         "delay",
         "timeout",
         "timeout_after_commit",
+        "stall_after_commit",
         "rate_limit",
         "drop_before",
         "drop_after_commit",

@@ -92,6 +92,12 @@ class Stage:
             case Fault(kind="delay"):
                 await asyncio.sleep(fault.delay or 0)
                 await self._app(scope, receive, send)
+            case Fault(kind="stall_after_commit"):
+                answer: list[Message] = []
+                await self._app(scope, receive, _into(answer))
+                await asyncio.sleep(fault.delay or 0)
+                for message in answer:
+                    await send(message)
             case Fault(kind="drop_before" | "timeout"):
                 await self._silence(fault, scope, receive)
             case Fault(kind="drop_after_commit" | "timeout_after_commit"):
@@ -108,6 +114,15 @@ class Stage:
             async with asyncio.timeout(_HELD):
                 while (await receive())["type"] != "http.disconnect":
                     pass
+
+
+def _into(kept: list[Message]) -> Send:
+    """Keep an answer for later."""
+
+    async def keep(message: Message) -> None:
+        kept.append(message)
+
+    return keep
 
 
 async def _into_nothing(message: Message) -> None:

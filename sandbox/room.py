@@ -84,7 +84,8 @@ class Room:
         self.auto_delegate = options.auto_delegate
 
     def reset(self) -> None:
-        """Forget all zones, delegations, failures, mail and counts."""
+        """Forget all zones, delegations, failures, mail and counts; be as the options say."""
+        self.auto_delegate = self.options.auto_delegate
         self.store.reset()
         self.world.load()
         self.faults.load()
