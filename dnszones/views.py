@@ -12,7 +12,7 @@ from domains.registrars import REGISTRARS
 from domains.selectors import get_domain
 from events.selectors import trail
 from mpanel.core.pages import PageRequest, safe_next, signed_in
-from provisioning.models import Job
+from provisioning.selectors import jobs
 
 
 @signed_in
@@ -27,7 +27,7 @@ def domain_detail(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "session": selectors.latest_session(domain),
         "plan": selectors.present_plan(domain),
         "revertible": selectors.revertible_plan(domain),
-        "job": Job.objects.filter(tenant_id=request.actor.tenant_id, subject_id=domain.pk).first(),
+        "job": jobs(request.actor).filter(subject_id=domain.pk).first(),
         "events": trail(request.actor, subject_ids=[domain.pk])[:20],
         "section": "domains",
         "page_title": str(domain),
