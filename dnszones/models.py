@@ -81,7 +81,7 @@ class ChangePlan(StatusRow):
         COMPUTING: frozenset({READY, APPLYING, FAILED, SUPERSEDED}),
         READY: frozenset({APPLYING, SUPERSEDED}),
         APPLYING: frozenset({APPLIED, FAILED}),
-        FAILED: frozenset({APPLYING, APPLIED, SUPERSEDED}),
+        FAILED: frozenset({COMPUTING, APPLYING, APPLIED, SUPERSEDED}),
     }
 
     zone = models.ForeignKey(Zone, models.CASCADE, related_name="plans")

@@ -278,6 +278,12 @@ def finish_plan(plan: ChangePlan) -> None:
     record(system(domain.tenant_id), "dns.written", domain, f"Wrote the mail records of {domain}.")
 
 
+def compute_again(plan: ChangePlan) -> None:
+    """The job of a plan that could not be computed is tried again."""
+    if plan.status == ChangePlan.FAILED and plan.plan is None:
+        plan.move(ChangePlan.COMPUTING)
+
+
 def fail_plan(plan: ChangePlan, code: str, message: str) -> None:
     """The job of a plan ended before the plan did."""
     if plan.can_move(ChangePlan.FAILED):

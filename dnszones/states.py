@@ -140,12 +140,6 @@ class PlanIsComputed(DesiredState[ChangePlan]):
         if subject.status == ChangePlan.COMPUTING:
             return Observation.missing("The zone is to be read.")
         plan = Plan.from_json(subject.plan) if subject.plan else None
-        if plan is None and subject.status == ChangePlan.FAILED:
-            if subject.reverts_id:
-                return Observation.missing("The zone is to be read again.")
-            return Observation.conflicts(
-                "PLAN_FAILED", "This plan could not be made. Make a new one."
-            )
         if plan is None:
             return Observation.matches("A newer plan replaced this one.")
         return Observation.matches(_sentence(plan))
@@ -364,6 +358,7 @@ register(
         load=load_plan,
         on_failure=services.fail_plan,
         on_cancel=lambda plan: services.fail_plan(plan, "CANCELLED", "Cancelled."),
+        on_retry=services.compute_again,
     )
 )
 register(
@@ -386,5 +381,6 @@ register(
         on_success=services.finish_plan,
         on_failure=services.fail_plan,
         on_cancel=lambda plan: services.fail_plan(plan, "CANCELLED", "Cancelled."),
+        on_retry=services.compute_again,
     )
 )

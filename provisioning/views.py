@@ -39,6 +39,7 @@ def job_detail(request: PageRequest, job_id: UUID) -> HttpResponseBase:
     job = selectors.get_job(request.actor, job_id)
     context = {
         "job": job,
+        "retryable": (Job.FAILED, Job.CANCELLED),
         "steps": list(job.steps.all()),
         "log_lines": selectors.log_lines(job),
         "section": "jobs",

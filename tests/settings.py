@@ -30,6 +30,8 @@ os.environ["LOG_LEVEL"] = "ERROR"
 from mpanel.settings import *  # noqa: E402, F403
 from mpanel.settings import DATABASES  # noqa: E402
 
+STATIC_ROOT = FOLDER / "static"
+STATIC_ROOT.mkdir()
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, because the sandbox's mail server reads it from its own process.

@@ -23,6 +23,11 @@ class Actor:
     is_operator: bool = False
     address: str = ""
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether the actor may do more than look."""
+        return RANKS[self.role] >= RANKS[ADMIN]
+
     def require(self, role: str) -> None:
         """Raise `Forbidden` unless the actor's role is at least this one."""
         if RANKS[self.role] < RANKS[role]:

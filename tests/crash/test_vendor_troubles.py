@@ -264,14 +264,18 @@ def test_a_failed_plan_is_written_by_a_retry_of_its_job(
     assert_whole_after("applying", sandbox)
 
 
-def test_a_plan_that_could_not_be_made_does_not_claim_to_be(
+def test_a_plan_that_could_not_be_made_is_made_when_its_job_is_retried(
     ada: Person, sandbox: RunningSandbox
 ) -> None:
     job = planning(ada, sandbox)
     sandbox.fault("cloudflare", "status", status=403)
     assert ended(job).status == "failed"
+    plan = ChangePlan.objects.get(pk=job.subject_id)
+    assert plan.status == ChangePlan.FAILED
     retry_job(ada.actor, job.pk)
-    assert ended(job).error_code == "PLAN_FAILED"
+    assert ended(job).status == "succeeded"
+    plan.refresh_from_db()
+    assert plan.status == ChangePlan.READY
 
 
 def test_disconnecting_ends_the_waiting_for_nameservers(

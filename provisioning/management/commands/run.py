@@ -48,6 +48,7 @@ class Command(BaseCommand):
         self.env = {**os.environ, **write_env(settings.VAR_DIR / "env", port)}
         self.logs = settings.VAR_DIR / "log"
         self.logs.mkdir(parents=True, exist_ok=True)
+        settings.STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns of a folder that is missing
         self.parts: dict[str, subprocess.Popen[bytes]] = {}
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
