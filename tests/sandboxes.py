@@ -22,13 +22,19 @@ RESOLVERS = ("127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14")
 DNS_ADDRESSES = (REGISTRY, *NAMESERVERS, *RESOLVERS)
 
 
+_given: set[int] = set()
+
+
 def find_free_port_block(n: int = 5) -> int:
     """The first of `n` consecutive ports that are free now, for TCP and for DNS over UDP.
 
-    Each test process looks in its own part of the range, so that parallel ones do not collide.
+    No block is given twice, since whoever asked for it may not listen yet; and each test process
+    begins in its own part of the range, so that parallel ones do not collide.
     """
-    for start in range(20_000 + os.getpid() % 1000 * 10, 32_000, 10):
-        if all(_is_free(start + step) for step in range(n)):
+    first = 20_000 + os.getpid() % 100 * 100
+    for start in (*range(first, 32_000, 10), *range(20_000, first, 10)):
+        if start not in _given and all(_is_free(start + step) for step in range(n)):
+            _given.add(start)
             return start
     raise RuntimeError("no free ports")
 
