@@ -24,6 +24,7 @@ from dnszones.records import expectations
 from dnszones.selectors import record_status
 from dnszones.vendors import dns_client, resolvers
 from domains.models import Domain
+from domains.services import mark_ready
 from events.services import record as record_event
 from mpanel.core.actor import system
 from mpanel.core.dnsclient import Question, Server
@@ -196,7 +197,7 @@ def _complete(session: PropagationSession, domain: Domain, now: datetime) -> Non
     actor = system(domain.tenant_id)
     record_event(actor, "dns.propagated", domain, f"The records of {domain} have spread.")
     if domain.status == Domain.DNS_CONFIGURING:
-        domain.move(Domain.READY)
+        mark_ready(domain)
 
 
 def _look_up_addresses(zones: Iterable[Zone]) -> None:

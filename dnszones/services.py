@@ -13,10 +13,11 @@ from dnszones import dkim, selectors
 from dnszones.blueprint import MailSetup, desired_records, selector_of
 from dnszones.changes import ChangePlan as Plan
 from dnszones.models import SESSION_LASTS, ChangePlan, DkimKey, PropagationSession, Record, Zone
-from dnszones.records import same_value
+from dnszones.records import RecordData, same_value
 from dnszones.vendors import chosen_setup
 from domains.models import Domain
 from domains.selectors import get_domain
+from domains.services import mark_ready
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict
@@ -192,7 +193,7 @@ def go_on_before_propagated(actor: Actor, domain_id: UUID) -> Domain:
             "The zone's own nameservers do not have every required record yet, so going on would "
             "give inboxes that cannot receive or are not trusted."
         )
-    domain.move(Domain.READY)
+    mark_ready(domain)
     record(actor, "domain.ready", domain, f"Went on with {domain} before all caches were current.")
     return domain
 
@@ -290,12 +291,35 @@ def fail_plan(plan: ChangePlan, code: str, message: str) -> None:
         plan.move(ChangePlan.FAILED)
 
 
+def our_data(zone: Zone, *, but: ChangePlan | None = None) -> list[RecordData]:
+    """What we wrote into a zone: the records we keep, and what plans that did not end wrote.
+
+    A plan that was begun and then failed or was cancelled may have written all of it. `but` is the
+    plan under way, whose own writes it judges by itself.
+    """
+    ours = [row.data for row in zone.records.filter(ours=True)]
+    begun = zone.plans.filter(snapshot__isnull=False, applied_at=None)
+    for row in begun.exclude(pk__in=[but.pk] if but else []):
+        plan = selectors.plan_of(row)
+        ours += [
+            change.after
+            for change in (plan.steps if plan else ())
+            if change.after is not None and all(before.ours for before in change.before)
+        ]
+    return ours
+
+
 def keep_records(zone: Zone, plan: Plan | None) -> None:
-    """Make the zone's `Record` rows those that the plan leaves in the zone."""
+    """Make the zone's `Record` rows those that the setup needs.
+
+    A required record that could not be written for a conflict is among them: it is watched like the
+    others, shows as a conflict, and keeps the domain from becoming ready.
+    """
     rows = list(zone.records.all())
     kept = []
     for change in plan.changes if plan else ():
-        if change.after is None or change.action == "conflict":
+        is_conflict = change.action == "conflict"
+        if change.after is None or (is_conflict and change.level != "required"):
             continue
         known = next((row for row in rows if same_value(row.data, change.after)), None)
         row = known or Record(
@@ -310,8 +334,8 @@ def keep_records(zone: Zone, plan: Plan | None) -> None:
         row.ours = (
             row.ours
             or change.action == "create"
-            or (change.action == "update" and all(before.ours for before in change.before))
-        )
+            or bool(change.before and all(before.ours for before in change.before))
+        ) and not is_conflict
         row.save()
         kept.append(row.pk)
     zone.records.exclude(pk__in=kept).delete()

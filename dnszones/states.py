@@ -49,6 +49,8 @@ class ZoneExists(DesiredState[Domain]):
         )
 
     def apply(self, subject: Domain) -> None:
+        if subject.status == Domain.DELETING:
+            raise services.DomainIsLeaving
         zone, _ = Zone.objects.get_or_create(
             domain=subject, defaults={"provider": subject.dns_credential.provider}
         )
@@ -122,7 +124,7 @@ def _is_anothers(zone: Zone, remote: RemoteZone) -> bool:
 
 
 def _our_remote_records(domain: Domain, zone: Zone) -> list[RemoteRecord]:
-    ours = [row.data for row in zone.records.filter(ours=True)]
+    ours = services.our_data(zone)
     return [
         remote
         for remote in provider_of(domain).list_records(zone.remote_id)
@@ -228,7 +230,7 @@ _DONE = {"create": "Created", "update": "Updated", "delete": "Deleted"}
 
 def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
     """The zone's records as they are now, and which of them are ours."""
-    ours = [row.data for row in plan.zone.records.filter(ours=True)]
+    ours = services.our_data(plan.zone, but=plan)
     return [
         ExistingRecord(
             remote_id=remote.id,

@@ -43,8 +43,8 @@ class Domain(StatusRow):
         VERIFIED: frozenset({DNS_CONFIGURING, DELETING}),
         DNS_CONFIGURING: frozenset({READY, VERIFIED, DELETING}),
         READY: frozenset({DNS_CONFIGURING, PROVISIONED, VERIFIED, DELETING}),
-        PROVISIONED: frozenset({CONNECTED, DELETING}),
-        CONNECTED: frozenset({PROVISIONED, DELETING}),
+        PROVISIONED: frozenset({CONNECTED, VERIFIED, DELETING}),
+        CONNECTED: frozenset({PROVISIONED, VERIFIED, DELETING}),
     }
 
     tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")

@@ -54,6 +54,15 @@ def register_blocker(reason: Callable[[Domain], str]) -> None:
     _blockers.append(reason)
 
 
+# What follows when a domain's records have spread; each app above says so.
+_ready_hooks: list[Callable[[Domain], None]] = []
+
+
+def register_ready_hook(hook: Callable[[Domain], None]) -> None:
+    """Let an app above act when a domain becomes ready for inboxes."""
+    _ready_hooks.append(hook)
+
+
 @transaction.atomic
 def connect_domain(
     actor: Actor, text: str, *, credential_id: UUID, registrar: str = "other", notes: str = ""
@@ -169,6 +178,14 @@ def mark_verified(domain: Domain) -> None:
             record(system(domain.tenant_id), "domain.verified", domain, f"Verified {domain}.")
     except IntegrityError:
         raise DomainTaken from None
+
+
+@transaction.atomic
+def mark_ready(domain: Domain) -> None:
+    """The domain's records have spread: it is ready for inboxes, or has them already."""
+    domain.move(Domain.READY)
+    for hook in _ready_hooks:
+        hook(domain)
 
 
 @transaction.atomic

@@ -40,8 +40,17 @@ class Batch(Row):
             ),
         ]
 
+    # The mailboxes that the present job is about; all of the batch where none are named.
+    only: tuple[str, ...] = ()
+
     def __str__(self) -> str:
         return f"{self.count} inboxes on {self.domain}"
+
+    @property
+    def chosen(self) -> "MailboxQuerySet":
+        """The batch's mailboxes that the present job is about."""
+        rows = Mailbox.objects.filter(batch=self)
+        return rows.filter(pk__in=self.only) if self.only else rows
 
     @property
     def reveal_is_open(self) -> bool:

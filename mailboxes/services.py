@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing.services import lock_account, plan_of, require_room, require_running
+from dnszones.selectors import revertible_plan
 from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record
@@ -23,6 +24,7 @@ from provisioning.services import start_job
 from tenants.models import OneTimeCode
 from tenants.services import ask_for_code, use_code
 
+PROVED = (Mailbox.ACTIVE, Mailbox.WARMING, Mailbox.SUSPENDED)
 READY = (Domain.READY, Domain.PROVISIONED, Domain.CONNECTED)
 
 
@@ -30,6 +32,12 @@ class DomainNotReady(Conflict):
     """The domain's mail records have not spread yet. Finish its DNS setup first."""
 
     code = "DOMAIN_NOT_READY"
+
+
+class MailElsewhere(Conflict):
+    """Mail of this domain is handled elsewhere. Choose the mPanel mail server in its DNS setup."""
+
+    code = "MAIL_ELSEWHERE"
 
 
 class AlreadyRevealed(Conflict):
@@ -107,6 +115,8 @@ def provision_mailboxes(
     domain = get_domain(actor, domain_id)
     if domain.status not in READY:
         raise DomainNotReady
+    if handled_elsewhere(domain):
+        raise MailElsewhere
     addresses = preview_addresses(
         actor, domain_id, count=count, convention=convention, personas=personas, custom=custom
     )
@@ -149,7 +159,7 @@ def retry_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
     record(actor, "mailbox.retried", mailbox, f"Tried {mailbox} again.")
     assert mailbox.batch is not None
     # A job of its own even beside a running one, which may be past this mailbox already.
-    _start_provisioning(actor, mailbox.batch)
+    _start_provisioning(actor, mailbox.batch, only=mailbox)
     return mailbox
 
 
@@ -163,7 +173,8 @@ def reveal_batch(actor: Actor, batch_id: UUID) -> list[Credential]:
     batch = selectors.get_batch(actor, batch_id)
     if batch.mailboxes.unproved().exists():
         raise StillProvisioning
-    working = batch.mailboxes.filter(status__in=(Mailbox.ACTIVE, Mailbox.WARMING))
+    # A suspended one belongs in the file: it cannot log in until it is activated again.
+    working = batch.mailboxes.filter(status__in=PROVED)
     if not working.exists():
         raise NothingToReveal
     first = Batch.objects.filter(pk=batch.pk, revealed_at=None).update(
@@ -254,6 +265,12 @@ def delete_mailboxes(actor: Actor, mailbox_ids: Sequence[UUID]) -> Job:
     )
 
 
+def handled_elsewhere(domain: Domain) -> bool:
+    """Whether the records in force send the domain's mail to another server than ours."""
+    applied = revertible_plan(domain)
+    return applied is not None and applied.setup["platform"] != "mailserver"
+
+
 def domain_blocker(domain: Domain) -> str:
     """Why a domain cannot be disconnected: mailboxes still stand on it."""
     number = Mailbox.objects.present().filter(domain=domain).count()
@@ -277,10 +294,16 @@ def count_as_provisioned(batch: Batch) -> None:
     )
 
 
+def has_inboxes_already(domain: Domain) -> None:
+    """A domain that becomes ready again, after its DNS was set up anew, keeps its inboxes."""
+    if Mailbox.objects.filter(domain=domain, status=Mailbox.ACTIVE).exists():
+        domain.move(Domain.PROVISIONED)
+
+
 @transaction.atomic
 def give_up_unproved(batch: Batch, code: str, message: str) -> None:
     """The job ended before these could be proved; each can be retried alone."""
-    batch.mailboxes.unproved().update(
+    batch.chosen.unproved().update(
         status=Mailbox.FAILED, error_code=code, error_message=message, updated_at=timezone.now()
     )
     if batch.mailboxes.filter(status=Mailbox.ACTIVE).exists():
@@ -302,13 +325,14 @@ def provisioning_job(actor: Actor, batch: Batch) -> Job | None:
     return latest_job(actor, workflow="mailboxes.provision", subject_id=batch.pk)
 
 
-def _start_provisioning(actor: Actor, batch: Batch) -> Job:
+def _start_provisioning(actor: Actor, batch: Batch, *, only: Mailbox | None = None) -> Job:
     return start_job(
         actor,
         "mailboxes.provision",
-        label=f"Provision {batch.count} inboxes",
+        label=f"Prove {only}" if only else f"Provision {batch.count} inboxes",
         subject_id=batch.pk,
         subject_label=str(batch.domain),
+        params={"mailboxes": [str(only.pk)]} if only else {},
         lock=f"mailboxes:{batch.domain_id}",
     )
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from domains.services import register_blocker
+from domains.services import register_blocker, register_ready_hook
 from mailboxes import services
 from mailboxes.models import Batch, Mailbox
 from mailboxes.passwords import mail_hashes, proof_digest
@@ -29,14 +29,14 @@ class PasswordsAreHashed(DesiredState[Batch]):
     label = "Set the passwords"
 
     def observe(self, subject: Batch) -> Observation:
-        left = subject.mailboxes.unproved().filter(password_hash="").count()
+        left = subject.chosen.unproved().filter(password_hash="").count()
         if left:
             return Observation.missing(f"{left} passwords are to be set.", found=str(left))
         return Observation.matches("Set the passwords on the mail server.")
 
     def apply(self, subject: Batch) -> None:
-        total = subject.mailboxes.unproved().count()
-        left = list(subject.mailboxes.unproved().filter(password_hash="").order_by("pk"))
+        total = subject.chosen.unproved().count()
+        left = list(subject.chosen.unproved().filter(password_hash="").order_by("pk"))
         hashed_before = total - len(left)
         # One mailbox of a batch is proved against its bcrypt hash; the others by a digest that
         # costs nothing to check, and goes when they are proved (docs/decisions/0003).
@@ -65,10 +65,10 @@ class LoginsAreProved(DesiredState[Batch]):
     label = "Prove every login"
 
     def observe(self, subject: Batch) -> Observation:
-        rows = subject.mailboxes.present()
+        rows = subject.chosen.present()
         left = rows.unproved()
         failed = rows.filter(status=Mailbox.FAILED).count()
-        proved = subject.mailboxes.filter(smtp_proved_at__isnull=False).count()
+        proved = subject.chosen.filter(smtp_proved_at__isnull=False).count()
         number = rows.count()
         if left.exists():
             return Observation.missing(f"{left.count()} of {number} logins are to be proved.")
@@ -83,11 +83,11 @@ class LoginsAreProved(DesiredState[Batch]):
         return Observation.matches(f"Proved {number} inboxes by logging in.")
 
     def apply(self, subject: Batch) -> None:
-        total = subject.mailboxes.present().count()
-        left = list(subject.mailboxes.unproved().order_by("pk"))
+        total = subject.chosen.present().count()
+        left = list(subject.chosen.unproved().order_by("pk"))
         if left:
             _prove_and_keep(left, done=total - len(left), total=total)
-        silent = subject.mailboxes.unproved().exclude(error_message="")
+        silent = subject.chosen.unproved().exclude(error_message="")
         if first := silent.order_by("pk").first():
             raise ProviderError(
                 "NO_ANSWER",
@@ -200,13 +200,14 @@ def _load_batch(job: Job) -> Batch:
         pk=job.subject_id, tenant_id=job.tenant_id
     )
     if found := batch.first():
+        found.only = tuple(job.params.get("mailboxes", ()))
         return found
     raise NotFound("The batch of mailboxes was removed meanwhile.")
 
 
 def _open_again(batch: Batch) -> None:
     """Whoever retries the whole job wants every failed mailbox proved again."""
-    failed = batch.mailboxes.filter(status=Mailbox.FAILED)
+    failed = batch.chosen.filter(status=Mailbox.FAILED)
     failed.update(
         status=Mailbox.PROVISIONING, error_code="", error_message="", updated_at=timezone.now()
     )
@@ -244,3 +245,4 @@ register(
     )
 )
 register_blocker(services.domain_blocker)
+register_ready_hook(services.has_inboxes_already)

@@ -32,7 +32,8 @@ def find_free_port_block(n: int = 5) -> int:
     begins in its own part of the range, so that parallel ones do not collide.
     """
     first = 20_000 + os.getpid() % 100 * 100
-    for start in (*range(first, 32_000, 10), *range(20_000, first, 10)):
+    starts: tuple[int, ...] = (*range(first, 32_000, 10), *range(20_000, first, 10))
+    for start in starts:
         if start not in _given and all(_is_free(start + step) for step in range(n)):
             _given.add(start)
             return start

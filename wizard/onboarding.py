@@ -11,6 +11,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from billing.selectors import get_account
+from billing.services import plan_of, require_room
 from dnszones import selectors as zones
 from dnszones.changes import ChangePlan as Plan
 from dnszones.models import ChangePlan
@@ -18,6 +20,8 @@ from dnszones.services import agree_to_replace, apply_plan, make_plan, start_ses
 from domains.models import Domain
 from domains.services import connect_domain
 from mailboxes.models import Batch
+from mailboxes.naming import plan_addresses
+from mailboxes.selectors import batches, mailboxes
 from mailboxes.services import provision_mailboxes, provisioning_job
 from mpanel.core.actor import Actor
 from mpanel.core.errors import MPanelError
@@ -74,12 +78,28 @@ class Onboarding:
         """Do the whole main job. Raises `CannotGoOn` with a clear sentence."""
         require_running_parts()
         try:
+            self.check_wish()
             domain = self.connect()
             self.publish(domain)
             self.wait_until_spread(domain)
             return self.provision(domain)
         except MPanelError as error:
             raise CannotGoOn(error.message) from error
+
+    def check_wish(self) -> None:
+        """Refuse at once what provisioning would refuse minutes later."""
+        plan_addresses(self.wish.inboxes, self.wish.naming, taken=(), seed="")
+        mine = mailboxes(self.actor)
+        if mine.filter(domain__name=self.wish.domain).exists():
+            return  # a former run may have come so far
+        account = get_account(self.actor)
+        require_room(
+            account,
+            what="inboxes",
+            used=mine.count(),
+            wanted=self.wish.inboxes,
+            limit=plan_of(account).inboxes,
+        )
 
     def connect(self) -> Domain:
         """The domain, verified."""
@@ -114,11 +134,10 @@ class Onboarding:
         if reached(domain, Domain.DNS_CONFIGURING):
             self.tell(Progress("DNS records", 100, "Written before."))
             return
-        row = zones.present_plan(domain) or make_plan(
-            self.actor,
-            domain.pk,
-            choices={"platform": self.wish.platform, "dmarc_policy": self.wish.dmarc},
-        )
+        choices = {"platform": self.wish.platform, "dmarc_policy": self.wish.dmarc}
+        row = zones.present_plan(domain)
+        if row is None or any(row.setup[name] != value for name, value in choices.items()):
+            row = make_plan(self.actor, domain.pk, choices=choices)
         for _ in self.wait("DNS records"):
             row.refresh_from_db()
             job = self.healthy(Job.objects.filter(subject_id=row.pk).first())
@@ -139,10 +158,9 @@ class Onboarding:
                 self.actor, row.pk, replace_ids=[change.id for change in plan.conflicts]
             )
         self.show_plan(plan)
-        blocked = [change for change in plan.conflicts if change.level == "required"]
-        if blocked:
+        if plan.blocked:
             raise CannotGoOn(
-                f"{blocked[0].reason} Look at the plan in the wizard, or run this again with "
+                f"{plan.blocked[0].reason} Look at the plan in the wizard, or run this again with "
                 "--replace to overwrite what is in the way."
             )
         if plan.requires_confirmation and not self.wish.confirmed:
@@ -166,12 +184,16 @@ class Onboarding:
 
     def provision(self, domain: Domain) -> Batch:
         """The inboxes, each proved by logging in."""
+        # A batch whose inboxes were all deleted since does not count as done.
+        former = sum(
+            not one.mailboxes.present().exists() for one in batches(self.actor, domain_id=domain.pk)
+        )
         batch = provision_mailboxes(
             self.actor,
             domain.pk,
             count=self.wish.inboxes,
             convention=self.wish.naming,
-            idempotency_key=f"onboard:{domain.pk}:{self.wish.inboxes}:{self.wish.naming}",
+            idempotency_key=f"onboard:{domain.pk}:{self.wish.inboxes}:{self.wish.naming}:{former}",
         )
         for _ in self.wait("Inboxes"):
             job = self.healthy(provisioning_job(self.actor, batch))

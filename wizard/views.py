@@ -1,5 +1,6 @@
 """The wizard: six steps, each with its own URL, left and resumed at will."""
 
+from collections import Counter
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,7 +31,13 @@ from mailboxes import selectors as mail
 from mailboxes.forms import ProvisionForm
 from mailboxes.models import Mailbox
 from mailboxes.naming import CONVENTIONS
-from mailboxes.services import preview_addresses, provision_mailboxes, provisioning_job
+from mailboxes.services import (
+    PROVED,
+    handled_elsewhere,
+    preview_addresses,
+    provision_mailboxes,
+    provisioning_job,
+)
 from mpanel.core.errors import Conflict, Invalid, LimitExceeded
 from mpanel.core.pages import PageRequest, add_errors, signed_in
 from provisioning.models import Job
@@ -232,7 +239,8 @@ def propagation(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "domain": found,
         "session": session,
         "records": records,
-        "has_drifted": is_ready and any(record.verdict != "matches" for record in records),
+        "has_drifted": is_ready
+        and any(record.verdict in {"missing", "conflicts"} for record in records),
         "is_ready": is_ready,
         "waiting": not is_ready
         or (session is not None and session.status == PropagationSession.POLLING),
@@ -290,6 +298,8 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     batches = mail.batches(request.actor, domain_id=found.pk)
     batch = batches[0] if batches else None
     job = provisioning_job(request.actor, batch) if batch else None
+    counts = mail.status_counts(request.actor, batch_id=batch.pk) if batch else Counter()
+    failed = mail.mailboxes(request.actor, status=Mailbox.FAILED).filter(batch=batch)[:20]
     context = {
         "domain": found,
         "form": form,
@@ -302,12 +312,12 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "steps_of_job": list(job.steps.all()) if job else [],
         "log_lines": log_lines(job) if job else [],
         "waiting": job is not None and job.is_active,
-        "counts": mail.status_counts(request.actor, batch_id=batch.pk) if batch else {},
-        "failed": mail.mailboxes(request.actor, status=Mailbox.FAILED).filter(batch=batch)[:20]
-        if batch
-        else [],
+        "counts": counts,
+        "failed": failed if counts[Mailbox.FAILED] else [],
         "room": room,
         "limit": limit,
+        "proved": sum(counts[status] for status in PROVED),
+        "elsewhere": handled_elsewhere(found),
         "adding": batch is None or request.GET.get("add") == "1" or bool(form.errors),
         **_page(
             found,

@@ -75,6 +75,11 @@ class ChangePlan:
         return tuple(change for change in self.changes if change.action == "conflict")
 
     @property
+    def blocked(self) -> tuple[Change, ...]:
+        """The conflicts without whose solution mail does not work."""
+        return tuple(change for change in self.conflicts if change.level == "required")
+
+    @property
     def steps(self) -> tuple[Change, ...]:
         """The changes that write something."""
         return tuple(change for change in self.changes if change.action not in STILL)

@@ -56,6 +56,8 @@ class Command(BaseCommand):
         except MPanelError as error:
             raise CommandError(error.message) from error
         target: Path = options["csv"] or Path(f"{name.ascii}-inboxes.csv")
+        if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
+            raise CommandError(f"The folder {target.parent} is not there, or not writable.")
         wish = Wish(
             domain=name.ascii,
             inboxes=options["inboxes"],
@@ -69,7 +71,7 @@ class Command(BaseCommand):
         try:
             batch = self.run_with_bars(actor, wish)
             self.write_csv(actor, batch, target)
-        except (CannotGoOn, MPanelError) as error:
+        except (CannotGoOn, MPanelError, OSError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError("Stopped. What runs goes on; run this again to resume.") from None
@@ -118,24 +120,30 @@ class Command(BaseCommand):
 
     def write_csv(self, actor: Actor, batch: Batch, target: Path) -> None:
         """Write the credentials, readable by this user only. A former run's file stays."""
-        try:
-            credentials = reveal_batch(actor, batch.pk)
-        except AlreadyRevealed:
-            if target.exists():
-                self.console.print(f"Everything is done already. The credentials are in {target}.")
-                return
-            raise CannotGoOn(
-                "The inboxes are ready, but their credentials were revealed before and are not in "
-                f"{target}. Reveal single passwords in the panel."
-            ) from None
-        login = mail_provider("mailserver").login_settings()
-        rows = (CredentialRow(item.mailbox.address, login, item.password) for item in credentials)
         partial = target.with_name(f".{target.name}.part")
+        # Opened first: a disk that takes no file must not use up the one reveal.
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            try:
+                credentials = reveal_batch(actor, batch.pk)
+            except AlreadyRevealed:
+                partial.unlink()
+                self.tell_of_former_file(target)
+                return
+            login = mail_provider("mailserver").login_settings()
+            rows = (CredentialRow(one.mailbox.address, login, one.password) for one in credentials)
             file.write(credentials_csv(rows, hidden=False))
         partial.replace(target)
         self.console.print(f"{len(credentials)} proved inboxes: {target}")
+
+    def tell_of_former_file(self, target: Path) -> None:
+        """The credentials were taken before: here, if the file is still there."""
+        if not target.exists():
+            raise CannotGoOn(
+                "The inboxes are ready, but their credentials were revealed before and are not in "
+                f"{target}. Reveal single passwords in the panel."
+            )
+        self.console.print(f"Everything is done already. The credentials are in {target}.")
 
 
 def find_actor(email: str) -> Actor:
