@@ -25,6 +25,12 @@ from provisioning.run import say
 BUSY = "Another plan is being applied to this zone just now. Retry when it is done."
 
 
+ZONE_TAKEN = (
+    "Another customer of this DNS account began to set up this domain. If it is yours, connect it "
+    "with a DNS account of your own, or ask us."
+)
+
+
 def provider_of(domain: Domain) -> DNSProvider:
     """The DNS provider that holds a domain's zone."""
     return dns_provider(domain.dns_credential)
@@ -58,7 +64,7 @@ class ZoneExists(DesiredState[Domain]):
         remote = provider.find_zone(subject.name)
         if remote is not None and _is_anothers(zone, remote):
             Zone.objects.filter(pk=zone.pk).update(creation_asked_at=None)
-            raise DomainTaken("Another account manages this zone already.")
+            raise DomainTaken(ZONE_TAKEN)
         if remote is None:
             # Noted before the call: a zone that we find after a crash is then known as ours.
             zone.creation_asked_at = timezone.now()
@@ -74,7 +80,7 @@ class ZoneExists(DesiredState[Domain]):
                 assign_nameservers(subject, remote.nameservers)
         except IntegrityError:
             Zone.objects.filter(pk=zone.pk).update(creation_asked_at=None)
-            raise DomainTaken("Another account manages this zone already.") from None
+            raise DomainTaken(ZONE_TAKEN) from None
         services.dkim_key(zone, "mpanel")
 
 

@@ -99,6 +99,8 @@ def test_stops_with_a_sentence_where_it_cannot_go_on(panel: RunningPanel, tmp_pa
         ("onboard", "www.deep.terminal.test"): "terminal.test",
         ("onboard", "x.test", "--account=nobody@example.test"): "no account nobody@example.test",
         ("onboard", "big.test", "--inboxes=900", f"--csv={tmp_path / 'x.csv'}"): "allows 500",
+        ("onboard", "none.test", "--inboxes=0"): "from 1 to 1,000",
+        ("onboard", "x.test", f"--csv={tmp_path / 'missing' / 'x.csv'}"): "not there",
     }
     for command, sentence in cases.items():
         stopped = panel.manage(*command)
