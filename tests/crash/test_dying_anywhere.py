@@ -58,7 +58,8 @@ def dies(work: Callable[[], object], *, before: int) -> bool:
 
 
 def _work_until_death(work: Callable[[], object], before: int) -> None:
-    """What the child does; it never returns."""
+    """What the child does; it never returns, and a child that hangs ends by alarm, as a failure."""
+    signal.alarm(60)
     left = before
 
     def count(execute: Any, *arguments: Any) -> Any:
