@@ -108,8 +108,10 @@ def install_what_is_missing() -> list[Need]:
         return missing
     prefix: list[str] = []
     if os.getuid() != 0:
+        if shutil.which("sudo") is None:
+            return missing
         probe = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
-        if shutil.which("sudo") is None or probe.returncode:
+        if probe.returncode:
             return missing
         prefix = ["sudo", "-n"]
     packages = sorted({need.package for need in missing})
