@@ -130,10 +130,9 @@ def _write(
     locked = Record.objects.select_for_update().order_by("pk")
     for pk, zone_id in locked.filter(zone_id__in=rows).values_list("pk", "zone_id"):
         there[zone_id].add(pk)
-    same = [
+    settled = {
         zone_id for zone_id, group in rows.items() if {row.pk for row in group} == there[zone_id]
-    ]
-    settled = set(same)
+    }
     # An upsert of rows that are there: many times as fast as `bulk_update`.
     Record.objects.bulk_create(
         [row for row in changed if row.zone_id in settled],
@@ -148,8 +147,8 @@ def _write(
         )
     )
     for interval, group in (
-        (settings.PROPAGATION_INTERVAL, [pk for pk in same if pk in watched]),
-        (settings.DNS_WATCH_INTERVAL, [pk for pk in same if pk not in watched]),
+        (settings.PROPAGATION_INTERVAL, list(settled & watched)),
+        (settings.DNS_WATCH_INTERVAL, list(settled - watched)),
     ):
         for start in range(0, len(group), CHUNK):
             Record.objects.filter(zone_id__in=group[start : start + CHUNK]).update(

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from dnszones.changes import ChangePlan as Plan
-from dnszones.models import ChangePlan, PropagationSession, Record, Zone
+from dnszones.models import ChangePlan, PropagationSession, Record
 from dnszones.resolvers import RecordStatus
 from domains.models import Domain
 from mpanel.core.actor import Actor
@@ -43,11 +43,6 @@ class PurposeState:
     verdict: str
     found: tuple[str, ...]
     records: tuple[Record, ...]
-
-
-def zone_of(domain: Domain) -> Zone | None:
-    """The domain's zone, once it was made."""
-    return Zone.objects.filter(domain=domain).first()
 
 
 def records_of(domain: Domain) -> list[Record]:

@@ -285,8 +285,8 @@ def compute_again(plan: ChangePlan) -> None:
         plan.move(ChangePlan.COMPUTING)
 
 
-def fail_plan(plan: ChangePlan, code: str, message: str) -> None:
-    """The job of a plan ended before the plan did."""
+def fail_plan(plan: ChangePlan, *why: str) -> None:
+    """The job of a plan failed (`why`: its code and sentence) or was cancelled."""
     if plan.can_move(ChangePlan.FAILED):
         plan.move(ChangePlan.FAILED)
 

@@ -1,6 +1,7 @@
 """What should be true of a zone, and the workflows that bring it about."""
 
 import asyncio
+from dataclasses import asdict
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -215,7 +216,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
                 raise services.PlanNotReady(BUSY) from None
         plan, existing = _planned(subject), read_zone(subject)
         if subject.snapshot is None:
-            subject.snapshot = [{"id": record.remote_id, **_plain(record)} for record in existing]
+            subject.snapshot = [{"id": one.remote_id, **asdict(one.data)} for one in existing]
             subject.save(update_fields=["snapshot", "updated_at"])
         left = [c for c in changes.remaining(plan, existing) if c.action != "conflict"]
         batch = changes.batch(left)
@@ -291,17 +292,6 @@ def _planned(row: ChangePlan) -> Plan:
     return Plan.from_json(row.plan)
 
 
-def _plain(record: ExistingRecord) -> dict[str, object]:
-    data = record.data
-    return {
-        "name": data.name,
-        "type": data.type,
-        "content": data.content,
-        "ttl": data.ttl,
-        "priority": data.priority,
-    }
-
-
 def _zone_changed(why: str) -> Observation:
     return Observation.conflicts(
         "ZONE_CHANGED", f"{why} Nothing more was written. Make a new plan and look at it again."
@@ -365,7 +355,7 @@ register(
         states=(PlanIsComputed(),),
         load=load_plan,
         on_failure=services.fail_plan,
-        on_cancel=lambda plan: services.fail_plan(plan, "CANCELLED", "Cancelled."),
+        on_cancel=services.fail_plan,
         on_retry=services.compute_again,
     )
 )
@@ -377,7 +367,7 @@ register(
         load=load_plan,
         on_success=services.finish_plan,
         on_failure=services.fail_plan,
-        on_cancel=lambda plan: services.fail_plan(plan, "CANCELLED", "Cancelled."),
+        on_cancel=services.fail_plan,
     )
 )
 register(
@@ -388,7 +378,7 @@ register(
         load=load_plan,
         on_success=services.finish_plan,
         on_failure=services.fail_plan,
-        on_cancel=lambda plan: services.fail_plan(plan, "CANCELLED", "Cancelled."),
+        on_cancel=services.fail_plan,
         on_retry=services.compute_again,
     )
 )

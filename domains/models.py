@@ -87,16 +87,6 @@ class Domain(StatusRow):
         return self.verified_at is not None
 
     @property
-    def has_dns(self) -> bool:
-        """Its mail records were applied, whether or not they have spread."""
-        return self.status in {
-            self.DNS_CONFIGURING,
-            self.READY,
-            self.PROVISIONED,
-            self.CONNECTED,
-        }
-
-    @property
     def delegation_trouble(self) -> dict[str, Any] | None:
         """The last look at the delegation, where a verified domain points elsewhere now."""
         if not self.is_verified or not self.delegation:

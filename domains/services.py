@@ -129,8 +129,8 @@ def disconnect_domain(actor: Actor, domain_id: UUID) -> Job:
         if reason := blocker(domain):
             raise DomainInUse(reason)
     if domain.status != Domain.DELETING:
-        for job in Job.objects.active().filter(subject_id=domain.pk):
-            Job.objects.filter(pk=job.pk).update(cancel_requested=True, run_at=timezone.now())
+        under_way = Job.objects.active().filter(subject_id=domain.pk)
+        under_way.update(cancel_requested=True, run_at=timezone.now())
         domain.move(Domain.DELETING)
         record(actor, "domain.disconnecting", domain, f"Asked to disconnect {domain}.")
     known = latest_job(actor, workflow="domains.disconnect", subject_id=domain.pk)

@@ -285,10 +285,8 @@ def domain_blocker(domain: Domain) -> str:
 
 @transaction.atomic
 def count_as_provisioned(batch: Batch) -> None:
-    """All of a batch is proved: the domain has inboxes."""
-    domain = Domain.objects.get(pk=batch.domain_id)
-    if domain.status == Domain.READY:
-        domain.move(Domain.PROVISIONED)
+    """All of a batch is proved."""
+    _has_inboxes(Domain.objects.get(pk=batch.domain_id))
     record(
         system(batch.tenant_id), "mailboxes.proved", batch, f"All inboxes of {batch} are proved."
     )
@@ -297,7 +295,7 @@ def count_as_provisioned(batch: Batch) -> None:
 def has_inboxes_already(domain: Domain) -> None:
     """A domain that becomes ready again, after its DNS was set up anew, keeps its inboxes."""
     if Mailbox.objects.filter(domain=domain, status=Mailbox.ACTIVE).exists():
-        domain.move(Domain.PROVISIONED)
+        _has_inboxes(domain)
 
 
 @transaction.atomic
@@ -307,9 +305,7 @@ def give_up_unproved(batch: Batch, code: str, message: str) -> None:
         status=Mailbox.FAILED, error_code=code, error_message=message, updated_at=timezone.now()
     )
     if batch.mailboxes.filter(status=Mailbox.ACTIVE).exists():
-        domain = Domain.objects.get(pk=batch.domain_id)
-        if domain.status == Domain.READY:
-            domain.move(Domain.PROVISIONED)
+        _has_inboxes(Domain.objects.get(pk=batch.domain_id))
 
 
 @transaction.atomic
@@ -323,6 +319,11 @@ def forget_mailboxes(mailboxes: Sequence[Mailbox]) -> None:
 def provisioning_job(actor: Actor, batch: Batch) -> Job | None:
     """The newest job that provisions this batch."""
     return latest_job(actor, workflow="mailboxes.provision", subject_id=batch.pk)
+
+
+def _has_inboxes(domain: Domain) -> None:
+    if domain.status == Domain.READY:
+        domain.move(Domain.PROVISIONED)
 
 
 def _start_provisioning(actor: Actor, batch: Batch, *, only: Mailbox | None = None) -> Job:

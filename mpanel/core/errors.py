@@ -33,13 +33,6 @@ class Invalid(MPanelError):
         return cls(messages[0], details=details)
 
 
-class Unauthorized(MPanelError):
-    """Sign in first."""
-
-    code = "UNAUTHORIZED"
-    status = 401
-
-
 class LimitExceeded(MPanelError):
     """Your plan does not allow that many."""
 

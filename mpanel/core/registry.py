@@ -57,12 +57,6 @@ def get(port: str, key: str) -> Any:
     return _providers[(port, key)]
 
 
-def of_port(port: str) -> dict[str, Any]:
-    """Every provider class of a port, by key, in the order of their labels."""
-    found = {key: cls for (at, key), cls in _providers.items() if at == port}
-    return dict(sorted(found.items(), key=lambda item: item[1].label))
-
-
 def all_providers() -> dict[tuple[str, str], Any]:
     """Every provider class by port and key."""
     return dict(_providers)
