@@ -208,6 +208,8 @@ class PlanIsApplied(DesiredState[ChangePlan]):
         )
 
     def apply(self, subject: ChangePlan) -> None:
+        if subject.zone.domain.status == Domain.DELETING:
+            raise services.DomainIsLeaving
         if subject.status == ChangePlan.FAILED:
             try:
                 with transaction.atomic():

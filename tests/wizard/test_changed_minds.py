@@ -120,6 +120,17 @@ def test_what_a_cancelled_plan_wrote_is_known_as_ours(ada: Person, sandbox: Runn
     }
 
 
+@pytest.mark.django_db
+def test_a_plan_that_was_begun_writes_nothing_to_a_domain_that_leaves(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    domain = verified(ada, NAME, sandbox)
+    job = apply_plan(ada.actor, planned(ada, domain).pk)
+    domain.move(Domain.DELETING)
+    assert ended(job).error_code == "DOMAIN_IS_LEAVING"
+    assert not [row for row in sandbox.records(NAME) if row["type"] in {"MX", "TXT"}]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_one_failed_mailbox_is_retried_by_a_job_of_its_own(
     ada: Person, sandbox: RunningSandbox
