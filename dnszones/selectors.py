@@ -55,6 +55,7 @@ def get_plan(actor: Actor, plan_id: UUID, *, domain_id: UUID | None = None) -> C
 
     Raises `PlanNotFound`.
     """
+    actor.need("dns:read")
     found = ChangePlan.objects.filter(pk=plan_id, zone__domain__tenant_id=actor.tenant_id)
     if domain_id:
         found = found.filter(zone__domain_id=domain_id)
@@ -131,6 +132,7 @@ def latest_session(domain: Domain) -> PropagationSession | None:
 
 def get_session(actor: Actor, session_id: UUID) -> PropagationSession:
     """One propagation session of the tenant. Raises `SessionNotFound`."""
+    actor.need("dns:read")
     found = PropagationSession.objects.filter(
         pk=session_id, zone__domain__tenant_id=actor.tenant_id
     )

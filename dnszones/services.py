@@ -71,7 +71,7 @@ def make_plan(actor: Actor, domain_id: UUID, *, choices: dict[str, Any]) -> Chan
 @transaction.atomic
 def agree_to_replace(actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str]) -> ChangePlan:
     """Plan again with the same setup, and overwrite these conflicts, as the customer agreed."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "dns:write")
     plan = selectors.get_plan(actor, plan_id)
     computed = selectors.plan_of(plan)
     if plan.status != ChangePlan.READY or computed is None:
@@ -85,7 +85,7 @@ def agree_to_replace(actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str])
 @transaction.atomic
 def apply_plan(actor: Actor, plan_id: UUID, *, confirmed: bool = False) -> Job:
     """Apply the plan that was shown, and no other. Twice gives the same job."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "dns:write")
     plan = selectors.get_plan(actor, plan_id)
     computed = selectors.plan_of(plan)
     running = Job.objects.filter(subject_id=plan.pk, workflow="dnszones.apply").first()
@@ -123,7 +123,7 @@ def apply_plan(actor: Actor, plan_id: UUID, *, confirmed: bool = False) -> Job:
 @transaction.atomic
 def revert_plan(actor: Actor, plan_id: UUID) -> Job:
     """Take back what the newest applied plan changed; nothing else is touched."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "dns:write")
     plan = selectors.get_plan(actor, plan_id)
     domain = plan.zone.domain
     Zone.objects.select_for_update().get(pk=plan.zone_id)
@@ -162,7 +162,7 @@ def start_session(actor: Actor, domain_id: UUID) -> PropagationSession:
 @transaction.atomic
 def cancel_session(actor: Actor, session_id: UUID) -> PropagationSession:
     """Stop a session. Twice is harmless."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "dns:write")
     session = selectors.get_session(actor, session_id)
     if session.status != PropagationSession.CANCELLED:
         session.move(PropagationSession.CANCELLED, completed_at=timezone.now())
@@ -183,7 +183,7 @@ def check_records_now(actor: Actor, domain_id: UUID) -> Domain:
 @transaction.atomic
 def go_on_before_propagated(actor: Actor, domain_id: UUID) -> Domain:
     """Go on although some caches are behind; the zone itself must have all required records."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "dns:write")
     domain = get_domain(actor, domain_id)
     required = Record.objects.filter(zone__domain=domain, level="required")
     if domain.status != Domain.DNS_CONFIGURING:
@@ -201,7 +201,7 @@ def go_on_before_propagated(actor: Actor, domain_id: UUID) -> Domain:
 def _plan(
     actor: Actor, domain: Domain, setup: MailSetup, *, replace_ids: Sequence[str]
 ) -> ChangePlan:
-    actor.require(ADMIN)
+    actor.require(ADMIN, "dns:write")
     zone = Zone.objects.select_for_update().filter(domain=domain).first()
     if zone is None or not domain.is_verified:
         raise DomainNotVerified

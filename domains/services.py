@@ -71,6 +71,7 @@ def connect_domain(
 
     Raises `Invalid`, `DomainAlreadyConnected`, `DomainTaken`, `LimitExceeded`, `TrialExpired`.
     """
+    actor.require(ADMIN, "domains:write")
     credential = get_credential(actor, credential_id)
     if credential.port != "dns":
         raise Invalid.field("credential", "Choose a credential of a DNS provider.")
@@ -110,7 +111,8 @@ def connect_domain(
 
 @transaction.atomic
 def change_domain(actor: Actor, domain_id: UUID, *, registrar: str, notes: str) -> Domain:
-    """Change where the domain is registered, and the notes."""
+    """Change where the domain is registered, and the notes; both are for people only."""
+    actor.need("domains:write")
     domain = selectors.get_domain(actor, domain_id)
     if registrar not in registrars.REGISTRARS:
         raise Invalid.field("provider", "Choose one of the registrars offered.")
@@ -123,7 +125,7 @@ def change_domain(actor: Actor, domain_id: UUID, *, registrar: str, notes: str) 
 @transaction.atomic
 def disconnect_domain(actor: Actor, domain_id: UUID) -> Job:
     """Take our records (and the zone, if we made it) away, then forget the domain."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "domains:write")
     domain = selectors.get_domain(actor, domain_id)
     for blocker in _blockers:
         if reason := blocker(domain):

@@ -26,6 +26,7 @@ def mailboxes(
     actor: Actor, *, search: str = "", status: str = "", domain_id: UUID | None = None
 ) -> MailboxQuerySet:
     """The tenant's mailboxes, by address, with their domains."""
+    actor.need("mailboxes:read")
     found = Mailbox.objects.present().filter(tenant_id=actor.tenant_id).select_related("domain")
     if search:
         found = found.filter(
@@ -50,6 +51,7 @@ def get_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
 
 def batches(actor: Actor, *, domain_id: UUID) -> list[Batch]:
     """The batches of a domain, newest first."""
+    actor.need("mailboxes:read")
     return list(
         Batch.objects.filter(tenant_id=actor.tenant_id, domain_id=domain_id).select_related(
             "domain"
@@ -59,6 +61,7 @@ def batches(actor: Actor, *, domain_id: UUID) -> list[Batch]:
 
 def get_batch(actor: Actor, batch_id: UUID) -> Batch:
     """One batch of the tenant. Raises `BatchNotFound`."""
+    actor.need("mailboxes:read")
     found = Batch.objects.select_related("domain").filter(tenant_id=actor.tenant_id, pk=batch_id)
     if batch := found.first():
         return batch

@@ -103,7 +103,7 @@ def provision_mailboxes(
     Raises `Invalid`, `LimitExceeded`, `TrialExpired`, `DomainNotReady`. The same key gives the
     same batch again.
     """
-    actor.require(ADMIN)
+    actor.require(ADMIN, "mailboxes:write")
     account = lock_account(actor.tenant_id)
     if idempotency_key and (
         known := Batch.objects.filter(
@@ -150,7 +150,7 @@ def provision_mailboxes(
 @transaction.atomic
 def retry_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
     """Prove one failed mailbox again, alone. Twice is harmless."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "mailboxes:write")
     require_running(lock_account(actor.tenant_id))
     mailbox = selectors.get_mailbox(actor, mailbox_id)
     if mailbox.status == Mailbox.PROVISIONING:
@@ -169,7 +169,7 @@ def reveal_batch(actor: Actor, batch_id: UUID) -> list[Credential]:
 
     Raises `StillProvisioning`, `NothingToReveal`, `AlreadyRevealed`.
     """
-    actor.require(ADMIN)
+    actor.require(ADMIN, "mailboxes:reveal")
     batch = selectors.get_batch(actor, batch_id)
     if batch.mailboxes.unproved().exists():
         raise StillProvisioning
@@ -190,7 +190,7 @@ def reveal_batch(actor: Actor, batch_id: UUID) -> list[Credential]:
 @transaction.atomic
 def ask_to_reveal(actor: Actor, mailbox_id: UUID) -> OneTimeCode:
     """Send the actor a fresh one-time code that reveals this one password."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "mailboxes:reveal")
     mailbox = selectors.get_mailbox(actor, mailbox_id)
     return ask_for_code(
         actor.email, address=actor.address, purpose=OneTimeCode.REVEAL, subject_id=mailbox.pk
@@ -199,7 +199,7 @@ def ask_to_reveal(actor: Actor, mailbox_id: UUID) -> OneTimeCode:
 
 def reveal_password(actor: Actor, mailbox_id: UUID, *, code: str) -> Credential:
     """One mailbox's password, for a fresh one-time code; recorded. Raises `CodeRefused`."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "mailboxes:reveal")
     mailbox = selectors.get_mailbox(actor, mailbox_id)
     # Outside the transaction, so that a wrong try counts even though it is refused.
     use_code(
@@ -218,7 +218,7 @@ def reveal_password(actor: Actor, mailbox_id: UUID, *, code: str) -> Credential:
 @transaction.atomic
 def suspend_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
     """Stop login and sending; mail still arrives. Twice is harmless."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "mailboxes:write")
     mailbox = selectors.get_mailbox(actor, mailbox_id)
     if mailbox.status != Mailbox.SUSPENDED:
         mailbox.move(Mailbox.SUSPENDED)
@@ -229,7 +229,7 @@ def suspend_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
 @transaction.atomic
 def activate_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
     """Undo a suspension. Twice is harmless."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "mailboxes:write")
     mailbox = selectors.get_mailbox(actor, mailbox_id)
     if mailbox.status != Mailbox.ACTIVE:
         if mailbox.status != Mailbox.SUSPENDED:
@@ -242,7 +242,7 @@ def activate_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
 @transaction.atomic
 def delete_mailboxes(actor: Actor, mailbox_ids: Sequence[UUID]) -> Job:
     """Delete mailboxes of one domain: their logins first, the rows when those are gone."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "mailboxes:write")
     wanted = list(selectors.mailboxes(actor).filter(pk__in=mailbox_ids))
     if not wanted or len(wanted) != len(set(mailbox_ids)):
         raise selectors.MailboxNotFound

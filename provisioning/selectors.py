@@ -17,6 +17,7 @@ class JobNotFound(NotFound):
 
 def jobs(actor: Actor, *, status: str = "", search: str = "") -> JobQuerySet:
     """The tenant's jobs, newest first, with their steps."""
+    actor.need("jobs:read")
     found = Job.objects.filter(tenant_id=actor.tenant_id).prefetch_related("steps")
     if status == "active":
         found = found.active()

@@ -71,7 +71,7 @@ def start_job(
 @transaction.atomic
 def cancel_job(actor: Actor, job_id: UUID) -> Job:
     """Stop a job before its next step. What was done stays. Twice is harmless."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "jobs:write")
     job = _locked(actor, job_id)
     if not job.is_active:
         if job.status == Job.CANCELLED:
@@ -93,7 +93,7 @@ def cancel_job(actor: Actor, job_id: UUID) -> Job:
 @transaction.atomic
 def retry_job(actor: Actor, job_id: UUID) -> Job:
     """Try a failed or cancelled job again; what already matches is skipped. Twice is harmless."""
-    actor.require(ADMIN)
+    actor.require(ADMIN, "jobs:write")
     job = _locked(actor, job_id)
     if job.is_active:
         return job

@@ -43,6 +43,7 @@ def add_credential(
 ) -> ProviderCredential:
     """Keep a tenant's credential for a provider. Raises `Invalid` with the fields that are off."""
     actor.require(ADMIN)
+    actor.require_person()
     try:
         cls = registry.get(port, provider)
     except KeyError:
@@ -62,6 +63,7 @@ def change_credential(
 ) -> ProviderCredential:
     """Change label or values; a secret left empty keeps its present value."""
     actor.require(ADMIN)
+    actor.require_person()
     credential = selectors.get_credential(actor, credential_id)
     cls = registry.get(credential.port, credential.provider)
     kept = credential.values()
@@ -82,6 +84,7 @@ def change_credential(
 def remove_credential(actor: Actor, credential_id: UUID) -> None:
     """Forget a credential. Raises `CredentialInUse` while anything needs it."""
     actor.require(ADMIN)
+    actor.require_person()
     credential = selectors.get_credential(actor, credential_id)
     record(actor, "credential.deleted", credential, f"Removed the credential “{credential}”.")
     try:
@@ -94,6 +97,7 @@ def remove_credential(actor: Actor, credential_id: UUID) -> None:
 def start_test(actor: Actor, credential_id: UUID) -> ProviderCredential:
     """Have a worker ask the provider whether it accepts the credential."""
     actor.require(ADMIN)
+    actor.require_person()
     credential = selectors.get_credential(actor, credential_id)
     credential.test_asked_at = timezone.now()
     credential.save(update_fields=["test_asked_at", "updated_at"])
