@@ -1,7 +1,25 @@
 """What is paid: plans, trial, limits."""
 
 from django.apps import AppConfig
+from django.urls import reverse
+
+from mpanel.core import periodic
 
 
 class BillingConfig(AppConfig):
     name = "billing"
+
+    def ready(self) -> None:
+        from billing import services
+        from events import kinds
+
+        periodic.register("billing.trial_ends", every=3600, work=services.tell_of_trial_ends)
+        kinds.register(
+            "trial",
+            "Trial ending",
+            action=("trial.ending", "trial.ended"),
+            title=lambda event: (
+                "Your trial is over" if event.action == "trial.ended" else "Your trial ends soon"
+            ),
+            link=lambda event: reverse("overview"),
+        )

@@ -22,9 +22,13 @@ class Account(Row):
     Its row is also the lock under which a tenant's limits are checked.
     """
 
+    UNTOLD, ENDING, ENDED = "", "ending", "ended"
+
     tenant = models.OneToOneField("tenants.Tenant", models.CASCADE, related_name="account")
     plan = models.CharField(max_length=32, default=TRIAL)
     trial_ends_at = models.DateTimeField(default=trial_end)
+    # What the tenant was told last of its trial's end.
+    trial_told = models.CharField(max_length=8, default=UNTOLD, blank=True)
 
     def __str__(self) -> str:
         return f"{self.tenant}: {self.plan}"

@@ -1,12 +1,19 @@
-"""Limits that hold under concurrency."""
+"""Limits that hold under concurrency; and who is told when a trial ends."""
 
+from datetime import timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 
 from billing.models import Account
-from billing.plans import PLANS, Plan
+from billing.plans import PLANS, TRIAL, Plan
+from events.services import record
+from mpanel.core.actor import system
 from mpanel.core.errors import Forbidden, LimitExceeded
+
+TOLD_BEFORE = timedelta(days=2)
+MOST_TOLD = 500  # per sweep and news
 
 
 class TrialExpired(Forbidden):
@@ -45,3 +52,38 @@ def require_running(account: Account) -> None:
 def plan_of(account: Account) -> Plan:
     """The plan whose limits are in force now."""
     return PLANS[account.plan]
+
+
+def tell_of_trial_ends() -> None:
+    """Record, once for each trial, that it ends in two days, and that it has ended."""
+    now = timezone.now()
+    trials = Account.objects.filter(plan=TRIAL)
+    over = trials.filter(trial_ends_at__lte=now).exclude(trial_told=Account.ENDED)
+    for account in over[:MOST_TOLD]:
+        _tell(
+            account,
+            Account.ENDED,
+            "Your trial has ended. Choose a plan to go on: nothing was deleted, and mail still "
+            "arrives.",
+        )
+    soon = trials.filter(trial_ends_at__gt=now, trial_ends_at__lte=now + TOLD_BEFORE)
+    for account in soon.filter(trial_told=Account.UNTOLD)[:MOST_TOLD]:
+        _tell(
+            account,
+            Account.ENDING,
+            f"Your trial ends on {account.trial_ends_at:%-d %B %Y, %H:%M} UTC. Choose a plan "
+            "before then to go on without a break. Nothing is deleted, and mail still arrives.",
+        )
+
+
+@transaction.atomic
+def _tell(account: Account, told: str, sentence: str) -> None:
+    untold = Account.objects.filter(pk=account.pk, plan=TRIAL, trial_told=account.trial_told)
+    if untold.update(trial_told=told, updated_at=timezone.now()):
+        record(
+            system(account.tenant_id),
+            f"trial.{told}",
+            account,
+            sentence,
+            changes={"ends_at": account.trial_ends_at.isoformat()},
+        )

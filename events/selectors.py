@@ -1,15 +1,127 @@
-"""Reading what happened."""
+"""Reading what happened, and who was told."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
-from events.models import Event
-from mpanel.core.actor import Actor
+from events.kinds import Kind, all_kinds
+from events.models import (
+    Event,
+    Notification,
+    NotificationQuerySet,
+    Preference,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
+from mpanel.core.actor import ADMIN, Actor
+from mpanel.core.errors import NotFound
+
+
+class WebhookNotFound(NotFound):
+    """There is no such webhook."""
+
+    code = "WEBHOOK_NOT_FOUND"
+
+
+class DeliveryNotFound(NotFound):
+    """There is no such delivery."""
+
+    code = "DELIVERY_NOT_FOUND"
 
 
 def trail(actor: Actor, *, subject_ids: Sequence[UUID] = ()) -> QuerySet[Event]:
     """The tenant's events, newest first; of these subjects only, where some are named."""
     found = Event.objects.filter(tenant_id=actor.tenant_id)
     return found.filter(subject_id__in=subject_ids) if subject_ids else found
+
+
+# --- Notifications ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a person is told of a kind."""
+
+    kind: Kind
+    in_app: bool
+    email: bool
+
+
+def own_notifications(actor: Actor) -> NotificationQuerySet:
+    """What the person was told in here, newest first."""
+    if actor.user_id is None:
+        return Notification.objects.none()
+    return Notification.objects.filter(
+        tenant_id=actor.tenant_id, user_id=actor.user_id, in_app=True
+    )
+
+
+def notifications(actor: Actor, *, unread: bool = False, kind: str = "") -> QuerySet[Notification]:
+    """What the person was told, newest first; the unread ones or one kind only, if asked."""
+    actor.need("account:read")
+    found = own_notifications(actor)
+    if unread:
+        found = found.unread()
+    return found.filter(kind=kind) if kind else found
+
+
+def unread_count(actor: Actor) -> int:
+    """How many notifications the person has not read."""
+    return own_notifications(actor).unread().count()
+
+
+def preferences(actor: Actor) -> dict[str, Setting]:
+    """How the person is told of every kind, by the kind's key."""
+    actor.need("account:read")
+    assert actor.user_id is not None
+    rows = Preference.objects.filter(user_id=actor.user_id, tenant_id=actor.tenant_id)
+    wishes = {row.kind: row for row in rows}
+    return {
+        key: Setting(kind, wishes[key].in_app, wishes[key].email)
+        if key in wishes
+        else Setting(kind, in_app=True, email=kind.default_email)
+        for key, kind in all_kinds().items()
+        if kind.may_reach(actor.role)
+    }
+
+
+# --- Webhooks --------------------------------------------------------------------------------
+
+
+def webhooks(actor: Actor) -> QuerySet[WebhookEndpoint]:
+    """The tenant's webhooks, each with how many deliveries wait."""
+    actor.require(ADMIN, "webhooks:read")
+    waiting = Count("deliveries", filter=Q(deliveries__status=WebhookDelivery.PENDING))
+    return WebhookEndpoint.objects.filter(tenant_id=actor.tenant_id).annotate(waiting=waiting)
+
+
+def get_webhook(actor: Actor, webhook_id: UUID) -> WebhookEndpoint:
+    """One webhook of the tenant. Raises `WebhookNotFound`."""
+    actor.require(ADMIN, "webhooks:read")
+    try:
+        return WebhookEndpoint.objects.get(tenant_id=actor.tenant_id, pk=webhook_id)
+    except WebhookEndpoint.DoesNotExist:
+        raise WebhookNotFound from None
+
+
+def deliveries(actor: Actor, webhook_id: UUID, *, status: str = "") -> QuerySet[WebhookDelivery]:
+    """What was sent to one webhook, newest first. Raises `WebhookNotFound`."""
+    endpoint = get_webhook(actor, webhook_id)
+    found = endpoint.deliveries.select_related("event")
+    return found.filter(status=status) if status else found
+
+
+def get_delivery(actor: Actor, delivery_id: UUID, *, webhook_id: UUID) -> WebhookDelivery:
+    """One delivery of one of the tenant's webhooks. Raises `DeliveryNotFound`."""
+    try:
+        return deliveries(actor, webhook_id).select_related("endpoint").get(pk=delivery_id)
+    except WebhookDelivery.DoesNotExist:
+        raise DeliveryNotFound from None
+
+
+def attempts(delivery: WebhookDelivery) -> QuerySet[WebhookAttempt]:
+    """Every try of a delivery, newest first."""
+    return delivery.log.all()

@@ -1,6 +1,7 @@
 """Mailboxes, credentials, naming."""
 
 from django.apps import AppConfig
+from django.urls import reverse
 
 from mpanel.core import registry
 
@@ -10,4 +11,13 @@ class MailboxesConfig(AppConfig):
 
     def ready(self) -> None:
         registry.load("mailboxes.providers")
+        from events import kinds
         from mailboxes import states  # noqa: F401  (its workflows register themselves)
+
+        kinds.register(
+            "mailboxes.proved",
+            "Provisioning finished",
+            action="mailboxes.proved",
+            title="Your inboxes are ready",
+            link=lambda event: reverse("mailbox-list"),
+        )

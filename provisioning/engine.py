@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
+from events.services import record
+from mpanel.core.actor import system
 from mpanel.core.errors import MPanelError, NotFound, ProviderError
 from provisioning import backoff
 from provisioning.desired import DesiredState, Observation, Workflow, workflow_called
@@ -104,8 +106,9 @@ class _Runner:
             self.workflow = workflow_called(self.job.workflow)
         except KeyError:
             message = f"Nothing here does {self.job.workflow}."
-            self.hold.say(message, JobLog.ERROR)
-            self._end(Job.FAILED, error_code="UNKNOWN_WORKFLOW", error_message=message)
+            with transaction.atomic():
+                self.hold.say(message, JobLog.ERROR)
+                self._end_as_failed("UNKNOWN_WORKFLOW", message)
             return
         if self.job.started_at is None:
             self.hold.renew(started_at=timezone.now())
@@ -262,10 +265,21 @@ class _Runner:
             self.step.status = JobStep.FAILED
             self.step.finished_at = timezone.now()
             self.step.save()
-            self._end(Job.FAILED, error_code=code, error_message=message)
+            self._end_as_failed(code, message)
             if self.subject is not None:
                 self._settle(self.workflow.on_failure, self.subject, code, message)
             self.hold.say(message, JobLog.ERROR)
+
+    def _end_as_failed(self, code: str, message: str) -> None:
+        """Whoever is told of it reads the sentence that the job's page shows."""
+        self._end(Job.FAILED, error_code=code, error_message=message)
+        record(
+            system(self.job.tenant_id),
+            "job.failed",
+            self.job,
+            f"{self.job} failed: {message}",
+            changes={"code": code, "message": message, "workflow": self.job.workflow},
+        )
 
     def _end(self, status: str, **changes: Any) -> None:
         self.hold.let_go(status, finished_at=timezone.now(), waiting_for="", **changes)

@@ -1,6 +1,7 @@
 """Writing down what happened."""
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Model
 
@@ -19,16 +20,18 @@ def record(
     """Record one change inside the caller's transaction.
 
     `action` is `noun.past_participle` (`mailbox.created`), `sentence` is what a person reads in
-    the trail. Neither it nor `changes` may hold a secret.
+    the trail. Neither it nor `changes` may hold a secret. The relay seals it and passes it on.
     """
     return Event.objects.create(
         tenant_id=actor.tenant_id,
         user_id=actor.user_id,
         actor_name=actor.email or "mPanel",
+        via=actor.via,
         address=actor.address,
+        request_id=actor.request_id,
         action=action,
         subject_type=type(subject).__name__.lower(),
-        subject_id=subject.pk,
+        subject_id=subject.pk if isinstance(subject.pk, UUID) else None,
         sentence=sentence,
         changes=changes or {},
     )
