@@ -3,14 +3,15 @@
 from django.apps import AppConfig
 from django.conf import settings
 
-from mpanel.core import periodic
+from mpanel.core import periodic, registry
 
 
 class DomainsConfig(AppConfig):
     name = "domains"
 
     def ready(self) -> None:
-        from domains import services
+        registry.load("domains.providers")
+        from domains import services, vendors  # noqa: F401  (they register themselves)
 
         periodic.register(
             "domains.delegations",

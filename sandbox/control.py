@@ -17,6 +17,7 @@ from .accounts import DEMO_TOKEN, account_of
 from .cloudflare_errors import CloudflareError
 from .dns_servers import InvalidState, Resolver
 from .faults import Fault, InvalidFault
+from .namecheap import DEMO_USER, KEY_PREFIX, WHITELISTED, as_json
 from .registry import InvalidDelegation
 from .room import Room, UnknownZone
 
@@ -41,6 +42,7 @@ class Control:
             _route("mail", GET=self.mail),
             _route("requests", GET=self.requests, DELETE=self.forget_requests),
             _route("registrar", GET=self.registrar, POST=self.set_nameservers),
+            _route("namecheap", GET=self.namecheap, POST=self.set_namecheap),
             _route("auto-delegate", GET=self.auto_delegate, POST=self.set_auto_delegate),
             _route("faults", GET=self.faults, POST=self.add_fault, DELETE=self.clear_faults),
             _route("dns/servers", GET=self.servers, POST=self.set_server),
@@ -62,6 +64,11 @@ class Control:
                 "imaps": options.imaps_port,
             },
             "cloudflare": {"token": DEMO_TOKEN, "account_id": account.id if account else ""},
+            "namecheap": {
+                "api_user": DEMO_USER,
+                "api_key": f"{KEY_PREFIX}{DEMO_USER}",
+                "client_ip": WHITELISTED,
+            },
         }
 
     def reset(self, body: Body) -> Any:
@@ -107,6 +114,28 @@ class Control:
             raise BadRequest("nameservers: a list of names")
         done = self._room.registry.set_nameservers(domain, wanted)
         return {"domain": done.domain, "nameservers": list(done.nameservers)}
+
+    def namecheap(self, body: Body) -> Any:
+        """What was bought, and the balance (in cents) of `account`."""
+        shop = self._room.namecheap
+        account = str(body.get("account") or DEMO_USER)
+        return {
+            "account": account,
+            "balance": shop.balance(account),
+            "domains": [as_json(row) for row in shop.domains()],
+        }
+
+    def set_namecheap(self, body: Body) -> Any:
+        """Give `account` a `balance`, or an `ending` another `price` a year; both in cents."""
+        balance, price = (_number(body, name, least=0) for name in ("balance", "price"))
+        if balance is None and price is None:
+            raise BadRequest("balance or price: a number of cents")
+        if balance is not None:
+            account = str(body.get("account") or DEMO_USER)
+            self._room.namecheap.set_balance(account, int(balance))
+        if price is not None:
+            self._room.namecheap.set_price(_text(body, "ending").lower(), int(price))
+        return self.namecheap(body)
 
     def auto_delegate(self, body: Body) -> Any:
         return {"seconds": self._room.auto_delegate}
@@ -219,7 +248,17 @@ async def _body(request: Request) -> tuple[bool, Body]:
     return False, fields | body
 
 
-_NUMBERS = ("seconds", "delay", "status", "retry_after", "times", "ttl", "priority")
+_NUMBERS = (
+    "seconds",
+    "delay",
+    "status",
+    "retry_after",
+    "times",
+    "ttl",
+    "priority",
+    "balance",
+    "price",
+)
 
 
 def _from_form(form: FormData) -> Body:

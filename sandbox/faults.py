@@ -8,17 +8,19 @@ from typing import Any
 from .store import Store
 
 MAIL_KINDS = ("refuse", "delay", "reject_auth")
+HTTP_KINDS = (
+    "status",
+    "delay",
+    "timeout",
+    "timeout_after_commit",
+    "stall_after_commit",
+    "rate_limit",
+    "drop_before",
+    "drop_after_commit",
+)
 KINDS = {
-    "cloudflare": (
-        "status",
-        "delay",
-        "timeout",
-        "timeout_after_commit",
-        "stall_after_commit",
-        "rate_limit",
-        "drop_before",
-        "drop_after_commit",
-    ),
+    "cloudflare": HTTP_KINDS,
+    "namecheap": HTTP_KINDS,
     "smtp": MAIL_KINDS,
     "imap": MAIL_KINDS,
 }
@@ -32,9 +34,9 @@ class InvalidFault(Exception):
 class Fault:
     """One failure to come.
 
-    `method` and `path` (a regular expression at the path's beginning, below `/client/v4`) narrow
-    down the requests; `delay` and `retry_after` are in seconds; `times` is how many requests it
-    still meets, `None` for all until it is cleared.
+    `method` and `path` (a regular expression at the path's beginning, below `/client/v4`; for
+    Namecheap a slash and the command) narrow down the requests; `delay` and `retry_after` are in
+    seconds; `times` is how many requests it still meets, `None` for all until it is cleared.
     """
 
     id: int = 0

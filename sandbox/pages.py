@@ -91,6 +91,7 @@ class Pages:
             "registrar",
             "Registrar",
             domains=domains,
+            namecheap=self._control.namecheap({}),
             auto_delegate=self._room.auto_delegate,
         )
 

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
-from . import cloudflare, smtp
+from . import cloudflare, namecheap, smtp
 from .cloudflare import CloudflareApi
 from .control import Control
 from .http import DroppableProtocol, Stage
 from .imap import ImapService
+from .namecheap import ByCommand, NamecheapApi
 from .pages import Pages
 from .room import HOST, Options, Room
 
@@ -85,10 +86,25 @@ async def _http(room: Room) -> AsyncIterator[None]:
         journal=room.journal,
         failing=cloudflare.failing,
     )
+    registrar = ByCommand(
+        Stage(
+            NamecheapApi(room.namecheap),
+            service="namecheap",
+            prefix=namecheap.PATH,
+            faults=room.faults,
+            journal=room.journal,
+            failing=namecheap.failing,
+        )
+    )
     control = Control(room)
     pages = Pages(room, control)
     app = Starlette(
-        routes=[Mount(cloudflare.PREFIX, stage), *control.routes(), *pages.routes()],
+        routes=[
+            Mount(cloudflare.PREFIX, stage),
+            Route(namecheap.PATH, registrar),
+            *control.routes(),
+            *pages.routes(),
+        ],
         exception_handlers={404: pages.not_found},
     )
     config = uvicorn.Config(

@@ -15,6 +15,8 @@ from .internet import RESOLVER_ADDRESSES
 from .journal import Journal
 from .logins import Logins
 from .mailstore import MailStore
+from .namecheap import RATE_LIMIT as NAMECHEAP_RATE_LIMIT
+from .namecheap import NamecheapShop
 from .records import Record, parse
 from .registry import Registry
 from .store import Store
@@ -32,7 +34,8 @@ class Options:
     `port`: HTTP; DNS, submission, system mail and IMAPS listen on the four that follow.
     `auto_delegate`: seconds after which a new zone's domain is delegated to it; `None` never.
     `resolver_delays`: seconds that each of the four resolvers lags behind.
-    `rate_limit`: Cloudflare requests per account and five minutes; 0 for no limit.
+    `rate_limit`: Cloudflare requests per account and five minutes; 0 for no limit, at Namecheap
+    neither.
     """
 
     port: int
@@ -77,6 +80,11 @@ class Room:
         self.registry = Registry(self.store, self.world)
         self.zones = Zones(self.store, self.world, self.registry)
         self.limiter = RateLimiter(options.rate_limit)
+        self.namecheap = NamecheapShop(
+            self.store,
+            self.registry,
+            rate_limit=NAMECHEAP_RATE_LIMIT if options.rate_limit else 0,
+        )
         delays = dict(zip(RESOLVER_ADDRESSES, options.resolver_delays, strict=True))
         self.dns = DnsServers(self.world, self.store, self.journal, delays)
         self.logins = Logins(options.database_url)
@@ -91,6 +99,7 @@ class Room:
         self.faults.load()
         self.dns.load()
         self.limiter.reset()
+        self.namecheap.reset()
         self.journal.reset()
 
     def close(self) -> None:

@@ -70,8 +70,36 @@ CREATE TABLE IF NOT EXISTS mail (
     received_at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS mail_mailbox ON mail (mailbox);
+CREATE TABLE IF NOT EXISTS namecheap_account (
+    name TEXT PRIMARY KEY,
+    balance INTEGER NOT NULL  -- cents
+);
+CREATE TABLE IF NOT EXISTS namecheap_price (
+    ending TEXT PRIMARY KEY,
+    cents INTEGER NOT NULL  -- a year
+);
+CREATE TABLE IF NOT EXISTS namecheap_domain (
+    domain TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    created_on REAL NOT NULL,
+    ready_on REAL NOT NULL,  -- when the registry has it
+    expires_on REAL NOT NULL,
+    charged INTEGER NOT NULL,  -- cents
+    nameservers TEXT NOT NULL  -- JSON list
+);
 """
-TABLES = ("record", "zone", "registration", "fault", "nameserver", "mail")
+TABLES = (
+    "record",
+    "zone",
+    "registration",
+    "fault",
+    "nameserver",
+    "mail",
+    "namecheap_account",
+    "namecheap_price",
+    "namecheap_domain",
+)
 
 
 class Store:

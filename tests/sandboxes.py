@@ -142,6 +142,10 @@ class RunningSandbox:
         return f"{self.base_url}/client/v4"
 
     @property
+    def namecheap_url(self) -> str:
+        return f"{self.base_url}/xml.response"
+
+    @property
     def dns_port(self) -> int:
         return self.port + 1
 
@@ -198,6 +202,12 @@ class RunningSandbox:
 
     def set_auto_delegate(self, seconds: float | None) -> None:
         self.control("POST", "auto-delegate", {"seconds": seconds})
+
+    def namecheap(self, **settings: Any) -> dict[str, Any]:
+        """What was bought and the balance, after setting `balance`, or `ending` and `price`."""
+        method = "POST" if settings else "GET"
+        shown: dict[str, Any] = self.control(method, "namecheap", settings or None)
+        return shown
 
     def fault(self, service: str, kind: str, **fields: Any) -> dict[str, Any]:
         """Plan a failure; see `sandbox.faults.Fault` for the fields."""
