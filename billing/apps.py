@@ -10,8 +10,11 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from billing import services
+        from billing import selectors, services
         from events import kinds
+        from mpanel.core.api import ratelimit
+
+        ratelimit.register_plan_rate(selectors.requests_a_minute)
 
         periodic.register("billing.trial_ends", every=3600, work=services.tell_of_trial_ends)
         kinds.register(

@@ -26,6 +26,8 @@ class Account(Row):
 
     tenant = models.OneToOneField("tenants.Tenant", models.CASCADE, related_name="account")
     plan = models.CharField(max_length=32, default=TRIAL)
+    # What the customer means to take after the trial, "" while that is open.
+    chosen_plan = models.CharField(max_length=32, blank=True)
     trial_ends_at = models.DateTimeField(default=trial_end)
     # What the tenant was told last of its trial's end.
     trial_told = models.CharField(max_length=8, default=UNTOLD, blank=True)

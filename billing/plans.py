@@ -7,21 +7,23 @@ TRIAL = "trial"
 
 @dataclass(frozen=True)
 class Plan:
-    """`inboxes`, `domains`: how many, None for no limit. `price`: US cents a month."""
+    """`inboxes`, `domains`: how many, None for no limit. `price`: US cents a month. `requests`: to
+    the JSON API, a minute, of one user or key."""
 
     key: str
     label: str
     inboxes: int | None
     domains: int | None
     price: int
+    requests: int
 
 
 PLANS = {
     plan.key: plan
     for plan in (
-        Plan(TRIAL, "Trial", 50, 5, 0),
-        Plan("starter", "Starter", 50, 10, 1900),
-        Plan("professional", "Professional", 500, 50, 5900),
-        Plan("enterprise", "Enterprise", None, None, 19900),
+        Plan(TRIAL, "Trial", 50, 5, 0, 120),
+        Plan("starter", "Starter", 50, 10, 1900, 300),
+        Plan("professional", "Professional", 500, 50, 5900, 600),
+        Plan("enterprise", "Enterprise", None, None, 19900, 1200),
     )
 }

@@ -9,7 +9,7 @@ from django.utils import timezone
 from billing.models import Account
 from billing.plans import PLANS, TRIAL, Plan
 from events.services import record
-from mpanel.core.actor import system
+from mpanel.core.actor import Actor, system
 from mpanel.core.errors import Forbidden, LimitExceeded
 
 TOLD_BEFORE = timedelta(days=2)
@@ -31,6 +31,20 @@ def lock_account(tenant_id: UUID) -> Account:
     assert connection.in_atomic_block
     account, _ = Account.objects.get_or_create(tenant_id=tenant_id)
     return Account.objects.select_for_update().get(pk=account.pk)
+
+
+@transaction.atomic
+def begin_trial(actor: Actor, *, plan: str = "") -> Account:
+    """The tenant's account; a new one begins its trial now. `plan`: what is meant for later.
+
+    The trial's own limits hold whichever plan that is (contract, 6).
+    """
+    account = lock_account(actor.tenant_id)
+    if plan and account.in_trial and account.chosen_plan != plan:
+        account.chosen_plan = plan
+        account.save(update_fields=["chosen_plan", "updated_at"])
+        record(actor, "plan.chosen", account, f"Chose the plan {PLANS[plan].label} for later.")
+    return account
 
 
 def require_room(account: Account, *, what: str, used: int, wanted: int, limit: int | None) -> None:

@@ -5,13 +5,18 @@ machine (keys, ports) to `var/env`, so that a second shell sees the same install
 `mpanel/core/checks.py` explains a bad value when a process starts.
 """
 
+import hashlib
 import os
+import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import environ
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("MPANEL_VAR_DIR", BASE_DIR / "var"))
+
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 env = environ.Env()
 env.escape_proxy = True
@@ -54,6 +59,11 @@ CLOUDFLARE_BASE_URL = vendor(
     real="https://api.cloudflare.com/client/v4",
     sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/client/v4",
 )
+NAMECHEAP_BASE_URL = vendor(
+    "NAMECHEAP_BASE_URL",
+    real="https://api.namecheap.com/xml.response",
+    sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/xml.response",
+)
 VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", default=20.0)  # seconds per call
 
 # A DNS account that every new tenant may use from the start; empty for none. The host pays for it.
@@ -63,6 +73,11 @@ HOUSE_CLOUDFLARE_TOKEN = env.str(
 HOUSE_CLOUDFLARE_ACCOUNT = env.str(
     "HOUSE_CLOUDFLARE_ACCOUNT", default=SANDBOX_ACCOUNT if SANDBOX else ""
 )
+# A registrar's account that every new tenant may buy domains with; empty for none. Only the
+# sandbox has one: elsewhere the customer's own account pays.
+HOUSE_NAMECHEAP_USER = env.str("HOUSE_NAMECHEAP_USER", default="mpanel" if SANDBOX else "")
+HOUSE_NAMECHEAP_KEY = env.str("HOUSE_NAMECHEAP_KEY", default="sandbox-mpanel" if SANDBOX else "")
+HOUSE_NAMECHEAP_ADDRESS = env.str("HOUSE_NAMECHEAP_ADDRESS", default="127.0.0.1" if SANDBOX else "")
 
 # Delegations are followed from here, as a resolver does (IANA's root hints).
 DNS_ROOT_SERVERS = [
@@ -128,6 +143,11 @@ MAILERS = {
     }
 }
 
+# Networks outside of the public internet that webhooks may call nevertheless, e.g. 10.1.0.0/16.
+WEBHOOK_ALLOWED_NETWORKS = env.list(
+    "WEBHOOK_ALLOWED_NETWORKS", default=["127.0.0.0/8", "::1/128"] if SANDBOX else []
+)
+
 # --- How mPanel works ------------------------------------------------------------------------
 
 MAILBOX_BCRYPT_COST = env.int("MAILBOX_BCRYPT_COST", default=10)
@@ -150,6 +170,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "django_q",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "mpanel.core",
     "events",
     "tenants",
@@ -163,6 +186,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "mpanel.core.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -228,10 +252,22 @@ Q_CLUSTER = {
 }
 
 AUTH_USER_MODEL = "tenants.User"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "name")},
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
 CSRF_FAILURE_VIEW = "mpanel.core.pages.csrf_failure"
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "overview"
-SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")
 SESSION_COOKIE_NAME = "mpanel_session"
@@ -252,6 +288,53 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
     "base-uri": ["'none'"],
     "form-action": ["'self'"],
+}
+
+# --- The JSON API ----------------------------------------------------------------------------
+
+# Requests a minute: of one address without signing in, and of one address in all. What a signed-in
+# caller may do, the plan says (billing/plans.py), times this factor.
+API_PUBLIC_RATE = env.int("API_PUBLIC_RATE", default=60)
+API_ADDRESS_RATE = env.int("API_ADDRESS_RATE", default=3000)
+API_PLAN_RATE_FACTOR = env.int("API_PLAN_RATE_FACTOR", default=1)
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "tenants.authentication.Bearer",
+        "tenants.authentication.BrowserSession",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_PARSER_CLASSES": ["mpanel.core.api.parsing.StrictJSON"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "mpanel.core.api.parsing.AlwaysJSON",
+    "DEFAULT_SCHEMA_CLASS": "mpanel.core.api.schema.Schema",
+    "EXCEPTION_HANDLER": "mpanel.core.api.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+ACCESS_TOKEN_LASTS, SESSION_LASTS = timedelta(minutes=15), timedelta(days=14)
+SESSION_COOKIE_AGE = int(SESSION_LASTS.total_seconds())
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": hashlib.sha256(b"mpanel.jwt:" + SECRET_KEY.encode()).hexdigest(),
+    "ISSUER": "mpanel",
+    "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LASTS,
+    "REFRESH_TOKEN_LIFETIME": SESSION_LASTS,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "mPanel",
+    "DESCRIPTION": "A domain name goes in, working, authenticated inboxes come out.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SCHEMA_PATH_PREFIX": r"/api/(v1/)?",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "/static/mpanel/favicon.svg",
+    "POSTPROCESSING_HOOKS": ["mpanel.core.api.schema.finish"],
 }
 
 LANGUAGE_CODE = "en"

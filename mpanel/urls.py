@@ -1,13 +1,15 @@
-"""Every URL: each app lists its own pages."""
+"""Every URL: each app lists its own pages, and its JSON operations by group."""
 
 from django.urls import URLPattern, URLResolver, include, path
 
+import billing.urls
 import dnszones.urls
 import domains.urls
 import mailboxes.urls
 import provisioning.urls
 import tenants.urls
 import wizard.urls
+from mpanel.core.api.urls import api as schema
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include(wizard.urls.pages)),
@@ -16,6 +18,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("domains/", include(dnszones.urls.pages)),
     path("mailboxes/", include(mailboxes.urls.pages)),
     path("jobs/", include(provisioning.urls.pages)),
+    path("api/", include(schema)),
+    path("api/", include(tenants.urls.api)),
+    path("api/v1/", include(tenants.urls.api_v1)),
+    path("api/v1/", include(billing.urls.api_v1)),
 ]
 
 handler400 = "mpanel.core.pages.bad_request"

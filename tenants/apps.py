@@ -1,6 +1,7 @@
 """Who: tenants, users, memberships, one-time codes, provider credentials."""
 
 from django.apps import AppConfig
+from django.urls import reverse
 
 from mpanel.core import periodic
 
@@ -9,8 +10,21 @@ class TenantsConfig(AppConfig):
     name = "tenants"
 
     def ready(self) -> None:
-        from tenants import services
+        from events import kinds, recipients
+        from tenants import selectors, services
 
         periodic.register("tenants.forgotten_codes", every=5, work=services.send_forgotten_codes)
         periodic.register("tenants.old_codes", every=3600, work=services.forget_old_codes)
         periodic.register("tenants.forgotten_tests", every=10, work=services.run_forgotten_tests)
+        recipients.register(selectors.members_of)
+        kinds.register(
+            "session.started",
+            "New sign-in",
+            action="session.started",
+            title="Somebody signed in to your account",
+            link=lambda event: reverse("settings-profile"),
+            default_email=False,
+            personal=True,
+        )
+        periodic.register("tenants.old_sessions", every=3600, work=services.forget_old_sessions)
+        periodic.register("tenants.old_links", every=3600, work=services.forget_old_links)

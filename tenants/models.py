@@ -1,4 +1,4 @@
-"""Tenants, users and their roles, one-time codes, provider credentials."""
+"""Tenants, users and their roles, sessions, API keys, one-time codes, provider credentials."""
 
 import json
 from typing import ClassVar
@@ -49,6 +49,8 @@ class User(AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True)
+    avatar = models.CharField(max_length=40, blank=True)
+    preferences = models.JSONField(default=dict)
     is_active = models.BooleanField(default=True)
     is_operator = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -61,6 +63,14 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.email
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """What sessions are called."""
+
+    def live(self) -> "SessionQuerySet":
+        """Those that were neither ended nor left unused for too long."""
+        return self.filter(ended_at=None, expires_at__gt=timezone.now())
 
 
 class Membership(Row):
@@ -82,6 +92,117 @@ class Membership(Row):
         return f"{self.user} in {self.tenant}: {self.role}"
 
 
+class Session(Row):
+    """A sign-in: of a browser, or of a client that holds a refresh token.
+
+    Access tokens name their session, so that ending it ends them. Only the newest refresh token is
+    good; who comes with an older one ends the session.
+    """
+
+    BROWSER, API = "browser", "api"
+
+    membership = models.ForeignKey(Membership, models.CASCADE, related_name="sessions")
+    kind = models.CharField(max_length=8)
+    device = models.CharField(max_length=120, blank=True)
+    address = models.CharField(max_length=45, blank=True)
+    last_used_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=32, blank=True)
+    refresh_id = models.CharField(max_length=32, blank=True)
+    rotated_at = models.DateTimeField(null=True)
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-last_used_at"]
+        indexes = [models.Index(fields=["membership", "ended_at"], name="session_by_member")]
+
+    def __str__(self) -> str:
+        return self.device or self.kind
+
+    @property
+    def is_live(self) -> bool:
+        return self.ended_at is None and self.expires_at > timezone.now()
+
+
+class ApiKey(Row):
+    """A key of a program. It acts as the person who made it, within its scopes.
+
+    The key is `mpk_<prefix>_<secret>`; only the hash of the secret is kept.
+    """
+
+    membership = models.ForeignKey(Membership, models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=12, unique=True)
+    secret_hash = models.CharField(max_length=64)
+    scopes = models.JSONField(default=list)
+    # Networks in CIDR notation from which the key may be used; empty for all.
+    allowed_networks = models.JSONField(default=list)
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    last_address = models.CharField(max_length=45, blank=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_live(self) -> bool:
+        expired = self.expires_at is not None and self.expires_at <= timezone.now()
+        return self.revoked_at is None and not expired
+
+
+class SecondFactor(Row):
+    """A user's authenticator (TOTP, RFC 6238) and the hashes of recovery codes not used yet."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="second_factor")
+    sealed = models.TextField()
+    confirmed_at = models.DateTimeField(null=True)
+    # The last time step that was accepted, so that no code works twice.
+    last_step = models.BigIntegerField(default=0)
+    recovery_hashes = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"second factor of {self.user}"
+
+    def set_secret(self, secret: str) -> None:
+        self.sealed = seal(secret, row=self, column="sealed")
+
+    def secret(self) -> str:
+        """The shared secret, base32: for checking a code, and for showing it while it is new."""
+        return unseal(self.sealed, row=self, column="sealed")
+
+
+class LoginLink(Row):
+    """A one-time link that signs a person in to the browser (contract, source 4)."""
+
+    membership = models.ForeignKey(Membership, models.CASCADE, related_name="+")
+    token_hash = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"login link of {self.membership}"
+
+
+class Customer(Row):
+    """Who pays for a tenant: the contact on its invoices."""
+
+    tenant = models.OneToOneField(Tenant, models.CASCADE, related_name="customer")
+    name = models.CharField(max_length=120, blank=True)
+    email = models.EmailField(max_length=254)
+    phone = models.CharField(max_length=32, blank=True)
+    # line1, line2, city, state, postal_code, country (ISO 3166-1 alpha-2)
+    address = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
 class OneTimeCode(Row):
     """A request for a code by e-mail.
 
@@ -89,11 +210,13 @@ class OneTimeCode(Row):
     use, a few tries and a few minutes, for one purpose and, where given, one subject.
     """
 
-    SIGN_IN, REVEAL = "sign-in", "reveal"
+    SIGN_IN, REVEAL, REGISTER, RESET = "sign-in", "reveal", "register", "reset"
 
     email = models.EmailField(max_length=254)
     purpose = models.CharField(max_length=16, default=SIGN_IN)
     subject_id = models.UUIDField(null=True)
+    # What was chosen when the code was asked for (plan, name, a password's hash); never a secret.
+    params = models.JSONField(default=dict)
     address = models.CharField(max_length=45, blank=True)
     code_hash = models.CharField(max_length=64, blank=True)
     sent_at = models.DateTimeField(null=True)

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from tenants import api as json
 from tenants import views
 
 pages = [
@@ -21,4 +22,27 @@ pages = [
         name="credential-delete",
     ),
     path("settings/profile/", views.profile, name="settings-profile"),
+]
+
+api_v1 = [
+    path("auth/register", json.Register.as_view()),
+    path("auth/login", json.LogIn.as_view()),
+    path("auth/refresh", json.Refresh.as_view()),
+    path("auth/logout", json.LogOut.as_view()),
+    path("auth/password/forgot", json.ForgotPassword.as_view()),
+    path("auth/password/reset", json.ResetPassword.as_view()),
+    path("auth/sessions", json.Sessions.as_view()),
+    path("auth/sessions/end-others", json.OtherSessions.as_view()),
+    path("auth/sessions/<uuid:session_id>", json.OneSession.as_view()),
+    path("auth/session-token", json.SessionToken.as_view()),
+    path("auth/session-exchange", json.SessionExchange.as_view()),
+    path("profile", json.Profile.as_view()),
+    path("api-keys", json.ApiKeys.as_view()),
+    path("api-keys/<uuid:api_key_id>", json.OneApiKey.as_view()),
+]
+
+api = [
+    path("auth/login", json.PanelLogIn.as_view()),
+    path("auth/refresh", json.PanelRefresh.as_view()),
+    path("auth/me", json.PanelMe.as_view()),
 ]

@@ -3,15 +3,14 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth import login, logout
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from mpanel.core import registry
 from mpanel.core.errors import Invalid, NotFound, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
-from tenants import selectors, services
+from tenants import browser, selectors, services
 from tenants.forms import CodeForm, CredentialForm, EmailForm, ProfileForm
 
 
@@ -47,12 +46,13 @@ def enter_code(request: PageRequest) -> HttpResponseBase:
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            services.use_code(pending["email"], form.cleaned_data["code"], address=request.address)
+            proved = services.sign_in_by_code(
+                pending["email"], form.cleaned_data["code"], address=request.address
+            )
         except (Invalid, TooManyRequests) as error:
             form.add_error("code", error.message)
         else:
-            user = services.open_account(pending["email"], address=request.address)
-            login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+            browser.sign_in(request, proved.user)
             request.session.pop("signing_in", None)
             return redirect(pending["next"])
     context = {"form": form, "email": pending["email"], "page_title": "Enter the code"}
@@ -60,9 +60,9 @@ def enter_code(request: PageRequest) -> HttpResponseBase:
 
 
 @require_POST
-def sign_out(request: HttpRequest) -> HttpResponse:
+def sign_out(request: PageRequest) -> HttpResponse:
     """End this session."""
-    logout(request)
+    browser.sign_out(request, request.actor)
     return redirect("home")
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from django.test import Client
 
 from mpanel.core.actor import MEMBER, Actor
-from tenants.models import Membership, ProviderCredential, Tenant, User
-from tenants.selectors import actor_for
-from tenants.services import open_account
+from tenants.browser import BACKEND, KEY
+from tenants.models import Membership, ProviderCredential, Session, Tenant, User
+from tenants.selectors import actor_in
+from tenants.services import open_account, start_session
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ def helper_of(boss: Person, name: str, role: str = MEMBER) -> Person:
 
 def _person(user: User) -> Person:
     client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    actor = actor_for(user, address="127.0.0.1")
-    assert actor is not None
-    return Person(user, actor, client)
+    client.force_login(user, backend=BACKEND)
+    session = start_session(user, kind=Session.BROWSER, address="127.0.0.1")
+    browser = client.session
+    browser[KEY] = str(session.pk)
+    browser.save()
+    return Person(user, actor_in(session, address="127.0.0.1"), client)

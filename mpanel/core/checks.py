@@ -14,7 +14,7 @@ from mpanel.core.dnsclient import Server
 from mpanel.core.secrets import parse_key_ring
 
 # Addresses that lead outside, by setting; with the sandbox on, all must be loopback.
-OUTSIDE = ("CLOUDFLARE_BASE_URL", "MAILSERVER_HOST")
+OUTSIDE = ("CLOUDFLARE_BASE_URL", "NAMECHEAP_BASE_URL", "MAILSERVER_HOST")
 # The Cloudflare library drops our token when it finds these (wire notes, seen 2026-11).
 POISON = ("CLOUDFLARE_EMAIL", "CLOUDFLARE_API_KEY", "CLOUDFLARE_API_USER_SERVICE_KEY")
 

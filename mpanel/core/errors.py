@@ -33,6 +33,19 @@ class Invalid(MPanelError):
         return cls(messages[0], details=details)
 
 
+class Unauthorized(MPanelError):
+    """Please sign in, or send an access token or an API key."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+
+
+class InvalidToken(Unauthorized):
+    """This token is not valid, or no longer. Please sign in again."""
+
+    code = "INVALID_TOKEN"
+
+
 class LimitExceeded(MPanelError):
     """Your plan does not allow that many."""
 
@@ -59,6 +72,20 @@ class Conflict(MPanelError):
 
     code = "CONFLICT"
     status = 409
+
+
+class Gone(MPanelError):
+    """This was used already, or its time is over."""
+
+    code = "GONE"
+    status = 410
+
+
+class TooLarge(MPanelError):
+    """The request is too large."""
+
+    code = "TOO_LARGE"
+    status = 413
 
 
 class TooManyRequests(MPanelError):

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from mpanel.core.errors import Conflict
+from mpanel.core.secrets import seal, unseal
 
 
 def new_id() -> UUID:
@@ -57,3 +58,42 @@ class StatusRow(Row):
         for name, value in changes.items():
             setattr(self, name, value)
         return self
+
+
+class RateWindow(models.Model):
+    """How many requests were counted for a bucket in one window of time."""
+
+    bucket = models.CharField(max_length=120, primary_key=True)
+    used = models.PositiveIntegerField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["updated_at"], name="window_by_age")]
+
+    def __str__(self) -> str:
+        return self.bucket
+
+
+class IdempotentAnswer(models.Model):
+    """What a request with an `Idempotency-Key` was answered; sealed, for it may hold a secret."""
+
+    id = models.CharField(max_length=64, primary_key=True)
+    request_digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(default=0)
+    sealed = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="answer_by_age")]
+
+    def __str__(self) -> str:
+        return self.id
+
+    def keep(self, *, status: int, body: str) -> None:
+        """Keep an answer for the next request with this key."""
+        self.status, self.sealed = status, seal(body, row=self, column="sealed")
+        self.save(update_fields=["status", "sealed"])
+
+    def answer(self) -> str:
+        """The body that was kept, as JSON text."""
+        return unseal(self.sealed, row=self, column="sealed")

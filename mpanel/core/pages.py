@@ -8,6 +8,7 @@ from uuid import UUID
 
 import uuid6
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.forms import Form
@@ -17,9 +18,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 from mpanel.core.actor import Actor
+from mpanel.core.api.errors import API, error_response
 from mpanel.core.errors import Forbidden, Invalid, MPanelError
 
 PAGE_SIZE = 20
+
+CODES = {400: "MALFORMED_REQUEST", 403: "FORBIDDEN", 404: "NOT_FOUND", 500: "ERROR"}
 
 TITLES = {
     400: "That did not work",
@@ -111,6 +115,8 @@ def error_page(
     request: HttpRequest, *, status: int, message: str = "", title: str = "", code: str = ""
 ) -> HttpResponse:
     """An error as a page; to an HTMX request as a toast that leaves the page as it is."""
+    if request.path.startswith(API):
+        return error_response(request, status, code or CODES.get(status, "ERROR"), message or title)
     title = title or TITLES.get(status, TITLES[500 if status >= 500 else 400])
     if getattr(request, "htmx", False):
         toast = {"toast": {"text": message or title, "tone": "danger"}}
@@ -147,6 +153,8 @@ class ErrorPageMiddleware:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig):
+        return error_page(request, status=413, message="The request is too large.")
     return error_page(request, status=400, message="The request could not be read.")
 
 

@@ -3,11 +3,12 @@
 import contextlib
 import smtplib
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.core.mail import send_mail
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -37,6 +38,7 @@ def ask_for_code(
     address: str,
     purpose: str = OneTimeCode.SIGN_IN,
     subject_id: UUID | None = None,
+    params: dict[str, Any] | None = None,
 ) -> OneTimeCode:
     """Ask for a code by e-mail, whether or not the address is known to us.
 
@@ -57,6 +59,7 @@ def ask_for_code(
         email=email,
         purpose=purpose,
         subject_id=subject_id,
+        params=params or {},
         address=address,
         expires_at=timezone.now() + GOOD_FOR,
     )
@@ -78,6 +81,8 @@ def send_code(code_id: UUID) -> bool:
     subject = {
         OneTimeCode.SIGN_IN: f"{code} is your mPanel sign-in code",
         OneTimeCode.REVEAL: f"{code} reveals a mailbox password",
+        OneTimeCode.REGISTER: f"{code} confirms your e-mail address for mPanel",
+        OneTimeCode.RESET: f"{code} sets a new mPanel password",
     }[asked.purpose]
     try:
         send_mail(subject, render_to_string("tenants/code_email.txt", context), None, [asked.email])
@@ -107,9 +112,19 @@ def use_code(
     purpose: str = OneTimeCode.SIGN_IN,
     subject_id: UUID | None = None,
 ) -> OneTimeCode:
-    """Use up the newest code of this address and purpose. Raises `CodeRefused`.
+    """Use up the newest code of this address and purpose. Raises `CodeRefused`."""
+    checked = check_code(
+        email, code, address=address, purpose=purpose, about=Q(subject_id=subject_id)
+    )
+    use_up(checked)
+    return checked
+
+
+def check_code(email: str, code: str, *, address: str, purpose: str, about: Q) -> OneTimeCode:
+    """The newest request for a code of this purpose, if this is its code; it stays usable.
 
     Every try counts, before it is compared, so parallel guesses cannot have more than `TRIES`.
+    Raises `CodeRefused`, `TooManyRequests`.
     """
     now = timezone.now()
     wrong = OneTimeCode.objects.filter(address=address, created_at__gt=now - WINDOW, used_at=None)
@@ -117,9 +132,9 @@ def use_code(
         raise TooManyRequests(retry_after=int(WINDOW.total_seconds()))
     newest = (
         OneTimeCode.objects.filter(
+            about,
             email=email.strip().lower(),
             purpose=purpose,
-            subject_id=subject_id,
             sent_at__isnull=False,
             expires_at__gt=now,
         )
@@ -134,9 +149,14 @@ def use_code(
     given = digest(f"{newest.pk}:{''.join(code.split())}")
     if not newest.code_hash or not same(given, newest.code_hash):
         raise CodeRefused
-    if not OneTimeCode.objects.filter(pk=newest.pk, used_at=None).update(used_at=now):
-        raise CodeRefused
     return newest
+
+
+def use_up(checked: OneTimeCode) -> None:
+    """Nobody can use this code again; of two at once the second is refused."""
+    now = timezone.now()
+    if not OneTimeCode.objects.filter(pk=checked.pk, used_at=None).update(used_at=now):
+        raise CodeRefused
 
 
 def forget_old_codes() -> None:

@@ -1,0 +1,73 @@
+"""`Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): the same request once.
+
+The key's row, the effect and the answer are one transaction. Whoever comes second waits at the
+row's unique key until the first has committed, and gets its answer; a crash takes row and effect
+away together, so that the next try begins anew.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
+
+from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.models import IdempotentAnswer
+from mpanel.core.secrets import digest
+
+KEPT = timedelta(hours=24)
+LONGEST = 200
+
+
+class KeyReused(Conflict):
+    """This Idempotency-Key was used for another request. Make a new key for a new request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+def clean_key(text: str) -> str:
+    """A key as it may be: printable ASCII of a sane length. Raises `Invalid`."""
+    key = text.strip()
+    if not key or len(key) > LONGEST or not (key.isascii() and key.isprintable()):
+        raise Invalid.field(
+            "Idempotency-Key", f"Send 1 to {LONGEST} printable ASCII characters, e.g. a UUID."
+        )
+    return key
+
+
+def once(key: str, *, whose: str, request: str, work: Callable[[], Response]) -> Response:
+    """Do `work` once for this key of this caller; its answer again for the same `request`.
+
+    Only a success is kept: what was refused had no effect, and may succeed later. Raises
+    `KeyReused` for another request.
+    """
+    name, wanted = digest(f"idempotency:{whose}:{key}"), digest(f"request:{request}")
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                row = IdempotentAnswer.objects.create(pk=name, request_digest=wanted)
+        except IntegrityError:
+            return _again(IdempotentAnswer.objects.get(pk=name), wanted)
+        answer = work()
+        if 200 <= answer.status_code < 300:
+            body = json.dumps(answer.data, cls=JSONEncoder)
+            row.keep(status=answer.status_code, body=body)
+        else:
+            row.delete()
+    return answer
+
+
+def _again(row: IdempotentAnswer, wanted: str) -> Response:
+    if row.request_digest != wanted:
+        raise KeyReused
+    answer = Response(json.loads(row.answer()), row.status)
+    answer.headers["Idempotent-Replayed"] = "true"
+    return answer
+
+
+def forget_old_answers() -> None:
+    """Drop the answers whose time is over."""
+    IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - KEPT).delete()

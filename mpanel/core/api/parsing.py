@@ -1,0 +1,100 @@
+"""Reading JSON strictly (RFC 8259), so that nothing odd gets further than this."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.conf import settings
+from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import JSONParser
+
+from mpanel.core.errors import TooLarge
+
+DEEPEST = 32
+# What no text of ours holds: NUL, which PostgreSQL refuses, and halves of surrogate pairs.
+UNSPEAKABLE = re.compile("[\x00\ud800-\udfff]")
+NO_TEXT = "Text may hold neither NUL nor half a surrogate pair."
+MARKS = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
+
+
+class StrictJSON(JSONParser):
+    """JSON of a sane depth, each name once, finite numbers, and text that can be stored."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        raw = stream.read(most + 1)
+        if len(raw) > most:
+            raise TooLarge(f"The body is larger than {most} bytes.")
+        if not raw.strip():
+            return {}
+        _refuse_depth(raw)
+        try:
+            value = json.loads(
+                raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant
+            )
+        except UnicodeDecodeError:
+            raise ParseError("The body is not UTF-8.") from None
+        except (ValueError, RecursionError) as error:
+            raise ParseError(f"The body is not valid JSON: {str(error)[:200]}") from None
+        _refuse_odd_text(value)
+        return value
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """Whatever a client accepts, it gets JSON: an error in HTML would help nobody."""
+
+    def select_parser(self, request: Any, parsers: Any) -> Any:
+        wanted = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == wanted), None)
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+def _refuse_depth(raw: bytes) -> None:
+    """Count brackets outside of strings, in one pass, before anything recursive looks at them."""
+    depth, in_text = 0, False
+    for mark in MARKS.finditer(raw):
+        found = mark[0]
+        if found == b'"':
+            in_text = not in_text
+        elif in_text or len(found) == 2:
+            continue
+        elif found in b"[{":
+            depth += 1
+            if depth > DEEPEST:
+                raise ParseError(f"The body is nested deeper than {DEEPEST} levels.")
+        else:
+            depth -= 1
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _refuse_odd_text(value: Any) -> None:
+    """Depth is bounded by now, so this may recurse."""
+    if isinstance(value, str):
+        if UNSPEAKABLE.search(value):
+            raise ParseError(NO_TEXT)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_odd_text(key)
+            _refuse_odd_text(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_odd_text(inner)

@@ -1,0 +1,147 @@
+"""How many requests a minute: counted in the database, in portions that a process takes ahead.
+
+A process takes a twentieth of the limit at once and spends it from memory, so that counting costs
+one write in twenty requests. The limit is never exceeded; with several processes it may be met a
+few requests early. Headers follow draft-ietf-httpapi-ratelimit-headers-10.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from mpanel.core.actor import Actor
+from mpanel.core.errors import TooManyRequests
+from mpanel.core.models import RateWindow
+
+MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`name`: what is counted, for the header. `bucket`: whose. `most` in each `window` seconds."""
+
+    name: str
+    bucket: str
+    most: int
+    window: int = MINUTE
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What is left of a limit. `remaining` requests, `resets_in` seconds."""
+
+    limit: Limit
+    remaining: int
+    resets_in: int
+
+
+@dataclass
+class _Portion:
+    """What this process holds of one window of one bucket."""
+
+    number: int
+    left: int = 0
+    used: int = 0
+    exhausted: bool = False
+
+
+_portions: dict[str, _Portion] = {}
+_guard = threading.Lock()
+
+
+def spend(limit: Limit, *, portion: int | None = None) -> Allowance:
+    """Count one request. Raises `TooManyRequests` with the seconds to wait."""
+    now = time.time()
+    number = int(now // limit.window)
+    resets_in = max(1, int((number + 1) * limit.window - now) + 1)
+    size = portion or max(1, limit.most // 20)
+    with _guard:
+        mine = _portions.get(limit.bucket)
+        if mine is None or mine.number != number:
+            if len(_portions) > 10_000:
+                _portions.clear()
+            mine = _portions[limit.bucket] = _Portion(number)
+        needs_more = mine.left == 0 and not mine.exhausted
+    if needs_more:
+        # Outside the guard: the database may let us wait for another request of this process.
+        used = _take(limit, number, size)
+        granted = min(size, max(0, limit.most - (used - size)))
+        with _guard:
+            mine.used = max(mine.used, used)
+            mine.left += granted
+            mine.exhausted = granted < size
+    with _guard:
+        if mine.left == 0:
+            raise TooManyRequests(
+                f"Too many requests: {limit.most} in {limit.window} seconds are allowed.",
+                retry_after=resets_in,
+            )
+        mine.left -= 1
+        remaining = max(0, limit.most - mine.used) + mine.left
+    return Allowance(limit, remaining, resets_in)
+
+
+def spend_try(name: str, whose: str, *, most: int, window: int) -> None:
+    """Count a try that must never be exceeded, e.g. of passwords, each one in the database."""
+    spend(Limit(name, f"{name}:{whose}", most, window), portion=1)
+
+
+def headers(allowances: list[Allowance]) -> dict[str, str]:
+    """`RateLimit-Policy` of all limits that were counted, and `RateLimit` of the tightest."""
+    if not allowances:
+        return {}
+    tightest = min(allowances, key=lambda one: one.remaining)
+    policy = ", ".join(
+        f'"{one.limit.name}";q={one.limit.most};w={one.limit.window}' for one in allowances
+    )
+    return {
+        "RateLimit-Policy": policy,
+        "RateLimit": f'"{tightest.limit.name}";r={tightest.remaining};t={tightest.resets_in}',
+    }
+
+
+# What a tenant's plan allows is known above; billing says so when Django starts.
+_plan_rate: list[Callable[[Actor], int]] = []
+
+
+def register_plan_rate(rate: Callable[[Actor], int]) -> None:
+    """Make known how many requests a minute an actor's plan allows."""
+    _plan_rate[:] = [rate]
+
+
+def limits_of(actor: Actor) -> list[Limit]:
+    """Of the user or key, and of the whole tenant, as the plan says."""
+    rate = _plan_rate[0](actor)
+    name, who = ("key", actor.key_id) if actor.key_id else ("user", actor.user_id)
+    return [
+        Limit(name, f"{name}:{who}", rate),
+        Limit("tenant", f"tenant:{actor.tenant_id}", rate * 3),
+    ]
+
+
+def forget_old_windows() -> None:
+    """Drop counts that no limit looks at any more."""
+    RateWindow.objects.filter(updated_at__lt=timezone.now() - timedelta(days=1)).delete()
+
+
+def forget_portions() -> None:
+    """Forget what this process holds, as a restart does."""
+    with _guard:
+        _portions.clear()
+
+
+def _take(limit: Limit, number: int, size: int) -> int:
+    """Add to a window's count, in one statement; the new count."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO core_ratewindow (bucket, used, updated_at) VALUES (%s, %s, %s) "
+            "ON CONFLICT (bucket) DO UPDATE SET used = core_ratewindow.used + excluded.used, "
+            "updated_at = excluded.updated_at RETURNING used",
+            [f"{limit.bucket}:{number}", size, timezone.now()],
+        )
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,166 @@
+"""Shapes of JSON: strict ones in, paged lists out, and the body of errors."""
+
+import copy
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from mpanel.core.api.parsing import NO_TEXT, UNSPEAKABLE
+
+PAGE_SIZE, LARGEST_PAGE = 20, 100
+FARTHEST_PAGE = 1_000_000  # beyond it, an offset would not fit the database's integers
+
+
+class Shape(serializers.Serializer[Any]):
+    """An object of JSON. Coming in, a field that is not listed here is refused."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            known = {name for name, field in self.fields.items() if not field.read_only}
+            if unknown := sorted(set(data) - known):
+                raise serializers.ValidationError(
+                    {str(name)[:80]: ["There is no such field."] for name in unknown[:20]}
+                )
+        return super().to_internal_value(data)
+
+
+def camel(name: str) -> str:
+    """`page_size` as `pageSize`."""
+    return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)
+
+
+class CamelShape(Shape):
+    """A shape of the panel's API: fields are declared in snake_case and spoken in camelCase."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        spoken: dict[str, Any] = {}
+        for name, field in cls._declared_fields.items():
+            said = camel(name)
+            spoken[said] = field if said == name else _renamed(field, name)
+        cls._declared_fields = spoken
+
+
+def _renamed(field: Any, name: str) -> Any:
+    """A copy of a field that is read from and written to `name`."""
+    renamed: Any = copy.deepcopy(field)
+    if isinstance(field, serializers.SerializerMethodField):
+        renamed._kwargs.setdefault("method_name", f"get_{name}")
+        renamed.method_name = renamed._kwargs["method_name"]
+    else:
+        renamed._kwargs.setdefault("source", name)
+        renamed.source = renamed._kwargs["source"]
+    return renamed
+
+
+class Text(serializers.CharField):
+    """A text of bounded length. Numbers and booleans are not texts."""
+
+    def __init__(self, *, max_length: int = 200, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        if UNSPEAKABLE.search(data):
+            raise serializers.ValidationError(NO_TEXT)
+        return super().to_internal_value(data)
+
+
+class Email(serializers.EmailField):
+    """An e-mail address."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=254, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data).strip().lower()
+
+
+class Whole(serializers.IntegerField):
+    """A whole number as JSON has it: no text, no truth value, no fraction."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class YesNo(serializers.BooleanField):
+    """true or false, and nothing that looks like it."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class PageQuery(Shape):
+    """Which page of a list."""
+
+    page = serializers.IntegerField(min_value=1, max_value=FARTHEST_PAGE, default=1)
+    page_size = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=PAGE_SIZE)
+
+
+class CamelPageQuery(CamelShape):
+    """Which page of a list of the panel."""
+
+    page = serializers.IntegerField(min_value=1, max_value=FARTHEST_PAGE, default=1)
+    page_size = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=PAGE_SIZE)
+
+
+@cache
+def paged(item: type[Shape]) -> type[Shape]:
+    """The shape of a page of these: `{items, total, page, page_size}`; the panel's has no more
+    than `{items, total}` (contract, 3)."""
+    base = Shape
+    fields: dict[str, Any] = {
+        "items": item(many=True),
+        "total": serializers.IntegerField(help_text="How many there are on all pages."),
+    }
+    if not issubclass(item, CamelShape):
+        fields["page"] = serializers.IntegerField()
+        fields["page_size"] = serializers.IntegerField()
+    return type(f"{item.__name__}Page", (base,), {**fields, "__doc__": "One page of a list."})
+
+
+def page_of(
+    found: "QuerySet[Any, Any]", query: Mapping[str, Any], item: type[Shape], **context: Any
+) -> dict[str, Any]:
+    """One page of a query set: two queries, whatever its size. `context`: for the shape."""
+    page, size = query["page"], query["page_size"]
+    total = found.count()
+    rows = found[(page - 1) * size : page * size] if (page - 1) * size < total else []
+    answer: dict[str, Any] = {"items": item(rows, many=True, context=context).data, "total": total}
+    if not issubclass(item, CamelShape):
+        answer |= {"page": page, "page_size": size}
+    return answer
+
+
+@cache
+def single(item: type[Shape]) -> type[Shape]:
+    """The shape of one thing where source 4 is the source: `{data: {...}}`."""
+    return type(f"{item.__name__}Single", (Shape,), {"data": item(), "__doc__": "One thing."})
+
+
+class ErrorDetail(Shape):
+    """What went wrong, and where."""
+
+    code = serializers.CharField(help_text="Stable, upper case.")
+    message = serializers.CharField(help_text="A sentence for the person who must act.")
+    details = serializers.DictField(help_text="Where input is invalid: field to messages.")
+
+
+class ErrorBody(Shape):
+    """The body of every error."""
+
+    error = ErrorDetail()
+    detail = serializers.CharField()
+    error_code = serializers.CharField()
+    status = serializers.IntegerField()

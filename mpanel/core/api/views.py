@@ -1,0 +1,256 @@
+"""The one base of every JSON view, and the declaration that its schema is made from.
+
+    class Domains(ApiView):
+        scopes = {"GET": "domains:read", "POST": "domains:write"}
+
+        @operation("List domains", answers=DomainList, query=DomainQuery, tag="Domains")
+        def get(self, request: Request) -> Response:
+            query = self.query(request, DomainQuery)
+            ...
+
+A view reads its input (`body`, `query`), calls one service or selector with `self.actor`, and
+chooses the answer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.http import HttpRequest
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from mpanel.core.actor import Actor
+from mpanel.core.api import ratelimit
+from mpanel.core.api.errors import error_body, exception_handler
+from mpanel.core.api.idempotency import clean_key, once
+from mpanel.core.api.shapes import ErrorBody, Shape
+from mpanel.core.errors import Invalid, Unauthorized
+
+
+class ApiView(APIView):
+    """A JSON view: who may call it, how often, and that a POST with a key has one effect.
+
+    `scopes`: what an API key needs, by method. `public`: no sign-in is asked for. `person`: API
+    keys are refused. `operator`: operators only. All of this is enforced by services too; here it
+    gives one answer before anything is looked up.
+    """
+
+    scopes: ClassVar[Mapping[str, str]] = {}
+    public: ClassVar[bool] = False
+    person: ClassVar[bool] = False
+    operator: ClassVar[bool] = False
+
+    _allowances: Sequence[ratelimit.Allowance] = ()
+
+    @property
+    def actor(self) -> Actor:
+        """Who calls."""
+        actor: Actor = self.request.auth  # type: ignore[assignment]
+        return actor
+
+    @property
+    def address(self) -> str:
+        """Where the call comes from."""
+        return str(getattr(self.request._request, "address", ""))
+
+    @property
+    def arrived_at(self) -> datetime:
+        """When the call arrived here."""
+        arrived: datetime = self.request._request.arrived_at  # type: ignore[attr-defined]
+        return arrived
+
+    def body[S: Shape](self, request: Request, shape: type[S]) -> dict[str, Any]:
+        """The request's body in this shape. Raises the framework's `ValidationError`."""
+        if not isinstance(request.data, Mapping):
+            raise Invalid.field("body", "Send one JSON object.")
+        return self._checked(shape(data=request.data))
+
+    def query[S: Shape](self, request: Request, shape: type[S]) -> dict[str, Any]:
+        """The query string in this shape; a parameter that is not listed is refused."""
+        given = request.query_params
+        if twice := [name for name, values in given.lists() if len(values) > 1]:
+            raise Invalid.field(twice[0][:80], "Give this once.")
+        return self._checked(shape(data=given.dict()))
+
+    @staticmethod
+    def _checked(shape: Shape) -> dict[str, Any]:
+        shape.is_valid(raise_exception=True)
+        values: dict[str, Any] = shape.validated_data
+        return values
+
+    def get_authenticators(self) -> list[Any]:
+        return [] if self.public else super().get_authenticators()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Who is it, may they, and not too often; the address is counted before all else."""
+        address_limit = settings.API_PUBLIC_RATE if self.public else settings.API_ADDRESS_RATE
+        name = "public" if self.public else "address"
+        self._allowances = [
+            ratelimit.spend(ratelimit.Limit(name, f"{name}:{self.address}", address_limit))
+        ]
+        super().initial(request, *args, **kwargs)
+        if not self.public:
+            if request.auth is None:
+                raise Unauthorized
+            counted = [ratelimit.spend(limit) for limit in ratelimit.limits_of(self.actor)]
+            self._allowances = [*counted, *self._allowances]
+            self._check_access(request)
+        if request.method == "POST" and "Idempotency-Key" in request.headers:
+            self._do_once(request)
+
+    def _check_access(self, request: Request) -> None:
+        if self.operator:
+            self.actor.require_operator()
+        elif self.person:
+            self.actor.require_person()
+        elif scope := self.scopes.get(request.method or ""):
+            self.actor.need(scope)
+        elif request.method in {"GET", "POST", "PUT", "PATCH", "DELETE"} and hasattr(
+            self, request.method.lower()
+        ):
+            raise NotImplementedError(f"{type(self).__name__}: no scope for {request.method}")
+
+    def _do_once(self, request: Request) -> None:
+        """Let the POST handler run inside the transaction that keeps its answer."""
+        handler: Callable[..., Response] | None = getattr(self, "post", None)
+        if handler is None:
+            return
+        key = clean_key(request.headers["Idempotency-Key"])
+        plain: HttpRequest = request._request
+        whose = (
+            f"public:{self.address}"
+            if self.public
+            else f"{self.actor.tenant_id}:{self.actor.key_id or self.actor.user_id}"
+        )
+        asked = f"{plain.get_full_path()}\n{plain.body.decode('latin-1')}"
+
+        def work(*args: Any, **kwargs: Any) -> Response:
+            try:
+                return handler(*args, **kwargs)
+            except Exception as error:
+                # What was refused is an answer too, and its counted tries must stay counted.
+                if answer := exception_handler(error, {}):
+                    return answer
+                raise
+
+        def post(*args: Any, **kwargs: Any) -> Response:
+            return once(key, whose=whose, request=asked, work=partial(work, *args, **kwargs))
+
+        self.post = post
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in ratelimit.headers(list(self._allowances)).items():
+            answer.headers[name] = value
+        answer.headers.setdefault("Cache-Control", "no-store, private")
+        return answer
+
+
+ERRORS = {
+    400: "The input is not valid; `details` maps each field to its messages.",
+    401: "No token, or one that is not valid.",
+    402: "The plan's limit is reached, or a payment failed.",
+    403: "The role, the scope or the state of the account does not allow this.",
+    404: "There is no such thing in your account.",
+    409: "The present state does not allow this, or the Idempotency-Key was used otherwise.",
+    410: "Used already, or its time is over.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    429: "Too many requests; `Retry-After` says how many seconds to wait.",
+    502: "An outside service failed; the message says what was kept.",
+}
+CODES = {
+    400: "VALIDATION_ERROR",
+    401: "INVALID_TOKEN",
+    402: "PLAN_LIMIT_EXCEEDED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    410: "GONE",
+    413: "TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "RATE_LIMITED",
+    502: "PROVIDER_ERROR",
+}
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Any text that is new for each new request, e.g. a UUID. The same key and body "
+    "give the same answer for 24 hours; the same key with another body is a 409.",
+)
+
+
+def operation(
+    summary: str,
+    *,
+    tag: str,
+    answers: Any = None,
+    status: int = 200,
+    also: Mapping[int, Any] | None = None,
+    takes: type[Shape] | None = None,
+    query: type[Shape] | None = None,
+    errors: Sequence[int] = (),
+    public: bool = False,
+    headers: Sequence[OpenApiParameter] = (),
+    example: Any = None,
+    request_example: Any = None,
+    description: str = "",
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare an operation for the schema.
+
+    `answers`: the shape of the answer with `status`; `also`: other successes. `takes`, `query`:
+    shapes of body and query. `errors`: statuses beyond those that follow from the rest (400, 413
+    and 415 with a body, 401 and 403 unless public, 409 of a POST, 429 always).
+    """
+
+    def declare(method: Callable[..., Any]) -> Callable[..., Any]:
+        is_post = method.__name__ == "post"
+        statuses = {429, *errors}
+        statuses |= {400} if query or takes or is_post else set()
+        statuses |= {413, 415} if takes or is_post else set()
+        statuses |= set() if public else {401, 403}
+        statuses |= {409} if is_post else set()
+        # A success without an example says less than its schema; with one it shows the thing.
+        shown = [OpenApiExample("Success", example, response_only=True, status_codes=[str(status)])]
+        responses: dict[int, Any] = {
+            status: OpenApiResponse(
+                answers, description="", examples=shown if example is not None else []
+            )
+        }
+        responses |= dict(also or {})
+        responses |= {number: _error_answer(number) for number in sorted(statuses)}
+        sent = [OpenApiExample("Request", request_example, request_only=True)]
+        return extend_schema(
+            summary=summary,
+            description=description or (method.__doc__ or "").strip(),
+            tags=[tag],
+            request=takes,
+            parameters=[
+                *([query] if query else []),
+                *headers,
+                *([IDEMPOTENCY_KEY] if is_post else []),
+            ],
+            responses=responses,
+            examples=sent if request_example is not None else None,
+            auth=[] if public else None,
+        )(method)
+
+    return declare
+
+
+def _error_answer(status: int) -> OpenApiResponse:
+    example = error_body(status, CODES[status], ERRORS[status])
+    return OpenApiResponse(
+        ErrorBody,
+        description=ERRORS[status],
+        examples=[
+            OpenApiExample(CODES[status], example, response_only=True, status_codes=[str(status)])
+        ],
+    )

@@ -1,0 +1,127 @@
+"""Passwords, for those who want one: registering, signing in, resetting, changing."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from events.services import record
+from mpanel.core.actor import Actor
+from mpanel.core.api.ratelimit import spend_try
+from mpanel.core.errors import Invalid, Unauthorized
+from tenants import selectors
+from tenants.models import OneTimeCode, User
+from tenants.services.codes import ask_for_code, use_code
+from tenants.services.second_factor import check_second_factor
+from tenants.services.sessions import end_all_sessions
+
+QUARTER = int(timedelta(minutes=15).total_seconds())
+PER_ACCOUNT, PER_ADDRESS = 10, 30  # tries in a quarter of an hour
+LONGEST = 256  # characters; a hash takes longer the more there are
+
+
+class CredentialsRefused(Unauthorized):
+    """E-mail address and password do not match. Try again, or sign in by a code."""
+
+    code = "AUTH_INVALID_CREDENTIALS"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A new user who must confirm the e-mail address with the code that was sent."""
+
+    id: UUID
+    email: str
+    expires_at: datetime
+
+
+def register(email: str, password: str, *, name: str = "", address: str) -> Registration:
+    """Ask a new user to confirm their address; nothing is created before.
+
+    The answer is the same for an address that has an account: who then confirms it owns the
+    mailbox, and sets this account's password. Raises `Invalid`, `TooManyRequests`.
+    """
+    email = email.strip().lower()
+    check_password(password, email=email, name=name)
+    spend_try("register", address, most=PER_ADDRESS, window=QUARTER)
+    asked = ask_for_code(
+        email,
+        address=address,
+        purpose=OneTimeCode.REGISTER,
+        params={"password": make_password(password), "name": name.strip()},
+    )
+    return Registration(asked.pk, email, asked.expires_at)
+
+
+def log_in(email: str, password: str, *, second_factor: str = "", address: str) -> User:
+    """The user of this address and password. Raises `CredentialsRefused`, `SecondFactorRequired`.
+
+    It takes as long for an unknown address as for a known one.
+    """
+    email = email.strip().lower()
+    spend_try("login-address", address, most=PER_ADDRESS, window=QUARTER)
+    spend_try("login-account", email, most=PER_ACCOUNT, window=QUARTER)
+    user = User.objects.filter(email=email, is_active=True).first()
+    if user is None or not user.has_usable_password():
+        make_password(password[:LONGEST])
+        raise CredentialsRefused
+    if len(password) > LONGEST or not user.check_password(password):
+        raise CredentialsRefused
+    check_second_factor(user, second_factor)
+    return user
+
+
+def ask_to_reset(email: str, *, address: str) -> OneTimeCode:
+    """Send a code that sets a new password, whether or not the address is known."""
+    return ask_for_code(email, address=address, purpose=OneTimeCode.RESET)
+
+
+def reset_password(email: str, code: str, password: str, *, address: str) -> None:
+    """Set a new password for a code, and end every session. Raises `CodeRefused`, `Invalid`."""
+    email = email.strip().lower()
+    check_password(password, email=email)
+    use_code(email, code, address=address, purpose=OneTimeCode.RESET)
+    user = User.objects.filter(email=email, is_active=True).first()
+    if user is None:
+        return  # nobody learns here whether there is an account
+    with transaction.atomic():
+        _set(user, password)
+        end_all_sessions(user, reason="password reset")
+        if actor := selectors.actor_for(user, address=address):
+            record(actor, "password.reset", user, f"Reset the password of {user}.")
+
+
+def change_password(actor: Actor, *, present: str, new: str) -> User:
+    """Change the person's password; the present one is asked for where there is one."""
+    actor.require_person()
+    user = selectors.get_user(actor)
+    # Outside the transaction, so that a wrong try counts even though it is refused.
+    spend_try("change-password", str(user.pk), most=PER_ACCOUNT, window=QUARTER)
+    if user.has_usable_password() and not user.check_password(present[:LONGEST]):
+        raise Invalid.field("present", "That is not your present password.")
+    check_password(new, email=user.email, name=user.name, field="new")
+    with transaction.atomic():
+        _set(user, new)
+        record(actor, "password.changed", user, f"Changed the password of {user}.")
+    return user
+
+
+def check_password(
+    password: str, *, email: str = "", name: str = "", field: str = "password"
+) -> None:
+    """Raise `Invalid` for a password that is too long, too short or too common."""
+    if len(password) > LONGEST:
+        raise Invalid.field(field, f"Use {LONGEST} characters at most.")
+    try:
+        validate_password(password, user=User(email=email, name=name))
+    except ValidationError as error:
+        raise Invalid.field(field, *error.messages) from None
+
+
+def _set(user: User, password: str) -> None:
+    user.set_password(password)
+    user.save(update_fields=["password"])

@@ -1,0 +1,123 @@
+"""Sessions: started by signing in, used, rotated, ended."""
+
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import ua_parser
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from events.services import record
+from mpanel.core.actor import Actor
+from mpanel.core.errors import InvalidToken
+from tenants import selectors, tokens
+from tenants.models import Session, User
+from tenants.services.accounts import AccountClosed
+
+LASTS = settings.SESSION_LASTS  # after its last use
+NOTED_EVERY = timedelta(minutes=1)  # how exactly the last use is known
+
+
+@transaction.atomic
+def start_session(user: User, *, kind: str, address: str, user_agent: str = "") -> Session:
+    """A new session of this user, who has proved who they are. Raises `AccountClosed`."""
+    membership = selectors.membership_of(user)
+    if membership is None or not user.is_active:
+        raise AccountClosed
+    session = Session.objects.create(
+        membership=membership,
+        kind=kind,
+        device=device_name(user_agent),
+        address=address,
+        expires_at=timezone.now() + LASTS,
+        refresh_id=uuid4().hex,
+    )
+    actor = selectors.actor_in(session, address=address)
+    record(actor, "session.started", session, f"Signed in with {session}.")
+    return session
+
+
+def rotate(refresh_token: str, *, arrived_at: datetime) -> Session:
+    """The session with its next refresh token, for the present one; of parallel tries one wins.
+
+    A token that was replaced before this request arrived has been stolen, or its answer was lost:
+    either way the session ends. Raises `InvalidToken`.
+    """
+    session_id, refresh_id = tokens.read_refresh(refresh_token)
+    now = timezone.now()
+    present = Session.objects.live().filter(pk=session_id, refresh_id=refresh_id)
+    if not present.update(
+        refresh_id=uuid4().hex,
+        rotated_at=now,
+        last_used_at=now,
+        expires_at=now + LASTS,
+    ):
+        replayed = Session.objects.live().filter(pk=session_id)
+        stolen = replayed.filter(Q(rotated_at__lt=arrived_at)).exclude(refresh_id=refresh_id)
+        if session := stolen.select_related("membership__user").first():
+            _end([session], reason="refresh token reused")
+        raise InvalidToken
+    session = selectors.live_session(session_id)
+    if session is None:
+        raise InvalidToken
+    return session
+
+
+def note_use(session: Session, *, address: str) -> None:
+    """Remember when and from where a session was used, to the minute."""
+    now = timezone.now()
+    if session.last_used_at < now - NOTED_EVERY:
+        Session.objects.filter(pk=session.pk).update(
+            last_used_at=now, address=address, expires_at=now + LASTS
+        )
+
+
+@transaction.atomic
+def end_session(actor: Actor, session_id: UUID) -> None:
+    """End one of the person's own sessions. Raises `SessionNotFound`."""
+    actor.require_person()
+    _end([selectors.get_session(actor, session_id)], reason="ended", actor=actor)
+
+
+@transaction.atomic
+def end_other_sessions(actor: Actor) -> int:
+    """End all of the person's sessions but the present one; how many."""
+    actor.require_person()
+    others = [row for row in selectors.sessions(actor) if row.pk != actor.session_id]
+    _end(others, reason="ended", actor=actor)
+    return len(others)
+
+
+def end_all_sessions(user: User, *, reason: str) -> None:
+    """End every session of a user, e.g. after the password was reset."""
+    _end(
+        list(Session.objects.live().filter(membership__user=user).select_related("membership")),
+        reason=reason,
+    )
+
+
+def device_name(user_agent: str) -> str:
+    """What a person recognises in a User-Agent header: "Firefox on Linux"."""
+    seen = ua_parser.parse(user_agent[:1000])
+    browser = seen.user_agent.family if seen.user_agent else ""
+    system = seen.os.family if seen.os else ""
+    if browser and system:
+        return f"{browser} on {system}"[:120]
+    return (browser or user_agent.split("/", maxsplit=1)[0].strip() or "an unknown client")[:120]
+
+
+def forget_old_sessions() -> None:
+    """Drop sessions that ended a good while ago."""
+    old = timezone.now() - timedelta(days=30)
+    Session.objects.filter(Q(ended_at__lt=old) | Q(expires_at__lt=old)).delete()
+
+
+def _end(sessions: list[Session], *, reason: str, actor: Actor | None = None) -> None:
+    now = timezone.now()
+    for session in sessions:
+        rows = Session.objects.filter(pk=session.pk, ended_at=None)
+        if rows.update(ended_at=now, end_reason=reason):
+            who = actor or selectors.actor_in(session, address="")
+            record(who, "session.ended", session, f"Ended the session of {session}: {reason}.")
