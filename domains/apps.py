@@ -11,8 +11,14 @@ class DomainsConfig(AppConfig):
 
     def ready(self) -> None:
         registry.load("domains.providers")
-        from domains import services, vendors  # noqa: F401  (they register themselves)
+        from domains import (
+            registration,
+            services,
+            states,  # noqa: F401  (it registers itself)
+            vendors,  # noqa: F401  (it registers itself)
+        )
 
+        services.register_blocker(registration.purchase_under_way)
         periodic.register(
             "domains.delegations",
             every=max(5, settings.DNS_WATCH_INTERVAL / 2),

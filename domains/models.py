@@ -1,11 +1,16 @@
-"""Domains that customers connect."""
+"""Domains that customers connect, and those that they register here."""
 
+import json
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
 
+from domains.providers.base import Contact
 from mpanel.core.models import StatusRow
+from mpanel.core.money import Money
+from mpanel.core.secrets import seal, unseal
 
 
 class DomainQuerySet(models.QuerySet["Domain"]):
@@ -92,3 +97,97 @@ class Domain(StatusRow):
         if not self.is_verified or not self.delegation:
             return None
         return None if self.delegation["verdict"] in {"matches", "unknown"} else self.delegation
+
+
+class Registration(StatusRow):
+    """The purchase of a domain at the tenant's registrar: the intent first, then what came of it.
+
+    `asked_at` is set before the call that buys, and taken back only where the registrar said no:
+    while it stands without an answer, money may have been spent. The row outlives its domain, as
+    the record of what was paid and the last contact that was used; its credential it lets go.
+    """
+
+    PENDING = "pending"
+    BUYING = "buying"
+    REGISTERED = "registered"
+    FAILED = "failed"
+    STATUSES: ClassVar[dict[str, str]] = {
+        PENDING: "To be registered",
+        BUYING: "Being registered",
+        REGISTERED: "Registered",
+        FAILED: "Not registered",
+    }
+    TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {
+        PENDING: frozenset({BUYING, FAILED}),
+        BUYING: frozenset({BUYING, REGISTERED, FAILED}),
+        FAILED: frozenset({PENDING, BUYING}),
+    }
+
+    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
+    domain = models.OneToOneField(
+        Domain, models.SET_NULL, null=True, blank=True, related_name="registration"
+    )
+    name = models.CharField(max_length=253)
+    credential = models.ForeignKey(
+        "tenants.ProviderCredential", models.PROTECT, null=True, related_name="+"
+    )
+    provider = models.CharField(max_length=32)
+    status = models.CharField(max_length=32, default=PENDING)
+    years = models.PositiveSmallIntegerField(default=1)
+    cost = models.PositiveBigIntegerField()
+    max_cost = models.PositiveBigIntegerField()
+    currency = models.CharField(max_length=3)
+    sealed_contact = models.TextField()
+    asked_at = models.DateTimeField(null=True)
+    remote_id = models.CharField(max_length=64, blank=True)
+    remote_ids = models.JSONField(default=dict)
+    registered_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    auto_renews = models.BooleanField(null=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(status="buying"), name="one_buyer_per_name"
+            ),
+            # Tenants may share a registrar's account, so what is found there is not yet theirs.
+            models.UniqueConstraint(
+                fields=["provider", "remote_id"],
+                condition=~Q(remote_id=""),
+                name="one_registration_per_remote_domain",
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "-id"], name="registration_by_tenant")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def status_label(self) -> str:
+        return self.STATUSES[self.status]
+
+    @property
+    def price(self) -> Money:
+        """What the customer was shown; once it is bought, what was charged."""
+        return Money(self.cost, self.currency)
+
+    @property
+    def is_registered(self) -> bool:
+        return self.status == self.REGISTERED
+
+    @property
+    def was_ordered(self) -> bool:
+        """The registrar confirmed the order, whether or not the registry did."""
+        return bool(self.remote_ids)
+
+    @property
+    def contact(self) -> Contact:
+        """Who the domain is for, in the clear: for the registrar and the form only."""
+        return Contact(**json.loads(unseal(self.sealed_contact, row=self, column="contact")))
+
+    def set_contact(self, contact: Contact) -> None:
+        """Keep the contact, sealed for this row: it is personal data."""
+        self.sealed_contact = seal(json.dumps(asdict(contact)), row=self, column="contact")

@@ -4,9 +4,12 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from domains.models import Domain, DomainQuerySet
-from mpanel.core.actor import Actor
+from domains.models import Domain, DomainQuerySet, Registration
+from domains.providers.base import Contact
+from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import NotFound
+from provisioning.models import Job
+from provisioning.selectors import jobs
 
 
 class DomainNotFound(NotFound):
@@ -32,3 +35,21 @@ def get_domain(actor: Actor, domain_id: UUID) -> Domain:
         return domains(actor).get(pk=domain_id)
     except Domain.DoesNotExist:
         raise DomainNotFound from None
+
+
+def connecting_job(actor: Actor, domain: Domain) -> Job | None:
+    """The newest job that connects or registers a domain."""
+    workflows = ("domains.connect", "domains.register")
+    return jobs(actor).filter(workflow__in=workflows, subject_id=domain.pk).first()
+
+
+def registration_of(domain: Domain) -> Registration | None:
+    """How the domain was bought here, if it was."""
+    return Registration.objects.filter(domain=domain).select_related("credential").first()
+
+
+def last_contact(actor: Actor) -> Contact | None:
+    """The contact for which the tenant registered a domain last."""
+    actor.require(ADMIN, "domains:write")
+    latest = Registration.objects.filter(tenant_id=actor.tenant_id).first()
+    return latest.contact if latest else None

@@ -13,8 +13,8 @@ from django_q.tasks import async_task
 
 from billing.services import lock_account, plan_of, require_room, require_running
 from domains import delegation, registrars, selectors
-from domains.models import Domain
-from domains.names import clean_domain
+from domains.models import Domain, Registration
+from domains.names import DomainName, clean_domain
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.dnsclient import DNSClient, Server
@@ -22,7 +22,8 @@ from mpanel.core.errors import Conflict, Invalid
 from provisioning.models import Job
 from provisioning.selectors import latest_job
 from provisioning.services import check_now, start_job
-from tenants.selectors import get_credential
+from tenants.models import ProviderCredential
+from tenants.selectors import credentials, get_credential
 
 MOST_PER_SWEEP = 200
 
@@ -43,6 +44,12 @@ class DomainInUse(Conflict):
     """This domain is still in use."""
 
     code = "DOMAIN_IN_USE"
+
+
+class DnsNotConnected(Conflict):
+    """No DNS account is connected yet. Add one under Credentials first."""
+
+    code = "DNS_NOT_CONNECTED"
 
 
 # What stands on a domain; each app above says why it cannot go yet, or "".
@@ -72,31 +79,13 @@ def connect_domain(
     Raises `Invalid`, `DomainAlreadyConnected`, `DomainTaken`, `LimitExceeded`, `TrialExpired`.
     """
     actor.require(ADMIN, "domains:write")
-    credential = get_credential(actor, credential_id)
-    if credential.port != "dns":
-        raise Invalid.field("credential", "Choose a credential of a DNS provider.")
+    credential = chosen_dns_credential(actor, credential_id)
     if registrar not in registrars.REGISTRARS:
         raise Invalid.field("provider", "Choose one of the registrars offered.")
     if len(notes) > 2000:
         raise Invalid.field("notes", "Please keep the notes under 2,000 characters.")
     name = clean_domain(text, extra_suffixes=settings.EXTRA_SUFFIXES)
-    account = lock_account(actor.tenant_id)
-    require_running(account)
-    mine = Domain.objects.filter(tenant_id=actor.tenant_id)
-    if mine.filter(name=name.ascii).exists():
-        raise DomainAlreadyConnected
-    if Domain.objects.verified().filter(name=name.ascii).exists():
-        raise DomainTaken
-    limit = plan_of(account).domains
-    require_room(account, what="domains", used=mine.count(), wanted=1, limit=limit)
-    domain = Domain.objects.create(
-        tenant_id=actor.tenant_id,
-        name=name.ascii,
-        unicode_name=name.unicode,
-        registrar=registrar,
-        notes=notes.strip(),
-        dns_credential=credential,
-    )
+    domain = claim(actor, name, credential=credential, registrar=registrar, notes=notes.strip())
     record(actor, "domain.connected", domain, f"Connected {domain}.")
     start_job(
         actor,
@@ -107,6 +96,56 @@ def connect_domain(
         lock=f"domain:{domain.pk}",
     )
     return domain
+
+
+def chosen_dns_credential(actor: Actor, credential_id: UUID | None) -> ProviderCredential:
+    """The DNS account that is to hold a zone; the tenant's first where none is named."""
+    if credential_id is None:
+        first = credentials(actor, port="dns").first()
+        if first is None:
+            raise DnsNotConnected
+        return first
+    credential = get_credential(actor, credential_id)
+    if credential.port != "dns":
+        raise Invalid.field("credential", "Choose a credential of a DNS provider.")
+    return credential
+
+
+def check_claim(actor: Actor, name: DomainName) -> None:
+    """Raise unless the tenant may have this domain as one more, by its plan and by its name.
+
+    The account is locked until the caller's transaction ends, so that a row that is written in it
+    holds the limit.
+    """
+    account = lock_account(actor.tenant_id)
+    require_running(account)
+    mine = Domain.objects.filter(tenant_id=actor.tenant_id)
+    if mine.filter(name=name.ascii).exists():
+        raise DomainAlreadyConnected
+    if Domain.objects.verified().filter(name=name.ascii).exists():
+        raise DomainTaken
+    limit = plan_of(account).domains
+    require_room(account, what="domains", used=mine.count(), wanted=1, limit=limit)
+
+
+def claim(
+    actor: Actor,
+    name: DomainName,
+    *,
+    credential: ProviderCredential,
+    registrar: str,
+    notes: str = "",
+) -> Domain:
+    """The row of a domain that is new here, in the caller's transaction; see `check_claim`."""
+    check_claim(actor, name)
+    return Domain.objects.create(
+        tenant_id=actor.tenant_id,
+        name=name.ascii,
+        unicode_name=name.unicode,
+        registrar=registrar,
+        notes=notes,
+        dns_credential=credential,
+    )
 
 
 @transaction.atomic
@@ -152,7 +191,7 @@ def disconnect_domain(actor: Actor, domain_id: UUID) -> Job:
 def check_nameservers_now(actor: Actor, domain_id: UUID) -> Domain:
     """Look at the delegation now rather than at the next interval."""
     domain = selectors.get_domain(actor, domain_id)
-    job = latest_job(actor, workflow="domains.connect", subject_id=domain.pk)
+    job = selectors.connecting_job(actor, domain)
     if job and job.is_active:
         check_now(job)
     elif domain.nameservers:
@@ -194,6 +233,7 @@ def mark_ready(domain: Domain) -> None:
 def forget_domain(domain: Domain) -> None:
     """Delete the row, once everything outside is gone."""
     record(system(domain.tenant_id), "domain.disconnected", domain, f"Disconnected {domain}.")
+    Registration.objects.filter(domain=domain).update(domain=None, credential=None)
     domain.delete()
 
 

@@ -1,12 +1,21 @@
-"""What should be true of a domain. The workflow that uses these is registered by `dnszones`."""
+"""What should be true of a domain.
+
+The workflow `domains.connect` is registered by `dnszones`, which knows how a zone is made;
+`domains.register` borrows that state from it by name.
+"""
 
 from datetime import timedelta
 
 from django.conf import settings
 
+from domains import registration as purchases
 from domains import services
-from domains.models import Domain
-from provisioning.desired import DesiredState, Observation
+from domains.models import Domain, Registration
+from domains.providers.base import Registrar
+from domains.vendors import registrar
+from mpanel.core.errors import NotFound, ProviderError
+from provisioning.desired import DesiredState, Observation, Workflow, register, workflow_called
+from provisioning.models import Job
 
 
 class NameserversPointHere(DesiredState[Domain]):
@@ -49,3 +58,166 @@ class DomainIsVerified(DesiredState[Domain]):
 
     def apply(self, subject: Domain) -> None:
         services.mark_verified(subject)
+
+
+def zone_state() -> DesiredState[Domain]:
+    """The state that makes a domain's zone, as the app above put it into `domains.connect`."""
+    return next(
+        state for state in workflow_called("domains.connect").states if state.name == "zone_exists"
+    )
+
+
+class DnsAccountAnswers(DesiredState[Domain]):
+    """The DNS account in which the zone will be made can be used: seen before money is spent."""
+
+    name = "dns_account_answers"
+    label = "Try the DNS account"
+
+    def observe(self, subject: Domain) -> Observation:
+        zone_state().observe(subject)  # raises where the account cannot be used
+        return Observation.matches("The DNS account answers.")
+
+
+class DomainBought(DesiredState[Domain]):
+    """The registrar took our order, or has delivered it already."""
+
+    name = "domain_bought"
+    label = "Buy the domain"
+
+    def observe(self, subject: Domain) -> Observation:
+        registration = subject.registration
+        if registration.was_ordered or registration.is_registered:
+            return Observation.matches(f"{subject} was ordered for {registration.price}.")
+        if registrar_of(registration).info(subject.name) is None:
+            return Observation.missing(f"{subject} is not bought yet.")
+        if registration.asked_at is None:
+            return Observation.conflicts(
+                purchases.AlreadyOwned.code, purchases.AlreadyOwned().message
+            )
+        return Observation.matches(f"{subject} was bought: it is in the registrar's account.")
+
+    def apply(self, subject: Domain) -> None:
+        purchases.buy(subject)
+
+
+class DomainRegistered(DesiredState[Domain]):
+    """The domain is in the registrar's account. Most registries need a second, some need days."""
+
+    name = "domain_registered"
+    label = "Wait for the registry"
+    deadline = timedelta(days=7)
+
+    def __init__(self) -> None:
+        self.interval = timedelta(seconds=settings.NAMESERVER_INTERVAL)
+
+    def observe(self, subject: Domain) -> Observation:
+        owned = registrar_of(subject.registration).info(subject.name)
+        if owned is not None:
+            expiry = f", until {owned.expires_at:%d %B %Y}" if owned.expires_at else ""
+            return Observation.matches(f"{subject} is registered{expiry}.")
+        if subject.registration.is_registered:
+            return not_in_account(subject)
+        return Observation.missing(f"{subject} is ordered; the registry has not confirmed it yet.")
+
+
+class RegistrationNoted(DesiredState[Domain]):
+    """We know what was registered, until when, and that it is this tenant's."""
+
+    name = "registration_noted"
+    label = "Note the registration"
+
+    def observe(self, subject: Domain) -> Observation:
+        if subject.registration.is_registered:
+            return Observation.matches(f"{subject} is noted as registered.")
+        return Observation.missing(f"{subject} is not noted as registered yet.")
+
+    def apply(self, subject: Domain) -> None:
+        purchases.note(subject)
+
+
+class ZoneMade(DesiredState[Domain]):
+    """The zone of the new domain: what `domains.connect` begins with."""
+
+    name = "zone_exists"
+    label = "Make the zone"
+
+    def observe(self, subject: Domain) -> Observation:
+        return zone_state().observe(subject)
+
+    def apply(self, subject: Domain) -> None:
+        try:
+            zone_state().apply(subject)
+        except ProviderError as error:
+            if error.error_code != "NOT_REGISTERED":
+                raise
+            message = "The DNS provider has not heard yet that the domain is registered."
+            raise ProviderError(error.error_code, message, retryable=True) from error
+
+
+class NameserversSet(DesiredState[Domain]):
+    """The registrar delegates the domain to the nameservers that its zone was assigned."""
+
+    name = "nameservers_set"
+    label = "Set the nameservers at the registrar"
+
+    def observe(self, subject: Domain) -> Observation:
+        owned = registrar_of(subject.registration).info(subject.name)
+        expected = sorted(name.lower() for name in subject.nameservers)
+        if owned is None:
+            return not_in_account(subject)
+        seen = {"expected": ", ".join(expected), "found": ", ".join(owned.nameservers)}
+        if list(owned.nameservers) == expected:
+            return Observation.matches("The registrar has the zone's nameservers.", **seen)
+        return Observation.missing("The registrar has other nameservers.", **seen)
+
+    def apply(self, subject: Domain) -> None:
+        if subject.status == Domain.DELETING:
+            raise services.DomainInUse(f"{subject} is being disconnected.")
+        vendor = registrar_of(subject.registration)
+        vendor.set_nameservers(subject.name, subject.nameservers)
+
+
+def not_in_account(domain: Domain) -> Observation:
+    """It was ours, and is gone."""
+    return Observation.conflicts(
+        "NOT_IN_ACCOUNT", f"{domain} is not in the registrar's account any more."
+    )
+
+
+def registrar_of(registration: Registration) -> Registrar:
+    """The registrar at which a domain was, or is to be, bought."""
+    return registrar(purchases.credential_of(registration))
+
+
+def load_bought_domain(job: Job) -> Domain:
+    """The domain of a job, fresh, with its registration."""
+    found = Domain.objects.select_related("dns_credential", "registration__credential").filter(
+        pk=job.subject_id, tenant_id=job.tenant_id, registration__isnull=False
+    )
+    if domain := found.first():
+        return domain
+    raise NotFound("The domain was removed meanwhile.")
+
+
+# DNS providers refuse zones of domains that nobody registered (Cloudflare: 1049), so buying comes
+# first; what could keep the zone from being made is found out before.
+register(
+    Workflow(
+        name="domains.register",
+        label="Register the domain",
+        states=(
+            DnsAccountAnswers(),
+            DomainBought(),
+            DomainRegistered(),
+            RegistrationNoted(),
+            ZoneMade(),
+            NameserversSet(),
+            NameserversPointHere(),
+            DomainIsVerified(),
+        ),
+        load=load_bought_domain,
+        on_failure=purchases.fail_registration,
+        on_cancel=purchases.cancel_registration,
+        on_retry=purchases.reopen_registration,
+    )
+)

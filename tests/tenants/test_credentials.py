@@ -65,7 +65,7 @@ def test_missing_values_are_named_beside_their_fields(ada: Person) -> None:
     assert set(answer.context["form"].errors) == {"api_token", "account_id"}
     answer = ada.client.post(ADD, {"label": "Included DNS", "api_token": "x", "account_id": "y"})
     assert answer.context["form"].errors["label"] == ["You have a credential of that name already."]
-    assert ProviderCredential.objects.count() == 1
+    assert ProviderCredential.objects.filter(port="dns").count() == 1
 
 
 def test_a_refused_token_is_told(ada: Person, sandbox: RunningSandbox) -> None:
@@ -198,7 +198,7 @@ def test_a_member_may_look_and_not_change(ada: Person, bo: Person) -> None:
     values = {"label": "Mine", "api_token": "x", "account_id": "y"}
     for url in (ADD, path, f"{path}test/", f"{path}delete/"):
         assert bo.client.post(url, values).status_code == 403
-    assert ProviderCredential.objects.get().label == credential.label
+    assert ProviderCredential.objects.get(port="dns").label == credential.label
     admin = helper_of(ada, "di", ADMIN)
     assert admin.client.post(f"{path}test/").status_code == 302
 
