@@ -8,9 +8,10 @@ one that changes between check and use (DNS rebinding), reaches what stands behi
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -126,6 +127,12 @@ async def look_up(host: str, port: int) -> Sequence[str]:
     return await asyncio.get_running_loop().run_in_executor(_lookups, ask)
 
 
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Read once: that takes longer than a delivery."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class CheckedTransport(httpx.AsyncBaseTransport):
     """Connects to checked addresses only. Certificates are checked against the name as ever.
 
@@ -134,12 +141,18 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, *, networks: Sequence[Network], resolve: Resolve = look_up, **options: Any
+        self,
+        *,
+        networks: Sequence[Network],
+        resolve: Resolve = look_up,
+        verify: ssl.SSLContext | None = None,
     ) -> None:
         self._networks = networks
         self._resolve = resolve
         self._inner = httpx.AsyncHTTPTransport(
-            limits=httpx.Limits(max_keepalive_connections=0), trust_env=False, **options
+            verify=verify or _authorities(),
+            limits=httpx.Limits(max_keepalive_connections=0),
+            trust_env=False,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -72,11 +72,7 @@ def claim(room: int) -> list[Parcel]:
     due = list(WebhookDelivery.objects.due(now, each=EACH).values_list("pk", flat=True)[:room])
     if not due:
         return []
-    free = WebhookDelivery.objects.filter(
-        Q(claimed_until=None) | Q(claimed_until__lt=now),
-        pk__in=due,
-        status=WebhookDelivery.PENDING,
-    )
+    free = WebhookDelivery.objects.free(now).filter(pk__in=due)
     free.update(claim=token, claimed_until=now + LEASE)
     taken = WebhookDelivery.objects.filter(claim=token).select_related("event", "endpoint")
     return [

@@ -254,23 +254,27 @@ class DeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
 
     def due(self, now: datetime, *, each: int) -> "DeliveryQuerySet":
         """Those to be sent now, oldest first, so few that no endpoint has more than `each` open."""
-        held = Q(claimed_until__gte=now)
-        return (
-            self.filter(status=WebhookDelivery.PENDING, next_at__lte=now, endpoint__enabled=True)
-            .annotate(
-                place=models.Window(
-                    RowNumber(),
-                    partition_by=F("endpoint_id"),
-                    # Those in somebody's hands count first.
-                    order_by=[
-                        models.Case(models.When(held, then=0), default=1),
-                        F("next_at"),
-                        F("id"),
-                    ],
-                )
+        held = models.Case(models.When(claimed_until__gte=now, then=0), default=1)
+        first = self.filter(
+            status=WebhookDelivery.PENDING, next_at__lte=now, endpoint__enabled=True
+        ).annotate(
+            # Those in somebody's hands take the first places.
+            place=models.Window(
+                RowNumber(),
+                partition_by=F("endpoint_id"),
+                order_by=[held, F("next_at"), F("id")],
             )
-            .filter(Q(claimed_until=None) | Q(claimed_until__lt=now), place__lte=each)
+        )
+        return (
+            self.filter(pk__in=first.filter(place__lte=each).values("pk"))
+            .free(now)
             .order_by("next_at", "id")
+        )
+
+    def free(self, now: datetime) -> "DeliveryQuerySet":
+        """Those that are to be sent and in nobody's hands."""
+        return self.filter(
+            Q(claimed_until=None) | Q(claimed_until__lt=now), status=WebhookDelivery.PENDING
         )
 
 

@@ -84,6 +84,15 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
         )
     if urlsplit(settings.SITE_URL).scheme not in {"http", "https"}:
         refuse(6, "SITE_URL must be a full address such as https://panel.example.com.")
+    for network in settings.WEBHOOK_ALLOWED_NETWORKS:
+        try:
+            ipaddress.ip_network(network.strip())
+        except ValueError:
+            refuse(
+                20,
+                f"WEBHOOK_ALLOWED_NETWORKS: {network!r} is not a network.",
+                "Write networks such as 10.1.0.0/16, separated by commas.",
+            )
     for name in POISON:
         if os.environ.get(name):
             refuse(

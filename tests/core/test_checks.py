@@ -38,6 +38,8 @@ def test_the_suites_own_settings_are_fine() -> None:
         ("MAILBOX_BCRYPT_COST", 3, "between 4 and 16"),
         ("MAILBOX_BCRYPT_COST", 17, "between 4 and 16"),
         ("JOB_LEASE", 1, "at least twice VENDOR_TIMEOUT"),
+        ("WEBHOOK_ALLOWED_NETWORKS", ["10.1.2.3/16"], "'10.1.2.3/16' is not a network"),
+        ("WEBHOOK_ALLOWED_NETWORKS", ["everywhere"], "'everywhere' is not a network"),
         ("SITE_URL", "panel.example.com", "full address"),
         ("SITE_URL", "ftp://panel.example.com", "full address"),
     ],

@@ -51,6 +51,8 @@ def test_a_trail_is_the_tenants_own_newest_first(ada: Person, cy: Person) -> Non
 
 def test_who_left_is_still_named(ada: Person, bo: Person) -> None:
     record(bo.actor, "domain.tried", estate(ada).domain, "By Bo.")
+    left = bo.user.pk
     bo.user.delete()
     event = Event.objects.get(sentence="By Bo.")
-    assert (event.user_id, event.actor_name) == (None, "bo@people.test")
+    # By name and id: the trail stays as it was.
+    assert (event.user_id, event.actor_name) == (left, "bo@people.test")
