@@ -9,6 +9,7 @@ from tenants.browser import BACKEND, KEY
 from tenants.models import Membership, ProviderCredential, Session, Tenant, User
 from tenants.selectors import actor_in
 from tenants.services import open_account, start_session
+from tenants.tokens import access_token
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Person:
     @property
     def tenant(self) -> Tenant:
         return Tenant.objects.get(pk=self.actor.tenant_id)
+
+    @property
+    def token(self) -> str:
+        """An access token of the person's session."""
+        return access_token(Session.objects.get(pk=self.actor.session_id))
 
     @property
     def credential(self) -> ProviderCredential:

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
-from rest_framework.utils.encoders import JSONEncoder
 
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.models import IdempotentAnswer
@@ -53,8 +53,7 @@ def once(key: str, *, whose: str, request: str, work: Callable[[], Response]) ->
             return _again(IdempotentAnswer.objects.get(pk=name), wanted)
         answer = work()
         if 200 <= answer.status_code < 300:
-            body = json.dumps(answer.data, cls=JSONEncoder)
-            row.keep(status=answer.status_code, body=body)
+            row.keep(status=answer.status_code, body=JSONRenderer().render(answer.data).decode())
         else:
             row.delete()
     return answer
@@ -63,7 +62,8 @@ def once(key: str, *, whose: str, request: str, work: Callable[[], Response]) ->
 def _again(row: IdempotentAnswer, wanted: str) -> Response:
     if row.request_digest != wanted:
         raise KeyReused
-    answer = Response(json.loads(row.answer()), row.status)
+    body = row.answer()
+    answer = Response(json.loads(body) if body else None, row.status)
     answer.headers["Idempotent-Replayed"] = "true"
     return answer
 

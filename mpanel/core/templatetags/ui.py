@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import segno
 from django.contrib.staticfiles import finders
 from django.core.paginator import Page
 from django.template import Library
@@ -26,6 +27,23 @@ TONE_ICONS = {
     "success": "check-circle",
     "warning": "alert-triangle",
     "danger": "x-circle",
+}
+
+
+# Pictures that a person may choose in place of their initials: icons of the sprite.
+AVATARS = {
+    "user": "Person",
+    "sun": "Sun",
+    "moon": "Moon",
+    "zap": "Lightning",
+    "sparkles": "Sparkles",
+    "wand-sparkles": "Wand",
+    "globe": "Globe",
+    "send": "Paper plane",
+    "radio": "Antenna",
+    "terminal": "Terminal",
+    "activity": "Pulse",
+    "at-sign": "At sign",
 }
 
 
@@ -110,6 +128,22 @@ def icon(name: str, label: str = "", css: str = "") -> SafeString:
         static(SPRITE),
         name,
     )
+
+
+@register.simple_tag
+def qr(text: str, label: str) -> SafeString:
+    """`{% qr url "what it holds" %}`: a QR code, dark on light in both themes."""
+    code = segno.make(text, error="m", micro=False)
+    drawing = code.svg_inline(omitsize=True, border=3, dark="#000", light="#fff", svgclass=None)
+    shapes = SafeString(drawing.partition(">")[2])
+    box = SafeString(drawing.partition(">")[0])
+    return format_html('{} class="qr" role="img" aria-label="{}">{}', box, label, shapes)
+
+
+@register.filter
+def avatar_icon(name: str) -> str:
+    """The icon of a chosen picture; nothing for one that we do not have, so initials are shown."""
+    return name if name in AVATARS else ""
 
 
 @register.inclusion_tag("components/badge.html")
