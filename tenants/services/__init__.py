@@ -25,7 +25,12 @@ from tenants.services.credentials import (
     run_test,
     start_test,
 )
-from tenants.services.login_links import forget_old_links, make_login_link, use_login_link
+from tenants.services.login_links import (
+    check_login_link,
+    forget_old_links,
+    make_login_link,
+    use_login_link,
+)
 from tenants.services.passwords import (
     ask_to_reset,
     change_password,
@@ -33,6 +38,7 @@ from tenants.services.passwords import (
     register,
     reset_password,
 )
+from tenants.services.proofs import ProofExpired, sign_in_by_proof
 from tenants.services.second_factor import (
     SecondFactorRequired,
     begin_second_factor,
@@ -53,6 +59,7 @@ from tenants.services.sessions import (
 __all__ = [
     "AccountClosed",
     "NewKey",
+    "ProofExpired",
     "SecondFactorRequired",
     "add_credential",
     "ask_for_code",
@@ -61,6 +68,7 @@ __all__ = [
     "change_credential",
     "change_password",
     "change_profile",
+    "check_login_link",
     "confirm_second_factor",
     "create_api_key",
     "disable_second_factor",
@@ -89,6 +97,7 @@ __all__ = [
     "send_code",
     "send_forgotten_codes",
     "sign_in_by_code",
+    "sign_in_by_proof",
     "start_session",
     "start_test",
     "use_code",

@@ -16,6 +16,7 @@ from tenants import selectors
 from tenants.models import Customer, Membership, OneTimeCode, Tenant, User
 from tenants.services.codes import check_code, use_up
 from tenants.services.credentials import add_credential
+from tenants.services.proofs import first_factor_proof
 from tenants.services.second_factor import check_second_factor
 
 
@@ -95,7 +96,8 @@ def sign_in_by_code(
     about = Q(pk=registration_id) if registration_id else Q(subject_id=None)
     checked = check_code(email, code, address=address, purpose=purpose, about=about)
     if known := User.objects.filter(email=checked.email).first():
-        check_second_factor(known, second_factor)
+        proof = first_factor_proof(known, code_id=checked.pk)
+        check_second_factor(known, second_factor, proof=proof)
     with transaction.atomic():
         use_up(checked)
         user = open_account(checked.email, address=address, name=checked.params.get("name", ""))

@@ -38,6 +38,20 @@ def make_login_link(actor: Actor) -> str:
     return f"{settings.SITE_URL}/login/session/{token}"
 
 
+def check_login_link(token: str) -> User:
+    """Whom the link would sign in; it stays usable. Raises `LinkExpired`."""
+    link = (
+        LoginLink.objects.filter(
+            token_hash=_hash(token), used_at=None, expires_at__gt=timezone.now()
+        )
+        .select_related("membership__user")
+        .first()
+    )
+    if link is None:
+        raise LinkExpired
+    return link.membership.user
+
+
 def use_login_link(token: str, *, address: str) -> User:
     """The user whom the link signs in; of parallel tries one wins. Raises `LinkExpired`."""
     spend_try("login-link", address, most=30, window=900)

@@ -16,8 +16,9 @@ from mpanel.core.errors import Invalid, Unauthorized
 from tenants import selectors
 from tenants.models import OneTimeCode, User
 from tenants.services.codes import ask_for_code, use_code
+from tenants.services.proofs import first_factor_proof
 from tenants.services.second_factor import check_second_factor
-from tenants.services.sessions import end_all_sessions
+from tenants.services.sessions import end_all_sessions, end_other_sessions
 
 QUARTER = int(timedelta(minutes=15).total_seconds())
 PER_ACCOUNT, PER_ADDRESS = 10, 30  # tries in a quarter of an hour
@@ -71,7 +72,7 @@ def log_in(email: str, password: str, *, second_factor: str = "", address: str) 
         raise CredentialsRefused
     if len(password) > LONGEST or not user.check_password(password):
         raise CredentialsRefused
-    check_second_factor(user, second_factor)
+    check_second_factor(user, second_factor, proof=first_factor_proof(user))
     return user
 
 
@@ -96,7 +97,10 @@ def reset_password(email: str, code: str, password: str, *, address: str) -> Non
 
 
 def change_password(actor: Actor, *, present: str, new: str) -> User:
-    """Change the person's password; the present one is asked for where there is one."""
+    """Change the person's password, and end their other sessions.
+
+    The present one is asked for where there is one. Raises `Invalid`, `TooManyRequests`.
+    """
     actor.require_person()
     user = selectors.get_user(actor)
     # Outside the transaction, so that a wrong try counts even though it is refused.
@@ -106,6 +110,7 @@ def change_password(actor: Actor, *, present: str, new: str) -> User:
     check_password(new, email=user.email, name=user.name, field="new")
     with transaction.atomic():
         _set(user, new)
+        end_other_sessions(actor)
         record(actor, "password.changed", user, f"Changed the password of {user}.")
     return user
 

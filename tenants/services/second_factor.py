@@ -3,6 +3,7 @@
 import secrets
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pyotp
 from django.db import transaction
@@ -19,6 +20,7 @@ from tenants.models import SecondFactor, User
 STEP = 30  # seconds
 CODES = 10
 TRIES, WINDOW = 10, 900  # tries in so many seconds
+BEGUN_LASTS = timedelta(hours=1)  # who begins later gets a secret that nobody has seen before
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -26,6 +28,10 @@ class SecondFactorRequired(Unauthorized):
     """This account asks for a code of its authenticator too, or a recovery code."""
 
     code = "SECOND_FACTOR_REQUIRED"
+
+    def __init__(self, *, proof: str = "") -> None:
+        super().__init__()
+        self.proof = proof  # of the first factor, for the page that asks for the second
 
 
 class SecondFactorRefused(Unauthorized):
@@ -50,16 +56,16 @@ class Enrolment:
 
 @transaction.atomic
 def begin_second_factor(actor: Actor) -> Enrolment:
-    """A secret for the person's authenticator; the same again until it is confirmed."""
+    """A secret for the person's authenticator; the same again for an hour, until confirmed."""
     actor.require_person()
     user = User.objects.select_for_update().get(pk=selectors.get_user(actor).pk)
     factor = SecondFactor.objects.filter(user=user).first()
-    if factor is None:
-        factor = SecondFactor(user=user)
+    factor = factor or SecondFactor(user=user)
+    if factor.confirmed_at is not None:
+        raise SecondFactorStands
+    if not factor.sealed or factor.updated_at < timezone.now() - BEGUN_LASTS:
         factor.set_secret(pyotp.random_base32())
         factor.save()
-    elif factor.confirmed_at is not None:
-        raise SecondFactorStands
     secret = factor.secret()
     return Enrolment(
         secret, pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name="mPanel")
@@ -107,9 +113,10 @@ def has_second_factor(user: User) -> bool:
     return SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).exists()
 
 
-def check_second_factor(user: User, code: str) -> None:
+def check_second_factor(user: User, code: str, *, proof: str = "") -> None:
     """Pass who has no second factor, or gives a good code of it.
 
+    `proof`: of the first factor; who must ask for the second finds it in `SecondFactorRequired`.
     Raises `SecondFactorRequired`, `SecondFactorRefused`, `TooManyRequests`. No code works twice.
     """
     factor = SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).first()
@@ -117,7 +124,7 @@ def check_second_factor(user: User, code: str) -> None:
         return
     code = "".join(code.split()).lower()
     if not code:
-        raise SecondFactorRequired
+        raise SecondFactorRequired(proof=proof)
     spend_try("second-factor", str(user.pk), most=TRIES, window=WINDOW)
     if not (_accept_totp(factor, code) or _accept_recovery(factor, code)):
         raise SecondFactorRefused
