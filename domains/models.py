@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from domains.providers.base import Contact
+from domains.registrars import REGISTRARS
 from mpanel.core.models import StatusRow
 from mpanel.core.money import Money
 from mpanel.core.secrets import seal, unseal
@@ -86,6 +87,10 @@ class Domain(StatusRow):
     @property
     def status_label(self) -> str:
         return self.STATUSES[self.status]
+
+    @property
+    def registrar_name(self) -> str:
+        return REGISTRARS[self.registrar].name
 
     @property
     def is_verified(self) -> bool:

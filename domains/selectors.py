@@ -21,7 +21,7 @@ class DomainNotFound(NotFound):
 def domains(actor: Actor, *, search: str = "", status: str = "") -> DomainQuerySet:
     """The tenant's domains, by name."""
     actor.need("domains:read")
-    found = Domain.objects.filter(tenant_id=actor.tenant_id)
+    found = Domain.objects.filter(tenant_id=actor.tenant_id).select_related("registration")
     if search:
         found = found.filter(Q(name__icontains=search) | Q(unicode_name__icontains=search))
     if status:

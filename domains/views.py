@@ -81,7 +81,7 @@ def domain_disconnect(request: PageRequest, domain_id: UUID) -> HttpResponseBase
         "title": f"Disconnect {domain}?",
         "text": "The zone that we made is deleted at your DNS provider with all its records; "
         "in a zone that was there before us, only our records go. Point the domain's "
-        "nameservers elsewhere first if it is in use.",
+        "nameservers elsewhere first if it is in use. The domain itself stays registered.",
         "confirm_label": "Disconnect",
         "cancel_url": f"/domains/{domain_id}/",
         "tone": "danger",

@@ -18,6 +18,7 @@ from dnszones.changes import ChangePlan as Plan
 from dnszones.models import ChangePlan
 from dnszones.services import agree_to_replace, apply_plan, make_plan, start_session
 from domains.models import Domain
+from domains.selectors import connecting_job
 from domains.services import connect_domain
 from mailboxes.models import Batch
 from mailboxes.naming import plan_addresses
@@ -26,7 +27,6 @@ from mailboxes.services import provision_mailboxes, provisioning_job
 from mpanel.core.actor import Actor
 from mpanel.core.errors import MPanelError
 from provisioning.models import Heartbeat, Job
-from provisioning.selectors import latest_job
 from provisioning.services import retry_job
 from tenants.selectors import credentials
 from wizard.steps import reached
@@ -117,8 +117,7 @@ class Onboarding:
         shown = False
         for _ in self.wait("Nameservers"):
             domain.refresh_from_db()
-            job = self.healthy(latest_job(self.actor, workflow="domains.connect",
-                                          subject_id=domain.pk))  # fmt: skip
+            job = self.healthy(connecting_job(self.actor, domain))
             if domain.nameservers and not shown and not domain.is_verified:
                 self.show_nameservers(domain)
                 shown = True

@@ -8,6 +8,7 @@ pages = [
     path("", views.home, name="home"),
     path("overview/", views.overview, name="overview"),
     path("setup/", views.start, name="setup"),
+    path("setup/register/", views.register, name="setup-register"),
     path("setup/<uuid:domain_id>/", views.resume, name="setup-resume"),
     path("setup/<uuid:domain_id>/domain/", views.domain, name="setup-domain"),
     path("setup/<uuid:domain_id>/nameservers/", views.nameservers, name="setup-nameservers"),

@@ -7,6 +7,7 @@ PUBLIC = {"home": "/", "sign-in": "/sign-in/", "not-found": "/nothing-here/"}
 LISTS = {
     "overview": "/overview/",
     "setup": "/setup/",
+    "setup-register": "/setup/register/",
     "domains": "/domains/",
     "no-domains": "/domains/?q=none-like-this",
     "mailboxes": "/mailboxes/",

@@ -1,0 +1,24 @@
+"""The wizard: six steps, each with its own URL, left and resumed at will."""
+
+from wizard.views.dns import dns, dns_apply, dns_replace, go_on, propagation
+from wizard.views.domain import domain, nameservers, register, resume, start
+from wizard.views.inboxes import inboxes, outreach, preview
+from wizard.views.overview import home, overview
+
+__all__ = [
+    "dns",
+    "dns_apply",
+    "dns_replace",
+    "domain",
+    "go_on",
+    "home",
+    "inboxes",
+    "nameservers",
+    "outreach",
+    "overview",
+    "preview",
+    "propagation",
+    "register",
+    "resume",
+    "start",
+]
