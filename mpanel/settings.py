@@ -215,6 +215,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "mpanel.core.pages.banner",
+                "events.context.bell",
                 "wizard.chrome.frame",
             ],
             "builtins": ["mpanel.core.templatetags.ui"],
@@ -310,6 +311,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "mpanel.core.api.schema.Schema",
     "EXCEPTION_HANDLER": "mpanel.core.api.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_METADATA_CLASS": None,
     "COERCE_DECIMAL_TO_STRING": False,
 }
 ACCESS_TOKEN_LASTS, SESSION_LASTS = timedelta(minutes=15), timedelta(days=14)

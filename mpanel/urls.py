@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 import billing.urls
 import dnszones.urls
 import domains.urls
+import events.urls
 import mailboxes.urls
 import provisioning.urls
 import tenants.urls
@@ -18,10 +19,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("domains/", include(dnszones.urls.pages)),
     path("mailboxes/", include(mailboxes.urls.pages)),
     path("jobs/", include(provisioning.urls.pages)),
+    path("settings/", include(events.urls.pages)),
     path("api/", include(schema)),
     path("api/", include(tenants.urls.api)),
+    path("api/", include(provisioning.urls.api)),
     path("api/v1/", include(tenants.urls.api_v1)),
     path("api/v1/", include(billing.urls.api_v1)),
+    path("api/v1/", include(provisioning.urls.api_v1)),
 ]
 
 handler400 = "mpanel.core.pages.bad_request"

@@ -27,7 +27,13 @@ class Person:
     @property
     def token(self) -> str:
         """An access token of the person's session."""
-        return access_token(Session.objects.get(pk=self.actor.session_id))
+        return access_token(self.session)
+
+    @property
+    def session(self) -> Session:
+        """The sign-in in which the person acts."""
+        assert self.actor.session_id is not None
+        return Session.objects.get(pk=self.actor.session_id)
 
     @property
     def credential(self) -> ProviderCredential:

@@ -1,6 +1,6 @@
 """Who acts: a plain value that every service and selector takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from mpanel.core.errors import Forbidden
@@ -106,6 +106,16 @@ class Actor:
         self.need("operator")
         if not self.is_operator:
             raise Forbidden("Only operators may do this.")
+
+
+def acting_for(operator: Actor, tenant_id: UUID) -> Actor:
+    """An operator at work in a tenant: may do what its owner may, and is named as an operator.
+
+    Raises `Forbidden` for whoever is no operator.
+    """
+    operator.require_operator()
+    via = f"operator ({operator.via})" if operator.via else "operator"
+    return replace(operator, tenant_id=tenant_id, role=OWNER, scopes=None, via=via)
 
 
 def system(tenant_id: UUID) -> Actor:

@@ -99,6 +99,13 @@ class TooManyRequests(MPanelError):
         self.retry_after = retry_after
 
 
+class Unavailable(MPanelError):
+    """The database does not answer. Please try again in a minute."""
+
+    code = "UNAVAILABLE"
+    status = 503
+
+
 class ProviderError(MPanelError):
     """An outside service failed.
 

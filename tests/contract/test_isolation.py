@@ -131,7 +131,7 @@ def test_nobody_gets_in_without_a_right(operation: Operation, theirs: Belongings
     assert call(Api(token), operation, path).error == "ACCOUNT_CLOSED"
     Tenant.objects.filter(pk=theirs.tenant).update(status=Tenant.ACTIVE)
 
-    Session.objects.filter(pk=person.actor.session_id).update(ended_at=timezone.now())
+    Session.objects.filter(pk=person.session.pk).update(ended_at=timezone.now())
     assert call(Api(token), operation, path).error == "INVALID_TOKEN"
     assert theirs.is_untouched()
 

@@ -130,7 +130,7 @@ def forged(session: Session, *, key: str = "", **changes: Any) -> str:
 
 
 def test_a_forged_token_is_refused(ada: Person) -> None:
-    session = Session.objects.get(pk=ada.actor.session_id)
+    session = ada.session
     assert Api(forged(session)).get(PROFILE).status == 200  # the forger's own baseline
     tokens_to_refuse = [
         forged(session, algorithm="none"),
@@ -175,7 +175,7 @@ def test_an_ended_session_and_suspended_people_are_refused(ada: Person) -> None:
     assert Api(bo.token).get(PROFILE).error == "ACCOUNT_CLOSED"
     assert Api(key).get(PROFILE).error == "ACCOUNT_CLOSED"
     Tenant.objects.filter(pk=ada.tenant.pk).update(status=Tenant.ACTIVE)
-    Session.objects.filter(pk=bo.actor.session_id).update(ended_at=timezone.now())
+    Session.objects.filter(pk=bo.session.pk).update(ended_at=timezone.now())
     assert Api(bo.token).get(PROFILE).error == "INVALID_TOKEN"
     Membership.objects.filter(user=bo.user).delete()
     assert Api(key).get(PROFILE).error == "INVALID_TOKEN"

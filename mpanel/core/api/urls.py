@@ -5,6 +5,8 @@ from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from mpanel.core.api import status
+
 # The documentation styles itself in place; it runs no script but its own files.
 DOCS_CSP: dict[str, list[str]] = {
     "default-src": [CSP.SELF],
@@ -15,6 +17,8 @@ DOCS_CSP: dict[str, list[str]] = {
 }
 
 api = [
+    path("health", status.Health.as_view()),
+    path("status", status.Status.as_view()),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path(
         "docs/",

@@ -19,7 +19,6 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.http import HttpRequest
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,23 +27,31 @@ from rest_framework.views import APIView
 from mpanel.core.actor import Actor
 from mpanel.core.api import ratelimit
 from mpanel.core.api.errors import error_body, exception_handler
-from mpanel.core.api.idempotency import clean_key, once
+from mpanel.core.api.idempotency import LONGEST, clean_key, once
 from mpanel.core.api.shapes import ErrorBody, Shape
-from mpanel.core.errors import Invalid, Unauthorized
+from mpanel.core.errors import Forbidden, Invalid, Unauthorized
+
+
+class TokenNeeded(Forbidden):
+    """Send an access token or an API key: a browser's session is asked for a code on its page."""
+
+    code = "TOKEN_NEEDED"
 
 
 class ApiView(APIView):
     """A JSON view: who may call it, how often, and that a POST with a key has one effect.
 
     `scopes`: what an API key needs, by method. `public`: no sign-in is asked for. `person`: API
-    keys are refused. `operator`: operators only. All of this is enforced by services too; here it
-    gives one answer before anything is looked up.
+    keys are refused. `operator`: operators only. `token_only`: the browser's session is refused,
+    since its pages ask for more. All but that is enforced by services too; here it gives one
+    answer before anything is looked up.
     """
 
     scopes: ClassVar[Mapping[str, str]] = {}
     public: ClassVar[bool] = False
     person: ClassVar[bool] = False
     operator: ClassVar[bool] = False
+    token_only: ClassVar[bool] = False
 
     _allowances: Sequence[ratelimit.Allowance] = ()
 
@@ -105,6 +112,8 @@ class ApiView(APIView):
             self._do_once(request)
 
     def _check_access(self, request: Request) -> None:
+        if self.token_only and "Authorization" not in request.headers:
+            raise TokenNeeded
         if self.operator:
             self.actor.require_operator()
         elif self.person:
@@ -164,6 +173,7 @@ ERRORS = {
     415: "The body is not JSON.",
     429: "Too many requests; `Retry-After` says how many seconds to wait.",
     502: "An outside service failed; the message says what was kept.",
+    503: "mPanel cannot work now.",
 }
 CODES = {
     400: "VALIDATION_ERROR",
@@ -177,10 +187,11 @@ CODES = {
     415: "UNSUPPORTED_MEDIA_TYPE",
     429: "RATE_LIMITED",
     502: "PROVIDER_ERROR",
+    503: "UNAVAILABLE",
 }
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    OpenApiTypes.STR,
+    {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     OpenApiParameter.HEADER,
     description="Any text that is new for each new request, e.g. a UUID. The same key and body "
     "give the same answer for 24 hours; the same key with another body is a 409.",
@@ -202,12 +213,14 @@ def operation(
     example: Any = None,
     request_example: Any = None,
     description: str = "",
+    media_type: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare an operation for the schema.
 
     `answers`: the shape of the answer with `status`; `also`: other successes. `takes`, `query`:
     shapes of body and query. `errors`: statuses beyond those that follow from the rest (400, 413
-    and 415 with a body, 401 and 403 unless public, 409 of a POST, 429 always).
+    and 415 with a body, 401 and 403 unless public, 409 of a POST, 429 always). `media_type`: of an
+    answer that is text and no JSON.
     """
 
     def declare(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -219,9 +232,11 @@ def operation(
         statuses |= {409} if is_post else set()
         # A success without an example says less than its schema; with one it shows the thing.
         shown = [OpenApiExample("Success", example, response_only=True, status_codes=[str(status)])]
-        responses: dict[int, Any] = {
-            status: OpenApiResponse(
-                answers, description="", examples=shown if example is not None else []
+        responses: dict[Any, Any] = {
+            (status, media_type) if media_type else status: OpenApiResponse(
+                OpenApiTypes.STR if media_type else answers,
+                description="",
+                examples=shown if example is not None else [],
             )
         }
         responses |= dict(also or {})
