@@ -15,7 +15,14 @@ class JobNotFound(NotFound):
     code = "JOB_NOT_FOUND"
 
 
-def jobs(actor: Actor, *, status: str = "", search: str = "") -> JobQuerySet:
+def jobs(
+    actor: Actor,
+    *,
+    status: str = "",
+    search: str = "",
+    workflow: str = "",
+    subject_id: UUID | None = None,
+) -> JobQuerySet:
     """The tenant's jobs, newest first, with their steps."""
     actor.need("jobs:read")
     found = Job.objects.filter(tenant_id=actor.tenant_id).prefetch_related("steps")
@@ -25,6 +32,10 @@ def jobs(actor: Actor, *, status: str = "", search: str = "") -> JobQuerySet:
         found = found.filter(status=status)
     if search:
         found = found.filter(Q(label__icontains=search) | Q(subject_label__icontains=search))
+    if workflow:
+        found = found.filter(workflow=workflow)
+    if subject_id:
+        found = found.filter(subject_id=subject_id)
     return found
 
 
@@ -38,7 +49,7 @@ def get_job(actor: Actor, job_id: UUID) -> Job:
 
 def latest_job(actor: Actor, *, workflow: str, subject_id: UUID) -> Job | None:
     """The newest job of a workflow for a subject."""
-    return jobs(actor).filter(workflow=workflow, subject_id=subject_id).first()
+    return jobs(actor, workflow=workflow, subject_id=subject_id).first()
 
 
 def log_lines(job: Job, *, after: int = 0, most: int = 500) -> list[JobLog]:

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from provisioning import api as json
 from provisioning import views
 
 pages = [
@@ -10,4 +11,17 @@ pages = [
     path("<uuid:job_id>/retry/", views.job_retry, name="job-retry"),
     path("<uuid:job_id>/cancel/", views.job_cancel, name="job-cancel"),
     path("<uuid:job_id>/look-again/", views.job_look_again, name="job-look-again"),
+]
+
+api = [
+    path("jobs", json.Jobs.as_view()),
+    path("jobs/<uuid:job_id>", json.OneJob.as_view()),
+    path("jobs/<uuid:job_id>/retry", json.RetryJob.as_view()),
+]
+
+api_v1 = [
+    path(
+        "infrastructure/deployment/<uuid:deployment_id>",
+        json.Deployment.as_view(),
+    ),
 ]

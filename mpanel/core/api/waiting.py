@@ -1,0 +1,49 @@
+"""`Prefer: wait=N` (RFC 7240): a caller who would rather wait a little than ask again.
+
+What a worker does is answered 202 at once; whoever prefers to wait gets the answer as soon as it
+is there, or the 202 after so many seconds. A waiting request holds a thread of the web server, so
+the time is short; and nothing may be locked meanwhile, so inside of a transaction, and therefore
+with an `Idempotency-Key`, the wish is ignored.
+"""
+
+import re
+import time
+from collections.abc import Callable
+
+from django.db import connection
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+LONGEST = 10  # seconds
+_FIRST_LOOK, _SLOWEST_LOOK = 0.05, 0.5  # seconds between two looks
+
+PREFER = OpenApiParameter(
+    "Prefer",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="`wait=N` waits up to N seconds, 10 at most, for the worker instead of answering "
+    "202 at once (RFC 7240). Ignored with an Idempotency-Key.",
+)
+
+_WAIT = re.compile(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:;|$)', re.IGNORECASE | re.ASCII)
+
+
+def wished(header: str) -> int:
+    """The seconds that a `Prefer` header asks to wait, as far as we go; 0 for none."""
+    for preference in header.split(","):
+        if found := _WAIT.match(preference):
+            return min(int(found[1]), LONGEST)
+    return 0
+
+
+def wait(request: Request, is_over: Callable[[], bool]) -> dict[str, str]:
+    """Wait as the caller prefers until it is over; the headers that tell whether we did."""
+    seconds = wished(request.headers.get("Prefer", ""))
+    if not seconds or connection.in_atomic_block:
+        return {}
+    deadline, pause = time.monotonic() + seconds, _FIRST_LOOK
+    while not is_over() and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, _SLOWEST_LOOK)
+    return {"Preference-Applied": f"wait={seconds}"}
