@@ -84,16 +84,12 @@ class LookUpForm(forms.Form):
     """The new domain that a customer would like to have."""
 
     domain = forms.CharField(label="New domain", max_length=1000, widget=domain_input())
-    years = forms.ChoiceField(label="For", choices=YEAR_CHOICES, initial="1", required=False)
+    years = forms.ChoiceField(label="For", choices=YEAR_CHOICES)
     credential = forms.ChoiceField(label="Registrar account")
 
     def __init__(self, *args: Any, registrars: Iterable[ProviderCredential], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _offer(self, "credential", registrars)
-
-    def chosen_years(self) -> int:
-        """One, unless another number was chosen."""
-        return int(self.cleaned_data["years"] or 1)
 
 
 class RegisterForm(forms.Form):

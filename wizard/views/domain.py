@@ -61,7 +61,8 @@ def register(request: PageRequest) -> HttpResponseBase:
     registrars = list(credentials(request.actor, port="registrar"))
     choices = list(credentials(request.actor, port="dns"))
     asked = request.POST or request.GET
-    search = LookUpForm(asked if "domain" in asked else None, registrars=registrars)
+    wanted = {"years": "1", **asked.dict()} if "domain" in asked else None
+    search = LookUpForm(wanted, registrars=registrars)
     form = RegisterForm(request.POST or None, dns_credentials=choices)
     if request.method == "POST" and form.is_valid():
         try:
@@ -104,7 +105,7 @@ def _quote(request: PageRequest, search: LookUpForm) -> Quote | None:
             request.actor,
             search.cleaned_data["domain"],
             credential_id=UUID(search.cleaned_data["credential"]),
-            years=search.chosen_years(),
+            years=int(search.cleaned_data["years"]),
         )
     except Invalid as error:
         add_errors(search, error)
