@@ -1,10 +1,53 @@
 """Forms about who."""
 
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 
+from mpanel.core.actor import SCOPES
 from mpanel.core.registry import Provider
+from mpanel.core.templatetags.ui import AVATARS
+from tenants.services.passwords import LONGEST
+
+GROUPS = {
+    "domains": "Domains",
+    "dns": "DNS",
+    "mailboxes": "Mailboxes",
+    "jobs": "Jobs",
+    "account": "Account",
+    "webhooks": "Webhooks",
+    "audit": "Audit log",
+    "operator": "Operator",
+}
+DEFAULT_DAYS = "90"
+EXPIRIES = [
+    ("30", "In 30 days"),
+    ("90", "In 90 days"),
+    ("365", "In a year"),
+    ("custom", "On a date of your choice"),
+    ("never", "Never"),
+]
+
+
+def _password_field(label: str, *, autocomplete: str, **options: Any) -> forms.CharField:
+    """A password: what is typed counts, spaces included."""
+    return forms.CharField(
+        label=label,
+        strip=False,
+        max_length=LONGEST,
+        widget=forms.PasswordInput(attrs={"autocomplete": autocomplete}),
+        **options,
+    )
+
+
+def _new_password_field() -> forms.CharField:
+    return _password_field(
+        "New password",
+        autocomplete="new-password",
+        help_text="At least ten characters. A few words in a row are strong and easy to type.",
+    )
 
 
 class EmailForm(forms.Form):
@@ -17,6 +60,12 @@ class EmailForm(forms.Form):
             attrs={"autocomplete": "email", "autofocus": True, "placeholder": "you@example.com"}
         ),
     )
+
+
+class PasswordSignInForm(EmailForm):
+    """Address and password."""
+
+    password = _password_field("Password", autocomplete="current-password")
 
 
 class CodeForm(forms.Form):
@@ -36,11 +85,135 @@ class CodeForm(forms.Form):
     )
 
 
+class NewPasswordForm(CodeForm):
+    """A new password, for the code that was sent."""
+
+    password = _new_password_field()
+
+
+class SecondFactorForm(forms.Form):
+    """A code of the authenticator, or a recovery code."""
+
+    # Recovery codes have letters, so this asks for no numeric keyboard.
+    code = forms.CharField(
+        label="Code",
+        max_length=20,
+        help_text="Six digits from your authenticator, or one of your recovery codes.",
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "one-time-code",
+                "autocapitalize": "none",
+                "autofocus": True,
+                "spellcheck": "false",
+            }
+        ),
+    )
+
+
+class ChangePasswordForm(forms.Form):
+    """A new password, and the present one where there is one."""
+
+    present = _password_field("Present password", autocomplete="current-password")
+    new = _new_password_field()
+
+    def __init__(self, *args: Any, has_password: bool, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if not has_password:
+            del self.fields["present"]
+
+
 class ProfileForm(forms.Form):
-    """What a person says of themselves and their organisation."""
+    """What a person says of themselves and, where they may, of their organisation."""
 
     name = forms.CharField(label="Your name", max_length=120, required=False)
     tenant_name = forms.CharField(label="Organisation", max_length=120)
+    avatar = forms.ChoiceField(
+        label="Picture",
+        choices=[("", "Initials"), *AVATARS.items()],
+        required=False,
+        widget=forms.RadioSelect,
+    )
+
+    def __init__(self, *args: Any, is_admin: bool, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.fields["tenant_name"].required = is_admin
+
+
+class ApiKeyForm(forms.Form):
+    """A key: its name, what it may do, until when and from where."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=80,
+        help_text="What will use the key, so that you know it again.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Nightly export"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What it may do",
+        choices=list(SCOPES.items()),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one."},
+    )
+    expiry = forms.ChoiceField(
+        label="Expires", choices=EXPIRIES, initial=DEFAULT_DAYS, widget=forms.RadioSelect
+    )
+    expires_on = forms.DateField(
+        label="Last day",
+        required=False,
+        help_text="The key works until the end of this day (UTC).",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    allowed_networks = forms.CharField(
+        label="Allowed networks",
+        required=False,
+        max_length=2000,
+        help_text="Addresses or networks from which the key may be used, one a line, such as "
+        "192.0.2.7 or 2001:db8::/32. Empty: from anywhere.",
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, is_operator: bool, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if not is_operator:
+            self.fields["scopes"].choices = [  # type: ignore[attr-defined]
+                (scope, text) for scope, text in SCOPES.items() if scope != "operator"
+            ]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned.get("expiry") == "custom" and "expires_on" in cleaned:
+            chosen: date | None = cleaned["expires_on"]
+            if chosen is None:
+                self.add_error("expires_on", "Choose a day.")
+            elif chosen < timezone.now().date():
+                self.add_error("expires_on", "This lies in the past.")
+        return cleaned
+
+    def values(self) -> dict[str, Any]:
+        """What `create_api_key` takes."""
+        cleaned = self.cleaned_data
+        return {
+            "name": cleaned["name"],
+            "scopes": cleaned["scopes"],
+            "expires_at": self._expires_at(),
+            "allowed_networks": cleaned["allowed_networks"].replace(",", " ").split(),
+        }
+
+    def _expires_at(self) -> datetime | None:
+        expiry = self.cleaned_data["expiry"]
+        if expiry == "never":
+            return None
+        if expiry == "custom":
+            return datetime.combine(self.cleaned_data["expires_on"], time.max, tzinfo=UTC)
+        return timezone.now() + timedelta(days=int(expiry))
+
+    def groups(self) -> list[tuple[str, list[Any]]]:
+        """The boxes of the scopes by what they are about, for the page."""
+        grouped: dict[str, list[Any]] = {}
+        for box in self["scopes"]:
+            about = str(box.data["value"]).partition(":")[0]
+            grouped.setdefault(GROUPS.get(about, about.capitalize()), []).append(box)
+        return list(grouped.items())
 
 
 class CredentialForm(forms.Form):

@@ -6,12 +6,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from events.recipients import Recipient
 from mpanel.core.actor import Actor
 from mpanel.core.errors import NotFound
-from tenants.models import ApiKey, Membership, ProviderCredential, Session, Tenant, User
+from tenants.models import (
+    ApiKey,
+    Membership,
+    ProviderCredential,
+    SecondFactor,
+    Session,
+    Tenant,
+    User,
+)
 
 
 class CredentialNotFound(NotFound):
@@ -121,7 +129,8 @@ def api_keys(actor: Actor, *, search: str = "") -> QuerySet[ApiKey]:
     actor.require_person()
     found = ApiKey.objects.filter(membership__tenant_id=actor.tenant_id, revoked_at=None)
     if search:
-        found = found.filter(name__icontains=search)
+        of_key = Q(prefix__startswith=search.removeprefix("mpk_"))
+        found = found.filter(Q(name__icontains=search) | of_key)
     if not actor.is_admin:
         found = found.filter(membership__user_id=actor.person_id)
     return found.select_related("membership__user")
@@ -141,6 +150,12 @@ def api_key_called(prefix: str) -> ApiKey | None:
         .select_related("membership__user", "membership__tenant")
         .first()
     )
+
+
+def second_factor(actor: Actor) -> SecondFactor | None:
+    """The person's second factor, if it is on."""
+    actor.require_person()
+    return SecondFactor.objects.filter(user_id=actor.person_id, confirmed_at__isnull=False).first()
 
 
 def get_user(actor: Actor) -> User:

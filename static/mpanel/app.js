@@ -112,6 +112,8 @@ document.addEventListener("click", (event) => {
     openDialog(link).catch(() => (location.href = link.href));
   }
 
+  if (target.closest("[data-print]")) print();
+
   const step = target.closest("[data-step]");
   if (step) {
     const input = step.parentElement.querySelector("input");
@@ -190,6 +192,20 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   const polls = event.detail.elt.getAttribute("hx-trigger")?.startsWith("every");
   if (polls && document.hidden) event.preventDefault();
 });
+
+// --- Seconds that run out: <p data-countdown="90">… <b data-countdown-left>90</b> …</p> -------------
+
+for (const line of document.querySelectorAll("[data-countdown]")) {
+  const end = performance.now() + 1000 * Number(line.dataset.countdown);
+  const timer = setInterval(() => {
+    const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
+    line.querySelector("[data-countdown-left]").textContent = left;
+    if (left > 0) return;
+    clearInterval(timer);
+    line.textContent = line.dataset.countdownOver;
+    announce(line.textContent);
+  }, 500);
+}
 
 // --- Logs stay at their end unless somebody has scrolled up --------------------------------------
 

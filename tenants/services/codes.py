@@ -129,7 +129,10 @@ def check_code(email: str, code: str, *, address: str, purpose: str, about: Q) -
     now = timezone.now()
     wrong = OneTimeCode.objects.filter(address=address, created_at__gt=now - WINDOW, used_at=None)
     if sum(wrong.values_list("tries", flat=True)) >= WRONG_PER_ADDRESS:
-        raise TooManyRequests(retry_after=int(WINDOW.total_seconds()))
+        raise TooManyRequests(
+            "Too many wrong codes. Wait a quarter of an hour, then ask for a new one.",
+            retry_after=int(WINDOW.total_seconds()),
+        )
     newest = (
         OneTimeCode.objects.filter(
             about,

@@ -88,7 +88,14 @@ def spend(limit: Limit, *, portion: int | None = None) -> Allowance:
 
 def spend_try(name: str, whose: str, *, most: int, window: int) -> None:
     """Count a try that must never be exceeded, e.g. of passwords, each one in the database."""
-    spend(Limit(name, f"{name}:{whose}", most, window), portion=1)
+    try:
+        spend(Limit(name, f"{name}:{whose}", most, window), portion=1)
+    except TooManyRequests as error:
+        minutes = -(-error.retry_after // MINUTE)
+        raise TooManyRequests(
+            f"Too many tries. Wait {minutes} minute{'' if minutes == 1 else 's'} and try again.",
+            retry_after=error.retry_after,
+        ) from None
 
 
 def headers(allowances: list[Allowance]) -> dict[str, str]:

@@ -1,95 +1,17 @@
-"""Pages about who: signing in and out, profile, provider credentials."""
+"""Pages about provider credentials."""
 
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from mpanel.core import registry
-from mpanel.core.errors import Invalid, NotFound, TooManyRequests
+from mpanel.core.errors import Invalid, NotFound
 from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
-from tenants import browser, selectors, services
-from tenants.forms import CodeForm, CredentialForm, EmailForm, ProfileForm
-
-
-@require_http_methods(["GET", "POST"])
-def sign_in(request: PageRequest) -> HttpResponseBase:
-    """Ask for an e-mail address and send a code to it."""
-    onward = safe_next(request, "/overview/")
-    if request.actor:
-        return redirect(onward)
-    form = EmailForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            services.ask_for_code(form.cleaned_data["email"], address=request.address)
-        except TooManyRequests as error:
-            form.add_error(None, error.message)
-        else:
-            request.session["signing_in"] = {
-                "email": form.cleaned_data["email"].lower(),
-                "next": onward,
-            }
-            return redirect("sign-in-code")
-    status = 422 if form.errors else 200
-    context = {"form": form, "next": onward, "page_title": "Sign in"}
-    return render(request, "tenants/sign_in.html", context, status=status)
-
-
-@require_http_methods(["GET", "POST"])
-def enter_code(request: PageRequest) -> HttpResponseBase:
-    """Take the code, and sign in."""
-    pending = request.session.get("signing_in")
-    if not pending:
-        return redirect("sign-in")
-    form = CodeForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            proved = services.sign_in_by_code(
-                pending["email"], form.cleaned_data["code"], address=request.address
-            )
-        except (Invalid, TooManyRequests) as error:
-            form.add_error("code", error.message)
-        else:
-            browser.sign_in(request, proved.user)
-            request.session.pop("signing_in", None)
-            return redirect(pending["next"])
-    context = {"form": form, "email": pending["email"], "page_title": "Enter the code"}
-    return render(request, "tenants/enter_code.html", context, status=422 if form.errors else 200)
-
-
-@require_POST
-def sign_out(request: PageRequest) -> HttpResponse:
-    """End this session."""
-    browser.sign_out(request, request.actor)
-    return redirect("home")
-
-
-@signed_in
-@require_http_methods(["GET", "POST"])
-def profile(request: PageRequest) -> HttpResponseBase:
-    """The person and the organisation."""
-    user, tenant = selectors.get_user(request.actor), selectors.get_tenant(request.actor)
-    form = ProfileForm(
-        request.POST or None, initial={"name": user.name, "tenant_name": tenant.name}
-    )
-    if request.method == "POST" and form.is_valid():
-        services.change_profile(
-            request.actor,
-            name=form.cleaned_data["name"],
-            tenant_name=form.cleaned_data["tenant_name"],
-        )
-        messages.success(request, "Saved.")
-        return redirect("settings-profile")
-    context = {
-        "form": form,
-        "role": request.actor.role,
-        "section": "settings",
-        "page_title": "Profile",
-        "page_subtitle": "You and your organisation.",
-    }
-    return render(request, "tenants/profile.html", context, status=422 if form.errors else 200)
+from tenants import selectors, services
+from tenants.forms import CredentialForm
 
 
 @signed_in
