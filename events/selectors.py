@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -18,6 +19,8 @@ from events.models import (
 )
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import NotFound
+
+WORDS_FROM = 1_000  # events
 
 
 class WebhookNotFound(NotFound):
@@ -36,6 +39,51 @@ def trail(actor: Actor, *, subject_ids: Sequence[UUID] = ()) -> QuerySet[Event]:
     """The tenant's events, newest first; of these subjects only, where some are named."""
     found = Event.objects.filter(tenant_id=actor.tenant_id)
     return found.filter(subject_id__in=subject_ids) if subject_ids else found
+
+
+# --- Audit log -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which events of the audit log; what is empty does not narrow it.
+
+    `who`: part of the actor's name; `action`: an action, or its beginning with a dot at the end;
+    `since` and `until`: from and before these times.
+    """
+
+    who: str = ""
+    user_id: UUID | None = None
+    action: str = ""
+    subject_type: str = ""
+    subject_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    search: str = ""
+
+
+def audit(actor: Actor, wanted: AuditFilter | None = None) -> QuerySet[Event]:
+    """The tenant's audit log, newest first: for admins."""
+    actor.require(ADMIN, "audit:read")
+    wanted = wanted or AuditFilter()
+    exact = {
+        "user_id": wanted.user_id,
+        "subject_type": wanted.subject_type,
+        "subject_id": wanted.subject_id,
+        "actor_name__icontains": wanted.who,
+        "sentence__icontains": wanted.search,
+        "created_at__gte": wanted.since,
+        "created_at__lt": wanted.until,
+        "action__startswith" if wanted.action.endswith(".") else "action": wanted.action,
+    }
+    return trail(actor).filter(**{name: value for name, value in exact.items() if value})
+
+
+def audit_words(actor: Actor) -> tuple[list[str], list[str]]:
+    """Actions and types of subject among the newest events, to choose from."""
+    newest = audit(actor).values_list("action", "subject_type")[:WORDS_FROM]
+    pairs = list(newest)
+    return sorted({action for action, _ in pairs}), sorted({subject for _, subject in pairs})
 
 
 # --- Notifications ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mailboxes.providers.base import LoginSettings
+from mpanel.core.csvcells import inert
 
 COLUMNS = (
     "email",
@@ -19,9 +20,6 @@ COLUMNS = (
     "imap_port",
 )
 HIDDEN = "***HIDDEN***"
-
-# https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,5 @@ def credentials_csv(rows: Iterable[CredentialRow], *, hidden: bool) -> str:
             settings.imap_host or "",
             str(settings.imap_port or ""),
         )
-        writer.writerow(map(_inert, cells))
+        writer.writerow(map(inert, cells))
     return text.getvalue()
-
-
-def _inert(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

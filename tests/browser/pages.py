@@ -15,6 +15,11 @@ LISTS = {
     "credentials": "/credentials/",
     "credential-new": "/credentials/add/dns/cloudflare/",
     "profile": "/settings/profile/",
+    "notifications": "/settings/notifications/",
+    "notification-preferences": "/settings/notifications/preferences/",
+    "webhooks": "/settings/webhooks/",
+    "webhook-add": "/settings/webhooks/add/",
+    "audit": "/settings/audit/",
 }
 
 

@@ -294,7 +294,9 @@ def tls(tmp_path: Path) -> Iterator[TLSServer]:
                 return
             try:
                 with context.wrap_socket(connection, server_side=True) as wrapped:
-                    wrapped.recv(65536)
+                    request = b""
+                    while not request.endswith(b"\r\n\r\n{}"):
+                        request += wrapped.recv(65536) or b"\r\n\r\n{}"
                     wrapped.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
             except OSError:
                 connection.close()

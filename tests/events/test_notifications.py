@@ -209,7 +209,7 @@ def test_the_mail_says_what_happened_and_how_to_stop_it(
     assert "All inboxes of <b>2</b> & more are proved." in mail["text"]
     assert "https://panel.example.test/mailboxes/" in mail["text"]
     assert "“Provisioning finished”" in mail["text"]
-    assert "https://panel.example.test/settings/notifications/" in mail["text"]
+    assert "https://panel.example.test/settings/notifications/preferences/" in mail["text"]
     assert mailed.mails(to=bo.user.email) == []
     row = Notification.objects.get(user=ada.user, kind=KIND)
     assert row.mailed_at

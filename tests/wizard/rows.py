@@ -10,6 +10,8 @@ from dnszones.changes import plan_changes
 from dnszones.models import SESSION_LASTS, ChangePlan, PropagationSession, Record, Zone
 from dnszones.services import with_own_key
 from domains.models import Domain
+from events.models import WebhookDelivery, WebhookEndpoint, new_secret
+from events.services import record
 from mailboxes.models import Batch, Mailbox
 from provisioning.models import Job
 from provisioning.services import start_job
@@ -30,6 +32,7 @@ class Estate:
     batch: Batch
     mailboxes: tuple[Mailbox, ...]
     credential_id: UUID
+    delivery: WebhookDelivery
 
     def ids(self) -> dict[str, UUID]:
         """By the names that URLs give their parts."""
@@ -41,6 +44,8 @@ class Estate:
             "batch_id": self.batch.pk,
             "mailbox_id": self.mailboxes[0].pk,
             "credential_id": self.credential_id,
+            "webhook_id": self.delivery.endpoint_id,
+            "delivery_id": self.delivery.pk,
         }
 
 
@@ -110,4 +115,27 @@ def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> E
     job = start_job(
         person.actor, "mailboxes.provision", subject_id=batch.pk, subject_label=domain.name
     )
-    return Estate(domain, zone, plan, session, job, batch, tuple(mailboxes), person.credential.pk)
+    return Estate(
+        domain,
+        zone,
+        plan,
+        session,
+        job,
+        batch,
+        tuple(mailboxes),
+        person.credential.pk,
+        delivery(person, domain),
+    )
+
+
+def delivery(person: Person, domain: Domain) -> WebhookDelivery:
+    """A webhook, and what was sent to it."""
+    endpoint = WebhookEndpoint(
+        tenant=person.tenant, url=f"https://hooks.{domain}/", actions=["domain.*"]
+    )
+    endpoint.set_secret(new_secret())
+    endpoint.save()
+    event = record(person.actor, "webhook.created", endpoint, f"Added a webhook for {domain}.")
+    return WebhookDelivery.objects.create(
+        endpoint=endpoint, event=event, status=WebhookDelivery.DELIVERED, attempts=1
+    )

@@ -1,0 +1,38 @@
+"""The whole surface of this app."""
+
+from django.urls import path
+
+from events import views
+
+pages = [
+    path("notifications/", views.notification_list, name="settings-notifications"),
+    path("notifications/read/", views.notification_read, name="settings-notifications-read"),
+    path(
+        "notifications/preferences/",
+        views.notification_preferences,
+        name="settings-notification-preferences",
+    ),
+    path("webhooks/", views.webhook_list, name="settings-webhooks"),
+    path("webhooks/add/", views.webhook_add, name="settings-webhook-add"),
+    path("webhooks/<uuid:webhook_id>/", views.webhook_detail, name="settings-webhook"),
+    path("webhooks/<uuid:webhook_id>/edit/", views.webhook_edit, name="settings-webhook-edit"),
+    path(
+        "webhooks/<uuid:webhook_id>/secret/", views.webhook_rotate, name="settings-webhook-rotate"
+    ),
+    path("webhooks/<uuid:webhook_id>/test/", views.webhook_test, name="settings-webhook-test"),
+    path(
+        "webhooks/<uuid:webhook_id>/delete/", views.webhook_delete, name="settings-webhook-delete"
+    ),
+    path(
+        "webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/",
+        views.delivery_detail,
+        name="settings-delivery",
+    ),
+    path(
+        "webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/redeliver/",
+        views.delivery_redeliver,
+        name="settings-delivery-redeliver",
+    ),
+    path("audit/", views.audit_log, name="settings-audit"),
+    path("audit/csv/", views.audit_csv, name="settings-audit-csv"),
+]
