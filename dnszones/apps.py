@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.urls import reverse
 
-from mpanel.core import periodic, registry
+from mpanel.core import periodic, probes, registry
 
 
 class DnszonesConfig(AppConfig):
@@ -12,8 +12,10 @@ class DnszonesConfig(AppConfig):
     def ready(self) -> None:
         registry.load("dnszones.providers")
         from dnszones import propagation, states, vendors  # noqa: F401  (they register themselves)
+        from dnszones.probes import dns
         from events import kinds
 
+        probes.register("dns", dns)
         periodic.register("dnszones.propagation", every=5, work=propagation.sweep)
         kinds.register(
             "dns.propagated",

@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.urls import reverse
 
-from mpanel.core import periodic
+from mpanel.core import periodic, probes
 
 
 class ProvisioningConfig(AppConfig):
@@ -12,7 +12,10 @@ class ProvisioningConfig(AppConfig):
     def ready(self) -> None:
         from events import kinds
         from provisioning.housekeeping import tidy
+        from provisioning.probes import clock, queue
 
+        probes.register("queue", queue)
+        probes.register("clock", clock)
         periodic.register("provisioning.housekeeping", every=3600, work=tidy)
         kinds.register(
             "job.failed",

@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.urls import reverse
 
-from mpanel.core import periodic
+from mpanel.core import periodic, probes
 
 
 class TenantsConfig(AppConfig):
@@ -12,7 +12,9 @@ class TenantsConfig(AppConfig):
     def ready(self) -> None:
         from events import kinds, recipients
         from tenants import selectors, services
+        from tenants.probes import mail
 
+        probes.register("mail", mail)
         periodic.register("tenants.forgotten_codes", every=5, work=services.send_forgotten_codes)
         periodic.register("tenants.old_codes", every=3600, work=services.forget_old_codes)
         periodic.register("tenants.forgotten_tests", every=10, work=services.run_forgotten_tests)
@@ -22,7 +24,7 @@ class TenantsConfig(AppConfig):
             "New sign-in",
             action="session.started",
             title="Somebody signed in to your account",
-            link=lambda event: reverse("settings-profile"),
+            link=lambda event: reverse("settings-security"),
             default_email=False,
             personal=True,
         )

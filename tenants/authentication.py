@@ -40,6 +40,8 @@ class BrowserSession(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Actor, Actor] | None:
         actor: Actor | None = getattr(request._request, "actor", None)
         if actor is None:
+            if request._request.user.is_authenticated:
+                raise AccountClosed  # signed in, but the user or the tenant is suspended
             return None
         check = CSRFCheck(lambda _request: None)  # type: ignore[arg-type]
         check.process_request(request._request)

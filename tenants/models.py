@@ -17,6 +17,7 @@ class Tenant(StatusRow):
     """A customer's organisation: everything it has carries its id."""
 
     ACTIVE, SUSPENDED = "active", "suspended"
+    STATUSES: ClassVar[dict[str, str]] = {ACTIVE: "Active", SUSPENDED: "Suspended"}
     TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {
         ACTIVE: frozenset({SUSPENDED}),
         SUSPENDED: frozenset({ACTIVE}),
@@ -46,6 +47,9 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser):
     """A person. What they may do, a membership says."""
 
+    ACTIVE, SUSPENDED = "active", "suspended"
+    STATUSES: ClassVar[dict[str, str]] = {ACTIVE: "Active", SUSPENDED: "Suspended"}
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True)
@@ -63,6 +67,22 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.email
+
+    @property
+    def status(self) -> str:
+        return self.ACTIVE if self.is_active else self.SUSPENDED
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether Django's admin is for this person."""
+        return self.is_active and self.is_operator
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        """Django's admin asks. Operators look at everything; what changes, services decide."""
+        return self.is_staff
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_staff
 
 
 class SessionQuerySet(models.QuerySet["Session"]):

@@ -3,11 +3,17 @@
 from django.urls import path
 
 from tenants import api as json
+from tenants import panel_api as panel
 from tenants import views
 
 pages = [
     path("sign-in/", views.sign_in, name="sign-in"),
     path("sign-in/code/", views.enter_code, name="sign-in-code"),
+    path("sign-in/password/", views.sign_in_by_password, name="sign-in-password"),
+    path("sign-in/second-factor/", views.give_second_factor, name="sign-in-second-factor"),
+    path("sign-in/forgot/", views.forgot_password, name="sign-in-forgot"),
+    path("sign-in/reset/", views.reset_password, name="sign-in-reset"),
+    path("login/session/<str:token>", views.sign_in_by_link, name="sign-in-link"),
     path("sign-out/", views.sign_out, name="sign-out"),
     path("credentials/", views.credential_list, name="credential-list"),
     path("credentials/add/", views.credential_add, name="credential-add"),
@@ -22,6 +28,29 @@ pages = [
         name="credential-delete",
     ),
     path("settings/profile/", views.profile, name="settings-profile"),
+    path("settings/security/", views.security, name="settings-security"),
+    path("settings/security/password/", views.change_password, name="settings-password"),
+    path("settings/security/second-factor/", views.second_factor_on, name="settings-second-factor"),
+    path(
+        "settings/security/second-factor/off/",
+        views.second_factor_off,
+        name="settings-second-factor-off",
+    ),
+    path("settings/security/recovery-codes/", views.recovery_codes, name="settings-recovery-codes"),
+    path(
+        "settings/security/sessions/end-others/",
+        views.other_sessions_end,
+        name="settings-sessions-end-others",
+    ),
+    path(
+        "settings/security/sessions/<uuid:sign_in_id>/end/",
+        views.session_end,
+        name="settings-session-end",
+    ),
+    path("settings/security/login-link/", views.login_link, name="settings-login-link"),
+    path("settings/keys/", views.key_list, name="settings-keys"),
+    path("settings/keys/new/", views.key_new, name="settings-key-new"),
+    path("settings/keys/<uuid:key_id>/revoke/", views.key_revoke, name="settings-key-revoke"),
 ]
 
 api_v1 = [
@@ -45,4 +74,10 @@ api = [
     path("auth/login", json.PanelLogIn.as_view()),
     path("auth/refresh", json.PanelRefresh.as_view()),
     path("auth/me", json.PanelMe.as_view()),
+    path("tenants", panel.Tenants.as_view()),
+    path("tenants/<uuid:tenant_id>", panel.OneTenant.as_view()),
+    path("users", panel.Users.as_view()),
+    path("users/<uuid:user_id>", panel.OneUser.as_view()),
+    path("customers", panel.Customers.as_view()),
+    path("customers/<uuid:customer_id>", panel.OneCustomer.as_view()),
 ]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -15,7 +14,7 @@ from mpanel.core.errors import Forbidden, Invalid
 from tenants import selectors
 from tenants.models import Customer, Membership, OneTimeCode, Tenant, User
 from tenants.services.codes import check_code, use_up
-from tenants.services.credentials import add_credential
+from tenants.services.credentials import include_house_credentials
 from tenants.services.proofs import first_factor_proof
 from tenants.services.second_factor import check_second_factor
 
@@ -52,29 +51,7 @@ def open_account(email: str, *, address: str = "", name: str = "") -> User:
             tenant_id=tenant.pk, user_id=user.pk, email=email, role=OWNER, address=address
         )
         record(actor, "tenant.created", tenant, "Opened the account.")
-        if settings.HOUSE_CLOUDFLARE_TOKEN:
-            add_credential(
-                actor,
-                port="dns",
-                provider="cloudflare",
-                label="Included DNS",
-                values={
-                    "api_token": settings.HOUSE_CLOUDFLARE_TOKEN,
-                    "account_id": settings.HOUSE_CLOUDFLARE_ACCOUNT,
-                },
-            )
-        if settings.HOUSE_NAMECHEAP_USER:
-            add_credential(
-                actor,
-                port="registrar",
-                provider="namecheap",
-                label="Included registrar",
-                values={
-                    "api_user": settings.HOUSE_NAMECHEAP_USER,
-                    "api_key": settings.HOUSE_NAMECHEAP_KEY,
-                    "client_ip": settings.HOUSE_NAMECHEAP_ADDRESS,
-                },
-            )
+        include_house_credentials(actor)
     return user
 
 

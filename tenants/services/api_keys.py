@@ -18,7 +18,7 @@ from mpanel.core.actor import ADMIN, SCOPES, Actor
 from mpanel.core.errors import Conflict, Forbidden, Invalid, InvalidToken
 from mpanel.core.secrets import same
 from tenants import selectors
-from tenants.models import ApiKey
+from tenants.models import ApiKey, Membership
 
 LEADER = "mpk"
 ALPHABET = string.ascii_letters + string.digits
@@ -89,6 +89,15 @@ def revoke_api_key(actor: Actor, key_id: UUID) -> None:
     key = selectors.get_api_key(actor, key_id)
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
         record(actor, "api_key.revoked", key, f"Revoked the API key “{key}”.")
+
+
+def revoke_keys_of(membership: Membership, *, actor: Actor) -> int:
+    """Make every key of one member useless at once, by somebody who may; how many."""
+    live = list(membership.api_keys.filter(revoked_at=None))
+    for key in live:
+        if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            record(actor, "api_key.revoked", key, f"Revoked the API key “{key}”.")
+    return len(live)
 
 
 def is_api_key(text: str) -> bool:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -55,6 +56,33 @@ def add_credential(
     _save(credential)
     record(actor, "credential.created", credential, f"Added the credential “{credential}”.")
     return credential
+
+
+def include_house_credentials(actor: Actor) -> None:
+    """Give a new tenant the host's own accounts, so that it can begin at once (decision 5)."""
+    if settings.HOUSE_CLOUDFLARE_TOKEN:
+        add_credential(
+            actor,
+            port="dns",
+            provider="cloudflare",
+            label="Included DNS",
+            values={
+                "api_token": settings.HOUSE_CLOUDFLARE_TOKEN,
+                "account_id": settings.HOUSE_CLOUDFLARE_ACCOUNT,
+            },
+        )
+    if settings.HOUSE_NAMECHEAP_USER:
+        add_credential(
+            actor,
+            port="registrar",
+            provider="namecheap",
+            label="Included registrar",
+            values={
+                "api_user": settings.HOUSE_NAMECHEAP_USER,
+                "api_key": settings.HOUSE_NAMECHEAP_KEY,
+                "client_ip": settings.HOUSE_NAMECHEAP_ADDRESS,
+            },
+        )
 
 
 @transaction.atomic

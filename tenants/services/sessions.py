@@ -13,7 +13,7 @@ from events.services import record
 from mpanel.core.actor import Actor
 from mpanel.core.errors import InvalidToken
 from tenants import selectors, tokens
-from tenants.models import Session, User
+from tenants.models import Membership, Session, User
 from tenants.services.accounts import AccountClosed
 
 LASTS = settings.SESSION_LASTS  # after its last use
@@ -43,9 +43,13 @@ def rotate(refresh_token: str, *, arrived_at: datetime) -> Session:
     """The session with its next refresh token, for the present one; of parallel tries one wins.
 
     A token that was replaced before this request arrived has been stolen, or its answer was lost:
-    either way the session ends. Raises `InvalidToken`.
+    either way the session ends. Raises `InvalidToken`; `AccountClosed` while user or tenant is
+    suspended, which leaves the token as it is.
     """
     session_id, refresh_id = tokens.read_refresh(refresh_token)
+    session = selectors.live_session(session_id)
+    if session is not None and not selectors.may_act(session.membership):
+        raise AccountClosed
     now = timezone.now()
     present = Session.objects.live().filter(pk=session_id, refresh_id=refresh_id)
     if not present.update(
@@ -56,8 +60,8 @@ def rotate(refresh_token: str, *, arrived_at: datetime) -> Session:
     ):
         replayed = Session.objects.live().filter(pk=session_id)
         stolen = replayed.filter(Q(rotated_at__lt=arrived_at)).exclude(refresh_id=refresh_id)
-        if session := stolen.select_related("membership__user").first():
-            _end([session], reason="refresh token reused")
+        if reused := stolen.select_related("membership__user").first():
+            _end([reused], reason="refresh token reused")
         raise InvalidToken
     session = selectors.live_session(session_id)
     if session is None:
@@ -96,6 +100,16 @@ def end_all_sessions(user: User, *, reason: str) -> None:
         list(Session.objects.live().filter(membership__user=user).select_related("membership")),
         reason=reason,
     )
+
+
+def end_sessions_of(
+    membership: Membership, *, reason: str, actor: Actor, only: UUID | None = None
+) -> int:
+    """End a member's sessions, all or `only` one, by somebody who may; how many."""
+    live = Session.objects.live().filter(membership=membership)
+    ended = list(live.filter(pk=only) if only else live)
+    _end(ended, reason=reason, actor=actor)
+    return len(ended)
 
 
 def device_name(user_agent: str) -> str:

@@ -1,4 +1,4 @@
-"""`manage.py demo`: the demo account, with a DNS credential. Twice is harmless."""
+"""`manage.py demo`: the demo account, an operator with a DNS credential. Twice is harmless."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 from billing.selectors import get_account
 from tenants.selectors import actor_for, credentials
 from tenants.services import open_account, start_test
+from tenants.services.operators import make_operator
 
 EMAIL = "demo@example.test"
 PLAN = "professional"  # room to try things out
@@ -15,7 +16,7 @@ PLAN = "professional"  # room to try things out
 class Command(BaseCommand):
     """Opens the demo account."""
 
-    help = f"Open the demo account {EMAIL}, with the included DNS credential."
+    help = f"Open the demo account {EMAIL}: an operator, with the included DNS credential."
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = open_account(EMAIL)
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         actor = actor_for(user, address="")
         if actor is None:
             return
+        make_operator(user)
         account = get_account(actor)
         account.plan = PLAN
         account.save(update_fields=["plan", "updated_at"])

@@ -1,0 +1,37 @@
+"""The one registry of what `/api/status` tells: each app says how the things stand that it uses.
+
+A probe is cheap, asks our own database at most, and never reaches outside.
+"""
+
+from collections.abc import Callable
+
+from django.db import Error, connection
+
+OK, DEGRADED, DOWN = "ok", "degraded", "down"
+STANDINGS = (OK, DEGRADED, DOWN)
+
+_probes: dict[str, Callable[[], str]] = {}
+
+
+def register(name: str, probe: Callable[[], str]) -> None:
+    """Make a probe known, which answers `OK`, `DEGRADED` or `DOWN`; an app does this at start."""
+    _probes[name] = probe
+
+
+def standings() -> dict[str, str]:
+    """How every dependency stands, by its name."""
+    return {name: _standing(probe) for name, probe in sorted(_probes.items())}
+
+
+def database() -> str:
+    """Whether the database answers."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return OK
+
+
+def _standing(probe: Callable[[], str]) -> str:
+    try:
+        return probe()
+    except Error:
+        return DOWN

@@ -1,0 +1,240 @@
+"""JSON for operators: tenants, users, customers of the whole installation (source 5, 3 and 4)."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mpanel.core.api.shapes import page_of, paged
+from mpanel.core.api.views import ApiView, operation
+from tenants import panel_selectors as found
+from tenants import panel_serializers as shapes
+from tenants.services import operators
+
+TENANTS, USERS, CUSTOMERS = "Tenants", "Users", "Customers"
+TENANT_ID = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b10"
+MADE = "2026-11-21T09:00:00Z"
+EXAMPLE_TENANT = {
+    "id": TENANT_ID,
+    "name": "Example Hosting",
+    "status": "active",
+    "createdAt": MADE,
+}
+NEW_USER = {
+    "tenantId": TENANT_ID,
+    "name": "Ada",
+    "email": "ada@example.com",
+    "roles": ["admin"],
+    "status": "active",
+}
+EXAMPLE_USER = {"id": "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b11", **NEW_USER, "createdAt": MADE}
+NEW_CUSTOMER = {
+    "name": "Example Hosting",
+    "email": "billing@example.com",
+    "phone": "+1-555-0100",
+    "address": {
+        "line1": "123 Main St",
+        "line2": "",
+        "city": "Miami",
+        "state": "FL",
+        "postalCode": "33101",
+        "country": "US",
+    },
+}
+EXAMPLE_CUSTOMER = {
+    "id": "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b12",
+    "tenantId": TENANT_ID,
+    **NEW_CUSTOMER,
+    "status": "active",
+    "createdAt": MADE,
+}
+
+
+def chosen(query: dict[str, Any], *names: str) -> dict[str, Any]:
+    """What a list is filtered by: those of these that were given."""
+    return {name: query[name] for name in names if name in query}
+
+
+class Tenants(ApiView):
+    operator = True
+
+    @operation(
+        "List tenants",
+        tag=TENANTS,
+        query=shapes.PanelTenantQuery,
+        answers=paged(shapes.PanelTenant),
+        example={"items": [EXAMPLE_TENANT], "total": 1},
+    )
+    def get(self, request: Request) -> Response:
+        """Every tenant; `search` looks at its name, its customer's and its people's addresses."""
+        query = self.query(request, shapes.PanelTenantQuery)
+        rows = found.tenants(self.actor, **chosen(query, "search", "status"))
+        rows = rows.order_by(*shapes.order_by(query["order"]))
+        return Response(page_of(rows, query, shapes.PanelTenant))
+
+    @operation(
+        "Make a tenant",
+        tag=TENANTS,
+        takes=shapes.NewPanelTenant,
+        answers=shapes.PanelTenant,
+        status=201,
+        request_example={"name": "Example Hosting", "status": "active"},
+        example=EXAMPLE_TENANT,
+    )
+    def post(self, request: Request) -> Response:
+        """It has no people yet. The first owner that it gets becomes its customer."""
+        tenant = operators.create_tenant(self.actor, **self.body(request, shapes.NewPanelTenant))
+        return Response(shapes.PanelTenant(tenant).data, 201)
+
+
+class OneTenant(ApiView):
+    operator = True
+
+    @operation(
+        "Get a tenant",
+        tag=TENANTS,
+        answers=shapes.PanelTenant,
+        errors=(404,),
+        example=EXAMPLE_TENANT,
+    )
+    def get(self, request: Request, tenant_id: UUID) -> Response:
+        """Any tenant of this installation."""
+        return Response(shapes.PanelTenant(found.get_any_tenant(self.actor, tenant_id)).data)
+
+
+class Users(ApiView):
+    operator = True
+
+    @operation(
+        "List users",
+        tag=USERS,
+        query=shapes.PanelUserQuery,
+        answers=paged(shapes.PanelAccount),
+        example={"items": [EXAMPLE_USER], "total": 1},
+    )
+    def get(self, request: Request) -> Response:
+        """Every user, with the tenant that they joined first; `search` looks at name and e-mail."""
+        query = self.query(request, shapes.PanelUserQuery)
+        rows = found.users(self.actor, **chosen(query, "search", "status", "tenant_id"))
+        rows = rows.order_by(*shapes.order_by(query["order"]))
+        return Response(page_of(rows, query, shapes.PanelAccount))
+
+    @operation(
+        "Make a user",
+        tag=USERS,
+        takes=shapes.NewPanelUser,
+        answers=shapes.PanelAccount,
+        status=201,
+        errors=(404,),
+        request_example=NEW_USER,
+        example=EXAMPLE_USER,
+    )
+    def post(self, request: Request) -> Response:
+        """They sign in by a code that goes to their e-mail address. 409 EMAIL_TAKEN when a user has
+        it; 404 TENANT_NOT_FOUND."""
+        user = operators.create_user(self.actor, **self.body(request, shapes.NewPanelUser))
+        return Response(shapes.PanelAccount(user).data, 201)
+
+
+class OneUser(ApiView):
+    operator = True
+
+    @operation(
+        "Get a user",
+        tag=USERS,
+        answers=shapes.PanelAccount,
+        errors=(404,),
+        example=EXAMPLE_USER,
+    )
+    def get(self, request: Request, user_id: UUID) -> Response:
+        """Any user of this installation."""
+        return Response(shapes.PanelAccount(found.get_any_user(self.actor, user_id)).data)
+
+    @operation(
+        "Change a user",
+        tag=USERS,
+        takes=shapes.PanelUserChange,
+        answers=shapes.PanelAccount,
+        errors=(404, 409),
+        request_example={**NEW_USER, "roles": ["admin", "operator"]},
+        example={**EXAMPLE_USER, "roles": ["admin", "operator"]},
+    )
+    def put(self, request: Request, user_id: UUID) -> Response:
+        """Suspending ends all sessions and keys at once. 409 EMAIL_TAKEN, LAST_OWNER,
+        LAST_OPERATOR, NOT_YOURSELF."""
+        given = self.body(request, shapes.PanelUserChange)
+        user = operators.change_user(self.actor, user_id, **given)
+        return Response(shapes.PanelAccount(user).data)
+
+    @operation("Delete a user", tag=USERS, status=204, errors=(404, 409))
+    def delete(self, request: Request, user_id: UUID) -> Response:
+        """With sessions and keys, at once; the audit trail stays. 409 LAST_OWNER, LAST_OPERATOR,
+        NOT_YOURSELF."""
+        operators.delete_user(self.actor, user_id)
+        return Response(status=204)
+
+
+class Customers(ApiView):
+    operator = True
+
+    @operation(
+        "List customers",
+        tag=CUSTOMERS,
+        query=shapes.PanelCustomerQuery,
+        answers=paged(shapes.PanelCustomer),
+        example={"items": [EXAMPLE_CUSTOMER], "total": 1},
+    )
+    def get(self, request: Request) -> Response:
+        """Who pays; `search` looks at name, e-mail, phone and the tenant's name."""
+        query = self.query(request, shapes.PanelCustomerQuery)
+        rows = found.customers(self.actor, **chosen(query, "search", "status"))
+        rows = rows.order_by(*shapes.order_by(query["order"]))
+        return Response(page_of(rows, query, shapes.PanelCustomer))
+
+    @operation(
+        "Make a customer",
+        tag=CUSTOMERS,
+        takes=shapes.NewPanelCustomer,
+        answers=shapes.PanelCustomer,
+        status=201,
+        request_example=NEW_CUSTOMER,
+        example=EXAMPLE_CUSTOMER,
+    )
+    def post(self, request: Request) -> Response:
+        """With a tenant that they own; they sign in by a code that goes to their e-mail address.
+        409 EMAIL_TAKEN when a user has it."""
+        given = self.body(request, shapes.NewPanelCustomer)
+        customer = operators.create_customer(self.actor, **given)
+        return Response(shapes.PanelCustomer(customer).data, 201)
+
+
+class OneCustomer(ApiView):
+    operator = True
+
+    @operation(
+        "Get a customer",
+        tag=CUSTOMERS,
+        answers=shapes.PanelCustomer,
+        errors=(404,),
+        example=EXAMPLE_CUSTOMER,
+    )
+    def get(self, request: Request, customer_id: UUID) -> Response:
+        """Any customer of this installation."""
+        return Response(shapes.PanelCustomer(found.get_customer(self.actor, customer_id)).data)
+
+    @operation(
+        "Change a customer",
+        tag=CUSTOMERS,
+        takes=shapes.PanelCustomerChange,
+        answers=shapes.PanelCustomer,
+        errors=(404, 409),
+        request_example=NEW_CUSTOMER,
+        example=EXAMPLE_CUSTOMER,
+    )
+    def put(self, request: Request, customer_id: UUID) -> Response:
+        """The contact on invoices. `status` suspends or activates the tenant: its people are
+        refused at once. 409 NOT_YOURSELF for the own one."""
+        given = self.body(request, shapes.PanelCustomerChange)
+        customer = operators.change_customer(self.actor, customer_id, **given)
+        return Response(shapes.PanelCustomer(customer).data)
