@@ -80,17 +80,23 @@ async def observe_delegations(
     *,
     roots: Sequence[Server],
     port: int = 53,
+    within: float | None = None,
 ) -> list[DelegationReport]:
     """`observe_delegation` for pairs of domain and expected nameservers, five at a time.
 
     The reports come in the order of the pairs. What lies above several domains is asked once.
+    `within`: seconds for all of them together; what is not known by then is "unknown".
     """
     tree = _Tree(client, roots, port)
     room = asyncio.Semaphore(ASKED_AT_ONCE)
+    end = None if within is None else asyncio.get_running_loop().time() + within
 
     async def observe(domain: str, expected: Sequence[str]) -> DelegationReport:
-        async with room:
-            return await _observe(tree, domain, expected)
+        try:
+            async with asyncio.timeout_at(end), room:
+                return await _observe(tree, domain, expected)
+        except TimeoutError:
+            return _too_slow(domain, expected, f"no answer within {within:.0f} s")
 
     return await asyncio.gather(*(observe(domain, expected) for domain, expected in domains))
 
@@ -285,6 +291,11 @@ def _outcome(domain: str, answer: Answer) -> str:
     if found is not None:
         return "no such domain" if answer.status == "nxdomain" else "no delegation"
     return answer.why or "no usable answer"
+
+
+def _too_slow(domain: str, expected: Sequence[str], why: str) -> DelegationReport:
+    unseen = _Zone(".", (), why)
+    return _judge(canonical_name(domain), set(map(canonical_name, expected)), unseen, [])
 
 
 def _judge(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
@@ -140,18 +141,22 @@ def register_domain(
     years: int = 1,
     contact: Mapping[str, object] | None = None,
     max_cost: int | None = None,
+    max_price: Decimal | None = None,
 ) -> Registration:
     """Register a new domain and set it up like a connected one; the registrar's account pays.
 
     `contact`: the fields of `Contact`; without it, the one that was used last. `max_cost`: the
     most that may be spent, in minor units of the registrar's currency; without it, the price of
-    this moment, which is refused for premium names. Raises what `look_up` raises, `PriceChanged`,
-    `PremiumDomain`, `PaymentFailed`, `Invalid` with the contact's fields that are missing.
+    this moment, which is refused for premium names; `max_price` says the same in major units.
+    Raises what `look_up` raises, `PriceChanged`, `PremiumDomain`, `PaymentFailed`, `Invalid` with
+    the contact's fields that are missing.
     """
     actor.require(ADMIN, "domains:write")
     person = clean_contact(contact) if contact is not None else _last_contact(actor)
     dns_credential = chosen_dns_credential(actor, dns_credential_id)
     quote = look_up(actor, text, credential_id=credential_id, years=years)
+    if max_price is not None:
+        max_cost = Money.of(max_price, quote.price.currency).amount
     _agree(quote, max_cost)
     with transaction.atomic():
         domain = claim(

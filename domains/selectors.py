@@ -37,10 +37,19 @@ def get_domain(actor: Actor, domain_id: UUID) -> Domain:
         raise DomainNotFound from None
 
 
+# Workflows at whose end a domain is verified.
+CONNECTING = ("domains.connect", "domains.register")
+
+
 def connecting_job(actor: Actor, domain: Domain) -> Job | None:
     """The newest job that connects or registers a domain."""
-    workflows = ("domains.connect", "domains.register")
-    return jobs(actor).filter(workflow__in=workflows, subject_id=domain.pk).first()
+    return jobs(actor).filter(workflow__in=CONNECTING, subject_id=domain.pk).first()
+
+
+def deployment_of(actor: Actor, domain_id: UUID) -> UUID:
+    """The id of the newest job that connects or registers a domain that was just begun."""
+    found = jobs(actor).filter(workflow__in=CONNECTING, subject_id=domain_id)
+    return found.values_list("pk", flat=True)[0]
 
 
 def registration_of(domain: Domain) -> Registration | None:

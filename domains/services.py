@@ -72,11 +72,18 @@ def register_ready_hook(hook: Callable[[Domain], None]) -> None:
 
 @transaction.atomic
 def connect_domain(
-    actor: Actor, text: str, *, credential_id: UUID, registrar: str = "other", notes: str = ""
+    actor: Actor,
+    text: str,
+    *,
+    credential_id: UUID | None = None,
+    registrar: str = "other",
+    notes: str = "",
 ) -> Domain:
     """Connect a domain as a customer typed it: a zone is made for it, then its delegation watched.
 
-    Raises `Invalid`, `DomainAlreadyConnected`, `DomainTaken`, `LimitExceeded`, `TrialExpired`.
+    Without a credential, the tenant's first DNS account holds the zone.
+    Raises `Invalid`, `DnsNotConnected`, `DomainAlreadyConnected`, `DomainTaken`, `LimitExceeded`,
+    `TrialExpired`.
     """
     actor.require(ADMIN, "domains:write")
     credential = chosen_dns_credential(actor, credential_id)
@@ -237,10 +244,13 @@ def forget_domain(domain: Domain) -> None:
     domain.delete()
 
 
-def look_at_delegations(domains: Sequence[Domain]) -> list[delegation.DelegationReport]:
+def look_at_delegations(
+    domains: Sequence[Domain], *, within: float | None = None
+) -> list[delegation.DelegationReport]:
     """Ask the parent zones' servers about all of these, five at a time, and keep what was seen.
 
-    What could not be seen (`unknown`) is told, but never replaces what was known.
+    What could not be seen (`unknown`) is told, but never replaces what was known. `within`:
+    seconds for all of them together.
     """
     roots = [Server(address, settings.DNS_PORT) for address in settings.DNS_ROOT_SERVERS]
 
@@ -251,6 +261,7 @@ def look_at_delegations(domains: Sequence[Domain]) -> list[delegation.Delegation
                 [(domain.name, domain.nameservers) for domain in domains],
                 roots=roots,
                 port=settings.DNS_PORT,
+                within=within,
             )
 
     reports = asyncio.run(ask())

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from domains import api as json
 from domains import views
 
 pages = [
@@ -9,4 +10,17 @@ pages = [
     path("<uuid:domain_id>/edit/", views.domain_edit, name="domain-edit"),
     path("<uuid:domain_id>/check/", views.domain_check, name="domain-check"),
     path("<uuid:domain_id>/disconnect/", views.domain_disconnect, name="domain-disconnect"),
+]
+
+api_v1 = [
+    path("domains", json.Domains.as_view()),
+    path("domains/register", json.RegisterDomain.as_view()),
+    path("domains/connect", json.ConnectDomain.as_view()),
+    path("domains/verify-nameservers", json.VerifyManyNameservers.as_view()),
+    path("domains/<uuid:domain_id>", json.OneDomain.as_view()),
+    path(
+        "domains/<uuid:domain_id>/nameserver-instructions",
+        json.NameserverInstructions.as_view(),
+    ),
+    path("domains/<uuid:domain_id>/verify-nameservers", json.VerifyNameservers.as_view()),
 ]

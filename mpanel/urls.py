@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(tenants.urls.api_v1)),
     path("api/v1/", include(billing.urls.api_v1)),
     path("api/v1/", include(provisioning.urls.api_v1)),
+    path("api/v1/", include(domains.urls.api_v1)),
 ]
 
 handler400 = "mpanel.core.pages.bad_request"

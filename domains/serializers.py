@@ -1,0 +1,228 @@
+"""JSON shapes of domains."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from domains.contacts import LONGEST
+from domains.models import Domain, Registration
+from domains.names import MAX_INPUT
+from domains.registrars import REGISTRARS
+from domains.registration import MOST_YEARS
+from domains.verification import MOST_AT_ONCE
+from mpanel.core.api.shapes import ErrorDetail, Id, Shape, Text, Whole
+
+MAIL_RECORDS_STAND = {Domain.READY, Domain.PROVISIONED, Domain.CONNECTED}
+PENDING, PENDING_NAMESERVERS, VERIFIED = "pending", "pending_nameservers", "verified"
+
+
+class Amount(serializers.DecimalField):
+    """An amount of money as a JSON number, in major units."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_digits=10, decimal_places=2, min_value=0, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+# --- Coming in -------------------------------------------------------------------------------
+
+
+class DomainsQuery(Shape):
+    """Which domains."""
+
+    search = Text(max_length=253, required=False, default="", allow_blank=True)
+    status = serializers.ChoiceField(choices=list(Domain.STATUSES), required=False, default="")
+    order = serializers.ChoiceField(
+        choices=["name", "-name", "created_at", "-created_at", "status", "-status"], default="name"
+    )
+
+
+class RegistrantContact(Shape):
+    """Who the domain is registered for. `phone` begins with + and the country's code."""
+
+    first_name = Text(max_length=120)
+    last_name = Text(max_length=120)
+    organization = Text(max_length=120, default="", allow_blank=True)
+    email = Text(max_length=120)
+    phone = Text(max_length=LONGEST["phone"])
+    address1 = Text(max_length=120)
+    address2 = Text(max_length=120, default="", allow_blank=True)
+    city = Text(max_length=120)
+    state = Text(max_length=120, default="", allow_blank=True)
+    postal_code = Text(max_length=LONGEST["postal_code"])
+    country = Text(max_length=LONGEST["country"], help_text="Two letters (ISO 3166).")
+
+
+class RegisterDomain(Shape):
+    """A domain to be bought."""
+
+    domain = Text(max_length=MAX_INPUT)
+    years = Whole(min_value=1, max_value=MOST_YEARS, default=1)
+    contact = RegistrantContact(
+        required=False, default=None, help_text="Without it, the one that was used last."
+    )
+    max_cost = Amount(
+        required=False,
+        default=None,
+        help_text="The most that may be spent for all years, in the registrar's currency. Without "
+        "it, the price of this moment; premium names then are refused.",
+    )
+    registrar_credential_id = Id(
+        required=False, default=None, help_text="The registrar's account that pays; else the first."
+    )
+    dns_credential_id = Id(
+        required=False, default=None, help_text="The DNS account for its zone; else the first."
+    )
+
+
+class ConnectDomain(Shape):
+    """A domain that is registered already."""
+
+    domain = Text(max_length=MAX_INPUT)
+    provider = serializers.ChoiceField(
+        choices=list(REGISTRARS), default="other", help_text="Where it is registered."
+    )
+    notes = Text(max_length=2000, default="", allow_blank=True)
+    credential_id = Id(
+        required=False, default=None, help_text="The DNS account for its zone; else the first."
+    )
+
+
+class DomainIds(Shape):
+    """Several domains."""
+
+    domain_ids = serializers.ListField(child=Id(), min_length=1, max_length=MOST_AT_ONCE)
+
+
+# --- Going out -------------------------------------------------------------------------------
+
+
+class DomainRow(Shape):
+    """A domain of the list."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField(help_text="As DNS has it, in ASCII.")
+    status = serializers.ChoiceField(choices=list(Domain.STATUSES))
+    dns_configured = serializers.SerializerMethodField(help_text="The mail records stand.")
+    created_at = serializers.DateTimeField()
+
+    def get_dns_configured(self, domain: Domain) -> bool:
+        return domain.status in MAIL_RECORDS_STAND
+
+
+class DomainList(Shape):
+    """All domains that were asked for."""
+
+    domains = DomainRow(many=True)
+    total = serializers.IntegerField()
+
+
+class DomainRegistered(Shape):
+    """What was asked for, and what it costs. The deployment tells when it is bought."""
+
+    domain_id = serializers.UUIDField()
+    domain = serializers.CharField(source="name")
+    status = serializers.ChoiceField(choices=list(Registration.STATUSES))
+    cost = serializers.FloatField(source="price.decimal", help_text="For all years together.")
+    currency = serializers.CharField()
+    auto_renews = serializers.BooleanField(
+        allow_null=True, help_text="null until the registrar has said so."
+    )
+    deployment_id = serializers.SerializerMethodField()
+
+    def get_deployment_id(self, registration: Registration) -> UUID:
+        deployment: UUID = self.context["deployment_id"]
+        return deployment
+
+
+class DomainShape(Shape):
+    """A domain and how far its setup is."""
+
+    id = serializers.UUIDField()
+    domain = serializers.CharField(source="name")
+    provider = serializers.ChoiceField(choices=list(REGISTRARS), source="registrar")
+    assigned_nameservers = serializers.ListField(
+        child=serializers.CharField(), source="nameservers", help_text="Empty until it has a zone."
+    )
+    verification_status = serializers.SerializerMethodField()
+    last_verified_at = serializers.SerializerMethodField()
+    is_active = serializers.SerializerMethodField(help_text="false while it is disconnected.")
+    notes = serializers.CharField()
+    status = serializers.ChoiceField(choices=list(Domain.STATUSES))
+    health_score = serializers.SerializerMethodField(help_text="null until it is measured.")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=[PENDING, PENDING_NAMESERVERS, VERIFIED]))
+    def get_verification_status(self, domain: Domain) -> str:
+        if domain.is_verified:
+            return VERIFIED
+        return PENDING_NAMESERVERS if domain.nameservers else PENDING
+
+    def get_last_verified_at(self, domain: Domain) -> datetime | None:
+        seen = (
+            domain.is_verified and domain.delegation and domain.delegation["verdict"] == "matches"
+        )
+        return domain.delegation_checked_at if seen else domain.verified_at
+
+    def get_is_active(self, domain: Domain) -> bool:
+        return domain.status != Domain.DELETING
+
+    def get_health_score(self, domain: Domain) -> int | None:
+        return None
+
+
+class NameserverSteps(Shape):
+    """What to do at the registrar."""
+
+    provider = serializers.ChoiceField(choices=list(REGISTRARS))
+    provider_name = serializers.CharField()
+    nameservers = serializers.ListField(child=serializers.CharField())
+    instructions = serializers.ListField(child=serializers.CharField())
+    documentation_url = serializers.CharField()
+    estimated_propagation_time = serializers.CharField()
+
+
+class DomainConnected(Shape):
+    """The domain, and what to do next as soon as its zone has nameservers."""
+
+    domain = DomainShape()
+    nameserver_instructions = NameserverSteps(allow_null=True)
+    deployment_id = serializers.UUIDField()
+
+
+class NameserversSeen(Shape):
+    """What the zone above the domain says."""
+
+    is_verified = serializers.BooleanField()
+    current_nameservers = serializers.ListField(child=serializers.CharField())
+    expected_nameservers = serializers.ListField(child=serializers.CharField())
+    message = serializers.CharField()
+    checked_at = serializers.DateTimeField()
+    domain = DomainShape()
+
+
+class NameserversSeenRow(Shape):
+    """The same of one of several domains, or why there is nothing."""
+
+    domain_id = serializers.UUIDField()
+    is_verified = serializers.BooleanField(required=False)
+    current_nameservers = serializers.ListField(child=serializers.CharField(), required=False)
+    expected_nameservers = serializers.ListField(child=serializers.CharField(), required=False)
+    message = serializers.CharField(required=False)
+    checked_at = serializers.DateTimeField(required=False)
+    domain = DomainShape(required=False)
+    error = ErrorDetail(required=False)
+
+
+class ManyNameserversSeen(Shape):
+    """One result for each id, in their order."""
+
+    results = NameserversSeenRow(many=True)
