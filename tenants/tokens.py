@@ -4,40 +4,42 @@ An access token is good for 15 minutes and only while its session lives; a refre
 session's end, once.
 """
 
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
-
-from rest_framework_simplejwt.exceptions import TokenError
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from mpanel.core.errors import InvalidToken
 from tenants.models import Session
 
+if TYPE_CHECKING:
+    from rest_framework_simplejwt.tokens import Token
+
 SESSION_CLAIM = "sid"
+ACCESS, REFRESH = "AccessToken", "RefreshToken"
 
 
 def access_token(session: Session) -> str:
     """A token that acts in this session."""
-    return _token(AccessToken, session, "")
+    return _token(ACCESS, session, "")
 
 
 def refresh_token(session: Session) -> str:
     """The token for which the session gives the next pair: its present `refresh_id`."""
-    return _token(RefreshToken, session, session.refresh_id)
+    return _token(REFRESH, session, session.refresh_id)
 
 
 def read_access(text: str) -> UUID:
     """The session of an access token. Raises `InvalidToken`."""
-    return _session_of(_read(AccessToken, text))
+    return _session_of(_read(ACCESS, text))
 
 
 def read_refresh(text: str) -> tuple[UUID, str]:
     """The session of a refresh token, and the token's own id. Raises `InvalidToken`."""
-    token = _read(RefreshToken, text)
+    token = _read(REFRESH, text)
     return _session_of(token), str(token.payload.get("jti", ""))
 
 
-def _token(kind: type[Token], session: Session, token_id: str) -> str:
-    token = kind()
+def _token(kind: str, session: Session, token_id: str) -> str:
+    token = _library(kind)()
     token[SESSION_CLAIM] = str(session.pk)
     token["sub"] = str(session.membership.user_id)
     if token_id:
@@ -45,14 +47,25 @@ def _token(kind: type[Token], session: Session, token_id: str) -> str:
     return str(token)
 
 
-def _read(kind: type[Token], text: str) -> Token:
+def _library(kind: str) -> Any:
+    """The library's class. It reads `SECRET_KEY` when it is imported, and a first start has none
+    yet, so it is imported when a token is needed."""
+    from rest_framework_simplejwt import tokens
+
+    return getattr(tokens, kind)
+
+
+def _read(kind: str, text: str) -> "Token":
+    from rest_framework_simplejwt.exceptions import TokenError
+
     try:
-        return kind(text)  # type: ignore[arg-type]
+        token: Token = _library(kind)(text)
+        return token
     except (TokenError, ValueError, TypeError):
         raise InvalidToken from None
 
 
-def _session_of(token: Token) -> UUID:
+def _session_of(token: "Token") -> UUID:
     try:
         return UUID(token.payload[SESSION_CLAIM])
     except (KeyError, ValueError, TypeError, AttributeError):
