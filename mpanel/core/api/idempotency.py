@@ -38,13 +38,20 @@ def clean_key(text: str) -> str:
     return key
 
 
+def answered(key: str, *, whose: str, request: str) -> Response | None:
+    """The answer that this key of this caller was given already. Raises `KeyReused`."""
+    name, wanted = _digests(key, whose, request)
+    row = IdempotentAnswer.objects.filter(pk=name).first()
+    return _again(row, wanted) if row else None
+
+
 def once(key: str, *, whose: str, request: str, work: Callable[[], Response]) -> Response:
     """Do `work` once for this key of this caller; its answer again for the same `request`.
 
     Only a success is kept: what was refused had no effect, and may succeed later. Raises
     `KeyReused` for another request.
     """
-    name, wanted = digest(f"idempotency:{whose}:{key}"), digest(f"request:{request}")
+    name, wanted = _digests(key, whose, request)
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -57,6 +64,10 @@ def once(key: str, *, whose: str, request: str, work: Callable[[], Response]) ->
         else:
             row.delete()
     return answer
+
+
+def _digests(key: str, whose: str, request: str) -> tuple[str, str]:
+    return digest(f"idempotency:{whose}:{key}"), digest(f"request:{request}")
 
 
 def _again(row: IdempotentAnswer, wanted: str) -> Response:

@@ -28,7 +28,7 @@ from rest_framework.views import APIView
 from mpanel.core.actor import Actor
 from mpanel.core.api import ratelimit
 from mpanel.core.api.errors import error_body, exception_handler
-from mpanel.core.api.idempotency import LONGEST, clean_key, once
+from mpanel.core.api.idempotency import LONGEST, answered, clean_key, once
 from mpanel.core.api.shapes import ErrorBody, Shape
 from mpanel.core.errors import Forbidden, Invalid, Unauthorized
 
@@ -109,8 +109,8 @@ class ApiView(APIView):
             counted = [ratelimit.spend(limit) for limit in ratelimit.limits_of(self.actor)]
             self._allowances = [*counted, *self._allowances]
             self._check_access(request)
-        if request.method == "POST" and "Idempotency-Key" in request.headers:
-            self._do_once(request)
+        if request.method == "POST" and hasattr(self, "post"):
+            self._prepare_post(request)
 
     def _check_access(self, request: Request) -> None:
         if self.token_only and "Authorization" not in request.headers:
@@ -126,11 +126,28 @@ class ApiView(APIView):
         ):
             raise NotImplementedError(f"{type(self).__name__}: no scope for {request.method}")
 
-    def _do_once(self, request: Request) -> None:
-        """Let the POST handler run inside the transaction that keeps its answer."""
-        handler: Callable[..., Response] | None = getattr(self, "post", None)
-        if handler is None:
+    def prepare(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """What a POST reads outside before it writes: never inside the transaction of a key.
+
+        Views that have something to read override this and keep it for `post`. It is not called
+        where a key's answer is known already.
+        """
+
+    def _prepare_post(self, request: Request) -> None:
+        """Let the POST handler run after `prepare`, and once for an `Idempotency-Key`."""
+        handler: Callable[..., Response] = self.post  # type: ignore[has-type]
+        if "Idempotency-Key" in request.headers:
+            self.post = self._once(request, handler)
             return
+
+        def post(*args: Any, **kwargs: Any) -> Response:
+            self.prepare(*args, **kwargs)
+            return handler(*args, **kwargs)
+
+        self.post = post
+
+    def _once(self, request: Request, handler: Callable[..., Response]) -> Callable[..., Response]:
+        """The handler inside the transaction that keeps its answer."""
         key = clean_key(request.headers["Idempotency-Key"])
         plain: HttpRequest = request._request
         whose = (
@@ -150,9 +167,12 @@ class ApiView(APIView):
                 raise
 
         def post(*args: Any, **kwargs: Any) -> Response:
+            if answer := answered(key, whose=whose, request=asked):
+                return answer
+            self.prepare(*args, **kwargs)
             return once(key, whose=whose, request=asked, work=partial(work, *args, **kwargs))
 
-        self.post = post
+        return post
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
