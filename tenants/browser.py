@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.contrib.auth import login, logout
+from django.contrib.auth import login, logout, update_session_auth_hash
 from django.http import HttpRequest
 
 from mpanel.core.actor import Actor
@@ -24,6 +24,11 @@ def sign_in(request: HttpRequest, user: User) -> Session:
     login(request, user, backend=BACKEND)
     request.session[KEY] = str(session.pk)
     return session
+
+
+def keep_signed_in(request: HttpRequest, user: User) -> None:
+    """Go on in this session after the password was changed, which ends it for Django otherwise."""
+    update_session_auth_hash(request, user)
 
 
 def sign_out(request: HttpRequest, actor: Actor | None) -> None:

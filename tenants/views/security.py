@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, paginate, signed_in
-from tenants import selectors, services
+from tenants import browser, selectors, services
 from tenants.forms import ChangePasswordForm, SecondFactorForm
 
 HERE = "/settings/security/"
@@ -41,7 +41,7 @@ def change_password(request: PageRequest) -> HttpResponseBase:
     form = ChangePasswordForm(request.POST or None, has_password=has_password)
     if request.method == "POST" and form.is_valid():
         try:
-            services.change_password(
+            user = services.change_password(
                 request.actor,
                 present=form.cleaned_data.get("present", ""),
                 new=form.cleaned_data["new"],
@@ -49,6 +49,7 @@ def change_password(request: PageRequest) -> HttpResponseBase:
         except (Invalid, TooManyRequests) as error:
             _refuse(form, error, "new")
         else:
+            browser.keep_signed_in(request, user)
             messages.success(request, "Your password is set. Your other sessions have ended.")
             return redirect("settings-security")
     context = {

@@ -15,6 +15,8 @@ from events.services import record
 from mailboxes.models import Batch, Mailbox
 from provisioning.models import Job
 from provisioning.services import start_job
+from tenants.models import ApiKey, Session
+from tenants.services import create_api_key, start_session
 from tests.cast import Person
 
 NAMESERVERS = ["alder.ns.cloudflare-sandbox.test", "agate.ns.cloudflare-sandbox.test"]
@@ -33,6 +35,8 @@ class Estate:
     mailboxes: tuple[Mailbox, ...]
     credential_id: UUID
     delivery: WebhookDelivery
+    sign_in: Session
+    key: ApiKey
 
     def ids(self) -> dict[str, UUID]:
         """By the names that URLs give their parts."""
@@ -46,6 +50,8 @@ class Estate:
             "credential_id": self.credential_id,
             "webhook_id": self.delivery.endpoint_id,
             "delivery_id": self.delivery.pk,
+            "sign_in_id": self.sign_in.pk,
+            "key_id": self.key.pk,
         }
 
 
@@ -125,6 +131,8 @@ def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> E
         tuple(mailboxes),
         person.credential.pk,
         delivery(person, domain),
+        start_session(person.user, kind=Session.BROWSER, address="192.0.2.7"),
+        create_api_key(person.actor, name=f"Key of {name}", scopes=["domains:read"]).key,
     )
 
 
