@@ -91,6 +91,18 @@ class Domains(ApiView):
 class RegisterDomain(ApiView):
     scopes = {"POST": "domains:write"}
 
+    def prepare(self, request: Request) -> None:
+        given = self.body(request, shapes.RegisterDomain)
+        self.order = registration.prepare_order(
+            self.actor,
+            given["domain"],
+            credential_id=given["registrar_credential_id"],
+            dns_credential_id=given["dns_credential_id"],
+            years=given["years"],
+            contact=given["contact"],
+            max_price=given["max_cost"],
+        )
+
     @operation(
         "Register a new domain",
         tag=DOMAINS,
@@ -114,16 +126,7 @@ class RegisterDomain(ApiView):
         its zone and pointing its nameservers there is the deployment. 400 DOMAIN_UNAVAILABLE; 402
         PAYMENT_FAILED where the registrar's account cannot pay, or PLAN_LIMIT_EXCEEDED; 409
         PRICE_CHANGED, PREMIUM_DOMAIN or REGISTRAR_NOT_CONNECTED."""
-        given = self.body(request, shapes.RegisterDomain)
-        registered = registration.register_domain(
-            self.actor,
-            given["domain"],
-            credential_id=given["registrar_credential_id"],
-            dns_credential_id=given["dns_credential_id"],
-            years=given["years"],
-            contact=given["contact"],
-            max_price=given["max_cost"],
-        )
+        registered = registration.register_domain(self.actor, self.order)
         assert registered.domain_id is not None
         deployment_id = selectors.deployment_of(self.actor, registered.domain_id)
         answer = shapes.DomainRegistered(registered, context={"deployment_id": deployment_id})
@@ -206,6 +209,9 @@ class NameserverInstructions(ApiView):
 class VerifyNameservers(ApiView):
     scopes = {"POST": "domains:read"}
 
+    def prepare(self, request: Request, domain_id: UUID) -> None:
+        self.seen = verification.verify_nameservers(self.actor, domain_id)
+
     @operation(
         "Look at the nameservers now",
         tag=DOMAINS,
@@ -217,12 +223,15 @@ class VerifyNameservers(ApiView):
         """The servers of the zone above the domain are asked, for 8 seconds at most; where they
         do not answer, `is_verified` is false and `message` says so. The job that waits for the
         nameservers looks too, and moves the domain on."""
-        seen = verification.verify_nameservers(self.actor, domain_id)
-        return Response(shapes.NameserversSeen(seen).data)
+        return Response(shapes.NameserversSeen(self.seen).data)
 
 
 class VerifyManyNameservers(ApiView):
     scopes = {"POST": "domains:read"}
+
+    def prepare(self, request: Request) -> None:
+        self.ids = self.body(request, shapes.DomainIds)["domain_ids"]
+        self.found = verification.verify_many_nameservers(self.actor, self.ids)
 
     @operation(
         "Look at the nameservers of several domains now",
@@ -235,9 +244,8 @@ class VerifyManyNameservers(ApiView):
     def post(self, request: Request) -> Response:
         """Five at a time, 8 seconds for all; the results are in the order of the ids. An id that
         is not yours has an `error` in its place."""
-        ids = self.body(request, shapes.DomainIds)["domain_ids"]
-        found = verification.verify_many_nameservers(self.actor, ids)
-        return Response({"results": [_row(*pair) for pair in zip(ids, found, strict=True)]})
+        rows = [_row(*pair) for pair in zip(self.ids, self.found, strict=True)]
+        return Response({"results": rows})
 
 
 def _row(domain_id: UUID, found: NameserverCheck | DomainNotFound) -> dict[str, Any]:

@@ -132,7 +132,17 @@ def _balance(credential: ProviderCredential, timeout: float) -> Money | None:
         return None
 
 
-def register_domain(
+@dataclass(frozen=True)
+class Order:
+    """What may be bought: a domain at a price that can be paid, for whom, and with which DNS."""
+
+    quote: Quote
+    contact: Contact
+    dns_credential: ProviderCredential
+    max_cost: int
+
+
+def prepare_order(
     actor: Actor,
     text: str,
     *,
@@ -142,8 +152,8 @@ def register_domain(
     contact: Mapping[str, object] | None = None,
     max_cost: int | None = None,
     max_price: Decimal | None = None,
-) -> Registration:
-    """Register a new domain and set it up like a connected one; the registrar's account pays.
+) -> Order:
+    """Ask the registrar, and agree to its price; nothing is written.
 
     `contact`: the fields of `Contact`; without it, the one that was used last. `max_cost`: the
     most that may be spent, in minor units of the registrar's currency; without it, the price of
@@ -158,43 +168,54 @@ def register_domain(
     if max_price is not None:
         max_cost = Money.of(max_price, quote.price.currency).amount
     _agree(quote, max_cost)
-    with transaction.atomic():
-        domain = claim(
-            actor,
-            quote.name,
-            credential=dns_credential,
-            registrar=quote.credential.provider
-            if quote.credential.provider in REGISTRARS
-            else "other",
-        )
-        registration = Registration(
-            tenant_id=actor.tenant_id,
-            domain=domain,
-            name=domain.name,
-            credential=quote.credential,
-            provider=quote.credential.provider,
-            years=years,
-            cost=quote.price.amount,
-            max_cost=quote.price.amount if max_cost is None else max_cost,
-            currency=quote.price.currency,
-        )
-        registration.set_contact(person)
-        registration.save()
-        record(
-            actor,
-            "domain.registering",
-            domain,
-            f"Asked to register {domain} for {quote.price}.",
-            changes={"years": years, "cost": quote.price.amount, "currency": quote.price.currency},
-        )
-        start_job(
-            actor,
-            "domains.register",
-            label="Register the domain",
-            subject_id=domain.pk,
-            subject_label=str(domain),
-            lock=f"domain:{domain.pk}",
-        )
+    return Order(
+        quote, person, dns_credential, quote.price.amount if max_cost is None else max_cost
+    )
+
+
+@transaction.atomic
+def register_domain(actor: Actor, order: Order) -> Registration:
+    """Register a new domain and set it up like a connected one; the registrar's account pays."""
+    actor.require(ADMIN, "domains:write")
+    quote, provider = order.quote, order.quote.credential.provider
+    domain = claim(
+        actor,
+        quote.name,
+        credential=order.dns_credential,
+        registrar=provider if provider in REGISTRARS else "other",
+    )
+    registration = Registration(
+        tenant_id=actor.tenant_id,
+        domain=domain,
+        name=domain.name,
+        credential=quote.credential,
+        provider=provider,
+        years=quote.years,
+        cost=quote.price.amount,
+        max_cost=order.max_cost,
+        currency=quote.price.currency,
+    )
+    registration.set_contact(order.contact)
+    registration.save()
+    record(
+        actor,
+        "domain.registering",
+        domain,
+        f"Asked to register {domain} for {quote.price}.",
+        changes={
+            "years": quote.years,
+            "cost": quote.price.amount,
+            "currency": quote.price.currency,
+        },
+    )
+    start_job(
+        actor,
+        "domains.register",
+        label="Register the domain",
+        subject_id=domain.pk,
+        subject_label=str(domain),
+        lock=f"domain:{domain.pk}",
+    )
     return registration
 
 

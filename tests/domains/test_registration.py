@@ -22,6 +22,7 @@ from domains.registration import (
     PriceChanged,
     RegistrarNotConnected,
     look_up,
+    prepare_order,
     register_domain,
 )
 from domains.services import (
@@ -67,7 +68,8 @@ def registrar_of(person: Person) -> ProviderCredential:
 
 
 def asked(person: Person, name: str = NAME, **choices: Any) -> Registration:
-    return register_domain(person.actor, name, **{"contact": ADA, **choices})
+    order = prepare_order(person.actor, name, **{"contact": ADA, **choices})
+    return register_domain(person.actor, order)
 
 
 def job_of(registration: Registration) -> Job:
@@ -344,12 +346,12 @@ def test_the_plans_limit_holds_in_parallel(ada: Person, sandbox: RunningSandbox)
 
 def test_the_contact_is_sealed_kept_and_used_again(ada: Person, sandbox: RunningSandbox) -> None:
     with pytest.raises(Invalid) as missing:
-        register_domain(ada.actor, NAME)
+        prepare_order(ada.actor, NAME)
     assert set(missing.value.details) == set(ADA)
     first = asked(ada)
     assert first.contact.phone == "+44.2079460000"
     assert first.contact.country == "GB"
-    second = register_domain(ada.actor, "second.test")
+    second = register_domain(ada.actor, prepare_order(ada.actor, "second.test"))
     assert second.contact == first.contact
     rows = json.dumps(
         [*Registration.objects.values(), *Job.objects.values(), *Event.objects.values()],
@@ -362,7 +364,7 @@ def test_the_contact_is_sealed_kept_and_used_again(ada: Person, sandbox: Running
 def test_a_strangers_contact_is_not_used(ada: Person, cy: Person, sandbox: RunningSandbox) -> None:
     asked(ada)
     with pytest.raises(Invalid):
-        register_domain(cy.actor, "cy.test")
+        prepare_order(cy.actor, "cy.test")
 
 
 @pytest.mark.parametrize(

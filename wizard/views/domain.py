@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from domains.forms import ConnectForm, LookUpForm, RegisterForm
 from domains.models import Domain
 from domains.registrars import nameserver_instructions
-from domains.registration import Quote, look_up, register_domain
+from domains.registration import Quote, look_up, prepare_order, register_domain
 from domains.selectors import connecting_job, get_domain, last_contact, registration_of
 from domains.selectors import domains as domains_of
 from domains.services import check_nameservers_now, connect_domain
@@ -66,7 +66,7 @@ def register(request: PageRequest) -> HttpResponseBase:
     form = RegisterForm(request.POST or None, dns_credentials=choices)
     if request.method == "POST" and form.is_valid():
         try:
-            registration = register_domain(
+            order = prepare_order(
                 request.actor,
                 form.cleaned_data["domain"],
                 credential_id=form.cleaned_data["credential"],
@@ -75,6 +75,7 @@ def register(request: PageRequest) -> HttpResponseBase:
                 contact=form.contact(),
                 max_cost=form.cleaned_data["max_cost"],
             )
+            registration = register_domain(request.actor, order)
         except Invalid as error:
             add_errors(form, error)
         except (Conflict, LimitExceeded, ProviderError) as error:
