@@ -109,7 +109,7 @@ def _notify(events: Sequence[Event]) -> bool:
                         by_mail=by_mail,
                     )
                 )
-    Notification.objects.bulk_create(rows)
+    Notification.objects.bulk_create(rows, ignore_conflicts=True)
     return any(row.by_mail for row in rows)
 
 
@@ -138,5 +138,5 @@ def _address(events: Sequence[Event]) -> bool:
         # What happened before it was there, it is not told.
         if event.created_at >= endpoint.created_at and endpoint.wants(event)
     ]
-    WebhookDelivery.objects.bulk_create(rows)
+    WebhookDelivery.objects.bulk_create(rows, ignore_conflicts=True)
     return bool(rows)

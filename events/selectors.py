@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from events.kinds import Kind, all_kinds
 from events.models import (
@@ -48,7 +48,7 @@ def trail(actor: Actor, *, subject_ids: Sequence[UUID] = ()) -> QuerySet[Event]:
 class AuditFilter:
     """Which events of the audit log; what is empty does not narrow it.
 
-    `who`: part of the actor's name; `action`: an action, or its beginning with a dot at the end;
+    `who`: part of the actor's name; `action`: an action, or all about a noun, as `mailbox.*`;
     `since` and `until`: from and before these times.
     """
 
@@ -66,6 +66,7 @@ def audit(actor: Actor, wanted: AuditFilter | None = None) -> QuerySet[Event]:
     """The tenant's audit log, newest first: for admins."""
     actor.require(ADMIN, "audit:read")
     wanted = wanted or AuditFilter()
+    about = wanted.action.endswith(".*")
     exact = {
         "user_id": wanted.user_id,
         "subject_type": wanted.subject_type,
@@ -74,7 +75,9 @@ def audit(actor: Actor, wanted: AuditFilter | None = None) -> QuerySet[Event]:
         "sentence__icontains": wanted.search,
         "created_at__gte": wanted.since,
         "created_at__lt": wanted.until,
-        "action__startswith" if wanted.action.endswith(".") else "action": wanted.action,
+        "action__startswith" if about else "action": wanted.action.removesuffix("*")
+        if about
+        else wanted.action,
     }
     return trail(actor).filter(**{name: value for name, value in exact.items() if value})
 
@@ -139,11 +142,13 @@ def preferences(actor: Actor) -> dict[str, Setting]:
 # --- Webhooks --------------------------------------------------------------------------------
 
 
-def webhooks(actor: Actor) -> QuerySet[WebhookEndpoint]:
-    """The tenant's webhooks, each with how many deliveries wait."""
+def webhooks(actor: Actor, *, search: str = "") -> QuerySet[WebhookEndpoint]:
+    """The tenant's webhooks; those only whose address or name holds a text, if one is given."""
     actor.require(ADMIN, "webhooks:read")
-    waiting = Count("deliveries", filter=Q(deliveries__status=WebhookDelivery.PENDING))
-    return WebhookEndpoint.objects.filter(tenant_id=actor.tenant_id).annotate(waiting=waiting)
+    found = WebhookEndpoint.objects.filter(tenant_id=actor.tenant_id)
+    if search:
+        found = found.filter(Q(url__icontains=search) | Q(description__icontains=search))
+    return found
 
 
 def get_webhook(actor: Actor, webhook_id: UUID) -> WebhookEndpoint:

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from events import api as json
 from events import views
 
 pages = [
@@ -35,4 +36,24 @@ pages = [
     ),
     path("audit/", views.audit_log, name="settings-audit"),
     path("audit/csv/", views.audit_csv, name="settings-audit-csv"),
+]
+
+api_v1 = [
+    path("notifications", json.Notifications.as_view()),
+    path("notifications/mark-read", json.MarkRead.as_view()),
+    path("notifications/mark-all-read", json.MarkAllRead.as_view()),
+    path("notifications/settings", json.NotificationSettings.as_view()),
+    path("webhooks", json.Webhooks.as_view()),
+    path("webhooks/<uuid:webhook_id>", json.OneWebhook.as_view()),
+    path("webhooks/<uuid:webhook_id>/rotate-secret", json.RotateSecret.as_view()),
+    path("webhooks/<uuid:webhook_id>/test", json.TestWebhook.as_view()),
+    path("webhooks/<uuid:webhook_id>/deliveries", json.Deliveries.as_view()),
+    path(
+        "webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/redeliver",
+        json.Redeliver.as_view(),
+    ),
+]
+
+api = [
+    path("audit", json.Audit.as_view()),
 ]

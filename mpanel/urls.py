@@ -1,5 +1,6 @@
 """Every URL: each app lists its own pages, and its JSON operations by group."""
 
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 import billing.urls
@@ -20,13 +21,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("mailboxes/", include(mailboxes.urls.pages)),
     path("jobs/", include(provisioning.urls.pages)),
     path("settings/", include(events.urls.pages)),
+    path("admin/", admin.site.urls),
     path("api/", include(schema)),
     path("api/", include(tenants.urls.api)),
     path("api/", include(provisioning.urls.api)),
+    path("api/", include(events.urls.api)),
+    path("api/v1/", include(events.urls.api_v1)),
     path("api/v1/", include(tenants.urls.api_v1)),
     path("api/v1/", include(billing.urls.api_v1)),
     path("api/v1/", include(provisioning.urls.api_v1)),
     path("api/v1/", include(domains.urls.api_v1)),
+    path("api/v1/", include(mailboxes.urls.api_v1)),
 ]
 
 handler400 = "mpanel.core.pages.bad_request"

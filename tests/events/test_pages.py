@@ -226,7 +226,7 @@ def test_the_audit_log_is_the_tenants_own_and_filtered(ada: Person, bo: Person, 
     assert shown("q=did+that") == {"Bo"}
     assert shown("who=bo%40") == {"Bo"}
     assert shown("action=domain.tried") == {"Ada", "Done"}
-    assert shown("action=mailbox.") == {"Bo"}
+    assert shown("action=mailbox.*") == {"Bo"}
     assert shown("subject=domain") == {"Done"}
     assert shown(f"since={today}") == {"Ada", "Bo"}
     assert shown(f"until={day}") == {"Done"}
@@ -239,7 +239,7 @@ def test_the_audit_log_is_the_tenants_own_and_filtered(ada: Person, bo: Person, 
 
 def rows_of(answer: HttpResponseBase) -> list[dict[str, str]]:
     assert isinstance(answer, StreamingHttpResponse)
-    file = b"".join(answer).decode()  # type: ignore[arg-type]
+    file = b"".join(answer).decode()
     return list(csv.DictReader(io.StringIO(file, newline="")))
 
 

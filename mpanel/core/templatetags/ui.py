@@ -78,6 +78,8 @@ LOOKS = {
     "polling": Look("Watching", "info", "radio", live=True),
     "propagating": Look("Propagating", "info", "radio", live=True),
     "propagated": Look("Propagated", "success", "check"),
+    # a webhook's delivery
+    "delivered": Look("Delivered", "success", "check"),
     # a change plan
     "create": Look("Create", "success", "plus"),
     "update": Look("Update", "info", "pencil"),
