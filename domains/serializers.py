@@ -38,7 +38,9 @@ class DomainsQuery(Shape):
     """Which domains."""
 
     search = Text(max_length=253, required=False, default="", allow_blank=True)
-    status = serializers.ChoiceField(choices=list(Domain.STATUSES), required=False, default="")
+    status = serializers.ChoiceField(
+        choices=list(Domain.STATUSES), required=False, default="", allow_blank=True
+    )
     order = serializers.ChoiceField(
         choices=["name", "-name", "created_at", "-created_at", "status", "-status"], default="name"
     )

@@ -34,9 +34,10 @@ class JobQuery(CamelPageQuery):
         choices=["active", *Job.STATUSES],
         required=False,
         default="",
+        allow_blank=True,
         help_text="`active` for those that have not ended.",
     )
-    type = Text(max_length=64, required=False, default="")
+    type = Text(max_length=64, required=False, default="", allow_blank=True)
     target_id = serializers.UUIDField(required=False, default=None)
     search = Text(max_length=80, required=False, default="", allow_blank=True)
     order = serializers.ChoiceField(
