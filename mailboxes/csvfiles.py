@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from mailboxes.providers.base import LoginSettings
@@ -31,8 +32,10 @@ class CredentialRow:
     password: str = field(default="", repr=False)
 
 
-def credentials_csv(rows: Iterable[CredentialRow], *, hidden: bool) -> str:
-    """The whole file with its header, lines ending in CR LF.
+def credentials_csv(
+    rows: Iterable[CredentialRow], *, hidden: bool, columns: Collection[str] = COLUMNS
+) -> str:
+    """The whole file with its header, lines ending in CR LF; with these of `COLUMNS` only.
 
     `username` is the full address, because that is what the mail server takes (a local part alone
     exists on many domains). `smtp_auth` is always `true`; `smtp_tls` is `true` where the
@@ -40,12 +43,13 @@ def credentials_csv(rows: Iterable[CredentialRow], *, hidden: bool) -> str:
     last cells empty. `hidden` writes `***HIDDEN***` for every password.
 
     A cell that a spreadsheet would take for a formula gets a leading apostrophe. The local parts
-    of `mailboxes.naming`, domains, and the passwords of `mailboxes.passwords` begin with a letter
-    or digit, so the file always holds them exactly as they are.
+    of `mailboxes.naming`, domains, and the passwords of `mailboxes.passwords` never begin like
+    one, so the file always holds them exactly as they are.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
+    chosen = [name in columns for name in COLUMNS]
+    writer.writerow(itertools.compress(COLUMNS, chosen))
     for row in rows:
         settings = row.settings
         cells = (
@@ -59,5 +63,5 @@ def credentials_csv(rows: Iterable[CredentialRow], *, hidden: bool) -> str:
             settings.imap_host or "",
             str(settings.imap_port or ""),
         )
-        writer.writerow(map(inert, cells))
+        writer.writerow(map(inert, itertools.compress(cells, chosen)))
     return text.getvalue()

@@ -44,7 +44,12 @@ class Batch(Row):
     only: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.count} inboxes on {self.domain}"
+        return f"{self.size} on {self.domain}"
+
+    @property
+    def size(self) -> str:
+        """How many, in words: `1 inbox`, `50 inboxes`."""
+        return "1 inbox" if self.count == 1 else f"{self.count} inboxes"
 
     @property
     def chosen(self) -> "MailboxQuerySet":

@@ -158,7 +158,7 @@ def parse_custom(text: str, domain: str) -> list[str]:
             elif at_domain not in domains:
                 errors.append(f"Line {number}: “{_shown(entry)}” is not an address of {domain}.")
                 continue
-            if error := _local_part_error(local_part):
+            if error := local_part_error(local_part):
                 errors.append(f"Line {number}: {error}")
             elif local_part in lines:
                 errors.append(
@@ -204,7 +204,7 @@ def _custom_addresses(count: int, custom: Sequence[str], in_use: set[str]) -> li
     errors: list[str] = []
     seen: set[str] = set()
     for entry in custom:
-        if error := _local_part_error(entry):
+        if error := local_part_error(entry):
             errors.append(error)
         elif entry in seen:
             errors.append(f"“{entry}” is given twice.")
@@ -313,7 +313,8 @@ def _free(address: Address, in_use: Collection[str]) -> Address:
     return Address(local_part, address.first_name, address.last_name)
 
 
-def _local_part_error(local_part: str) -> str | None:
+def local_part_error(local_part: str) -> str | None:
+    """Why this cannot stand before the `@` of an inbox, None where it can."""
     if len(local_part) > MAX_LOCAL_PART:
         return f"“{_shown(local_part)}” is longer than {MAX_LOCAL_PART} characters."
     if not _LOCAL_PART.fullmatch(local_part):

@@ -13,6 +13,7 @@ import bcrypt
 from mpanel.core.errors import Invalid
 
 LENGTH = 24
+SHORTEST_GIVEN, LONGEST_GIVEN = 12, 72
 # Without 0 O 1 l I, which people misread. Letters and digits only: they need no quoting in CSV,
 # shells, URLs or SMTP AUTH, and no spreadsheet takes a cell that begins so for a formula.
 ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -31,6 +32,23 @@ def make_password() -> str:
         password = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
         if all(kind.search(password) for kind in _CLASSES):
             return password
+
+
+def check_given(password: str) -> str:
+    """A password that a customer chose: 12 to 72 printable ASCII characters, no space at an end.
+
+    72 is what bcrypt sees. What a spreadsheet would take for a formula is refused, since the CSV
+    could not hold it as it is. Raises `Invalid` for the field `password`.
+    """
+    if not SHORTEST_GIVEN <= len(password) <= LONGEST_GIVEN:
+        raise Invalid.field(
+            "password", f"Choose {SHORTEST_GIVEN} to {LONGEST_GIVEN} characters, or leave it out."
+        )
+    if not (password.isascii() and password.isprintable()) or password != password.strip():
+        raise Invalid.field("password", "Use letters, digits and signs of ASCII.")
+    if password.startswith(("=", "+", "-", "@")):
+        raise Invalid.field("password", "Begin with another character than =, +, - or @.")
+    return password
 
 
 def mail_hash(password: str, cost: int) -> str:

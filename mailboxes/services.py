@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from billing.models import Account
 from billing.services import lock_account, plan_of, require_room, require_running
 from dnszones.selectors import revertible_plan
 from domains.models import Domain
@@ -111,15 +112,48 @@ def provision_mailboxes(
         ).first()
     ):
         return known
+    domain = domain_for_inboxes(actor, account, domain_id)
+    addresses = preview_addresses(
+        actor, domain_id, count=count, convention=convention, personas=personas, custom=custom
+    )
+    return begin_batch(
+        actor,
+        account,
+        domain,
+        addresses,
+        convention=convention,
+        idempotency_key=idempotency_key,
+    )
+
+
+def domain_for_inboxes(actor: Actor, account: Account, domain_id: UUID) -> Domain:
+    """A domain that can have more inboxes now.
+
+    Raises `TrialExpired`, `DomainNotFound`, `DomainNotReady`, `MailElsewhere`.
+    """
     require_running(account)
     domain = get_domain(actor, domain_id)
     if domain.status not in READY:
         raise DomainNotReady
     if handled_elsewhere(domain):
         raise MailElsewhere
-    addresses = preview_addresses(
-        actor, domain_id, count=count, convention=convention, personas=personas, custom=custom
-    )
+    return domain
+
+
+def begin_batch(
+    actor: Actor,
+    account: Account,
+    domain: Domain,
+    addresses: Sequence[Address],
+    *,
+    convention: str,
+    idempotency_key: str = "",
+    password: str = "",
+) -> Batch:
+    """Mailboxes for these addresses, as many as the locked account has room for, and their job.
+
+    `password`: of a single mailbox, where the customer gave one. Raises `LimitExceeded`.
+    """
     require_room(
         account,
         what="inboxes",
@@ -135,12 +169,14 @@ def provision_mailboxes(
         count=len(addresses),
         idempotency_key=idempotency_key,
     )
-    Mailbox.objects.bulk_create(_new_mailbox(batch, address) for address in addresses)
+    Mailbox.objects.bulk_create(
+        _new_mailbox(batch, address, password or make_password()) for address in addresses
+    )
     record(
         actor,
         "mailboxes.provisioned",
         batch,
-        f"Asked for {len(addresses)} inboxes on {domain}.",
+        f"Asked for {batch}.",
         changes={"count": len(addresses), "convention": convention, "domain": domain.name},
     )
     _start_provisioning(actor, batch)
@@ -330,7 +366,7 @@ def _start_provisioning(actor: Actor, batch: Batch, *, only: Mailbox | None = No
     return start_job(
         actor,
         "mailboxes.provision",
-        label=f"Prove {only}" if only else f"Provision {batch.count} inboxes",
+        label=f"Prove {only}" if only else f"Provision {batch.size}",
         subject_id=batch.pk,
         subject_label=str(batch.domain),
         params={"mailboxes": [str(only.pk)]} if only else {},
@@ -338,7 +374,7 @@ def _start_provisioning(actor: Actor, batch: Batch, *, only: Mailbox | None = No
     )
 
 
-def _new_mailbox(batch: Batch, address: Address) -> Mailbox:
+def _new_mailbox(batch: Batch, address: Address, password: str) -> Mailbox:
     mailbox = Mailbox(
         tenant_id=batch.tenant_id,
         domain=batch.domain,
@@ -348,5 +384,5 @@ def _new_mailbox(batch: Batch, address: Address) -> Mailbox:
         first_name=address.first_name,
         last_name=address.last_name,
     )
-    mailbox.set_password(make_password())
+    mailbox.set_password(password)
     return mailbox

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from mailboxes import api as json
 from mailboxes import views
 
 pages = [
@@ -16,4 +17,16 @@ pages = [
     path("<uuid:mailbox_id>/reveal/", views.mailbox_reveal, name="mailbox-reveal"),
     path("batches/<uuid:batch_id>/reveal/", views.batch_reveal, name="batch-reveal"),
     path("batches/<uuid:batch_id>/csv/", views.batch_csv, name="batch-csv"),
+]
+
+api_v1 = [
+    path("infrastructure/provision", json.Provision.as_view()),
+    path("infrastructure/provision/csv", json.InboxFile.as_view()),
+    path("infrastructure/inboxes", json.Inboxes.as_view()),
+    path("email-accounts", json.EmailAccounts.as_view()),
+    path("email-accounts/batch", json.EmailAccountBatch.as_view()),
+    path(
+        "email-accounts/<uuid:account_id>/credentials",
+        json.EmailAccountCredentials.as_view(),
+    ),
 ]

@@ -1,0 +1,162 @@
+"""Mailboxes whose credentials go to who asks for them, as the JSON API does.
+
+Whoever makes a mailbox here is answered with its password, and may read it again; a key needs the
+scope `mailboxes:reveal` for both (docs/decisions/0009).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from billing.services import lock_account
+from events.services import record
+from mailboxes import selectors
+from mailboxes.models import Batch, Mailbox
+from mailboxes.naming import MAX_NAME, Address, Persona, local_part_error
+from mailboxes.passwords import check_given
+from mailboxes.services import (
+    Credential,
+    begin_batch,
+    domain_for_inboxes,
+    provision_mailboxes,
+)
+from mpanel.core import registry
+from mpanel.core.actor import ADMIN, Actor
+from mpanel.core.errors import Conflict, Invalid, MPanelError
+
+
+class InvalidUsername(Invalid):
+    """This cannot stand before the @ of an address."""
+
+    code = "INVALID_USERNAME"
+
+
+class UserAlreadyExists(Conflict):
+    """This address was given before, and no address is given twice."""
+
+    code = "USER_ALREADY_EXISTS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewMailbox:
+    """One mailbox that is wanted. Without a password, one is made.
+
+    `organization_unit`: where a provider's directory puts it; ours has none but "/".
+    """
+
+    domain_id: UUID
+    username: str
+    first_name: str
+    last_name: str
+    password: str = field(default="", repr=False)
+    organization_unit: str = "/"
+    provider: str = "mailserver"
+
+
+def provision_and_reveal(
+    actor: Actor,
+    domain_id: UUID,
+    *,
+    count: int,
+    convention: str,
+    personas: Sequence[Persona] = (),
+    custom: Sequence[str] = (),
+) -> tuple[Batch, list[Credential]]:
+    """`provision_mailboxes`, and the one reveal of the batch at once; see there for what it raises.
+
+    The passwords are final; the logins work when the batch's job has proved them.
+    """
+    _require_reveal(actor)
+    with transaction.atomic():
+        batch = provision_mailboxes(
+            actor,
+            domain_id,
+            count=count,
+            convention=convention,
+            personas=personas,
+            custom=custom,
+        )
+        return batch, _revealed(actor, batch)
+
+
+def create_mailbox(actor: Actor, wanted: NewMailbox) -> Credential:
+    """One mailbox with a name of its own, as a batch of one: same limits, same lock, same proof.
+
+    Raises what `provision_mailboxes` raises, `InvalidUsername`, `UserAlreadyExists`.
+    """
+    _require_reveal(actor)
+    _check(wanted)
+    with transaction.atomic():
+        account = lock_account(actor.tenant_id)
+        domain = domain_for_inboxes(actor, account, wanted.domain_id)
+        if Mailbox.objects.filter(domain=domain, local_part=wanted.username).exists():
+            raise UserAlreadyExists
+        batch = begin_batch(
+            actor,
+            account,
+            domain,
+            [Address(wanted.username, wanted.first_name, wanted.last_name)],
+            convention="custom",
+            password=wanted.password,
+        )
+        (credential,) = _revealed(actor, batch)
+    return credential
+
+
+def create_mailboxes(actor: Actor, wanted: Sequence[NewMailbox]) -> list[Credential | MPanelError]:
+    """`create_mailbox` for each, in order; why one could not be made stands in its place."""
+    _require_reveal(actor)
+    results: list[Credential | MPanelError] = []
+    for one in wanted:
+        try:
+            results.append(create_mailbox(actor, one))
+        except MPanelError as error:
+            results.append(error)
+    return results
+
+
+@transaction.atomic
+def reveal_credentials(actor: Actor, mailbox_id: UUID) -> Credential:
+    """One mailbox's password, recorded. For tokens and keys only: pages ask for a code first."""
+    actor.require(ADMIN, "mailboxes:reveal")
+    mailbox = selectors.get_mailbox(actor, mailbox_id)
+    Mailbox.objects.filter(pk=mailbox.pk).update(revealed_at=timezone.now())
+    record(actor, "password.revealed", mailbox, f"Revealed the password of {mailbox}.")
+    return Credential(mailbox, mailbox.password())
+
+
+def _require_reveal(actor: Actor) -> None:
+    actor.require(ADMIN, "mailboxes:write")
+    actor.need("mailboxes:reveal")
+
+
+def _check(wanted: NewMailbox) -> None:
+    mail_providers = [key for port, key in registry.all_providers() if port == "mail"]
+    if wanted.provider not in mail_providers:
+        raise Invalid.field(
+            "provider", f"This provider is not connected yet. Choose {' or '.join(mail_providers)}."
+        )
+    if wanted.organization_unit != "/":
+        raise Invalid.field("organization_unit", "This provider has no organisational units.")
+    if problem := local_part_error(wanted.username):
+        raise InvalidUsername.field("username", problem)
+    for name, value in (("first_name", wanted.first_name), ("last_name", wanted.last_name)):
+        if len(value) > MAX_NAME or not value.isprintable():
+            raise Invalid.field(name, f"Use plain text of at most {MAX_NAME} characters.")
+    if wanted.password:
+        check_given(wanted.password)
+
+
+def _revealed(actor: Actor, batch: Batch) -> list[Credential]:
+    """The credentials of a batch that was just made; counts as its one reveal."""
+    Batch.objects.filter(pk=batch.pk).update(
+        revealed_at=timezone.now(), revealed_by_id=actor.user_id
+    )
+    record(actor, "credentials.revealed", batch, f"Revealed the credentials of {batch}.")
+    return [
+        Credential(mailbox, mailbox.password())
+        for mailbox in batch.mailboxes.select_related("batch").order_by("pk")
+    ]
