@@ -110,6 +110,17 @@ class SecondFactorForm(forms.Form):
     )
 
 
+class AuthenticatorForm(forms.Form):
+    """The first code of a new authenticator; what to scan stands above it, so no autofocus."""
+
+    code = forms.CharField(
+        label="Code",
+        max_length=20,
+        help_text="The six digits that your app shows now.",
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"}),
+    )
+
+
 class ChangePasswordForm(forms.Form):
     """A new password, and the present one where there is one."""
 
@@ -139,6 +150,15 @@ class ProfileForm(forms.Form):
         self.fields["tenant_name"].required = is_admin
 
 
+class ChosenDayInput(forms.DateInput):
+    """A day that is needed with one choice only: the server asks for it, the browser cannot."""
+
+    input_type = "date"
+
+    def use_required_attribute(self, initial: Any) -> bool:
+        return False
+
+
 class ApiKeyForm(forms.Form):
     """A key: its name, what it may do, until when and from where."""
 
@@ -159,9 +179,9 @@ class ApiKeyForm(forms.Form):
     )
     expires_on = forms.DateField(
         label="Last day",
-        required=False,
         help_text="The key works until the end of this day (UTC).",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        error_messages={"required": "Choose a day."},
+        widget=ChosenDayInput(format="%Y-%m-%d"),
     )
     allowed_networks = forms.CharField(
         label="Allowed networks",
@@ -178,16 +198,15 @@ class ApiKeyForm(forms.Form):
             self.fields["scopes"].choices = [  # type: ignore[attr-defined]
                 (scope, text) for scope, text in SCOPES.items() if scope != "operator"
             ]
+        if self.is_bound:
+            self.fields["expires_on"].required = self.data.get("expiry") == "custom"
 
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if cleaned.get("expiry") == "custom" and "expires_on" in cleaned:
-            chosen: date | None = cleaned["expires_on"]
-            if chosen is None:
-                self.add_error("expires_on", "Choose a day.")
-            elif chosen < timezone.now().date():
-                self.add_error("expires_on", "This lies in the past.")
-        return cleaned
+    def clean_expires_on(self) -> date | None:
+        day: date | None = self.cleaned_data["expires_on"]
+        is_past = day is not None and day < timezone.now().date()
+        if is_past and self.cleaned_data.get("expiry") == "custom":
+            raise forms.ValidationError("This lies in the past.")
+        return day
 
     def values(self) -> dict[str, Any]:
         """What `create_api_key` takes."""

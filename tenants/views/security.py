@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, paginate, signed_in
 from tenants import browser, selectors, services
-from tenants.forms import ChangePasswordForm, SecondFactorForm
+from tenants.forms import AuthenticatorForm, ChangePasswordForm, SecondFactorForm
 
 HERE = "/settings/security/"
 FRAME = {"section": "settings", "tab": "security", "crumbs": [("Security", HERE)]}
@@ -66,8 +66,7 @@ def change_password(request: PageRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 def second_factor_on(request: PageRequest) -> HttpResponseBase:
     """Show the secret to an authenticator, take a code of it, and show the recovery codes."""
-    form = SecondFactorForm(request.POST or None)
-    form.fields["code"].help_text = "The six digits that your app shows now."
+    form = AuthenticatorForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             codes = services.confirm_second_factor(request.actor, form.cleaned_data["code"])
