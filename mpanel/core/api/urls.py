@@ -4,6 +4,7 @@ from django.urls import path
 from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.negotiation import DefaultContentNegotiation
 
 from mpanel.core.api import status
 
@@ -19,7 +20,11 @@ DOCS_CSP: dict[str, list[str]] = {
 api = [
     path("health", status.Health.as_view()),
     path("status", status.Status.as_view()),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path(
+        "schema/",
+        SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation),
+        name="schema",
+    ),
     path(
         "docs/",
         csp_override(DOCS_CSP)(SpectacularSwaggerSplitView.as_view(url_name="schema")),
