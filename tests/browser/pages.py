@@ -2,7 +2,12 @@
 
 from playwright.sync_api import Page
 
-PUBLIC = {"home": "/", "sign-in": "/sign-in/", "not-found": "/nothing-here/"}
+PUBLIC = {
+    "home": "/",
+    "sign-in": "/sign-in/",
+    "sign-in-password": "/sign-in/password/",
+    "not-found": "/nothing-here/",
+}
 
 LISTS = {
     "overview": "/overview/",
@@ -15,6 +20,10 @@ LISTS = {
     "credentials": "/credentials/",
     "credential-new": "/credentials/add/dns/cloudflare/",
     "profile": "/settings/profile/",
+    "security": "/settings/security/",
+    "second-factor": "/settings/security/second-factor/",
+    "keys": "/settings/keys/",
+    "key-new": "/settings/keys/new/",
     "notifications": "/settings/notifications/",
     "notification-preferences": "/settings/notifications/preferences/",
     "webhooks": "/settings/webhooks/",
