@@ -31,6 +31,7 @@ from tests.cast import owner
 from tests.contract.belongings import Belongings, belongings
 from tests.contract.test_agreement import schema as document
 from tests.contract.test_isolation import IDS
+from tests.sandboxes import RunningSandbox
 
 WHOSE = itertools.cycle((0, 0, 1, 2))
 CHECKS = (
@@ -46,7 +47,7 @@ api.app = application
 
 
 @pytest.fixture
-def tenants(db: None) -> Iterator[tuple[Belongings, Belongings]]:
+def tenants(db: None, sandbox: RunningSandbox) -> Iterator[tuple[Belongings, Belongings]]:
     """One transaction for all examples of an operation: what one does, the next meets."""
     ratelimit.forget_portions()
     # Each request would close the connection that holds the transaction.
