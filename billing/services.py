@@ -10,7 +10,7 @@ from billing.models import Account
 from billing.plans import PLANS, TRIAL, Plan
 from events.services import record
 from mpanel.core.actor import Actor, system
-from mpanel.core.errors import Forbidden, LimitExceeded
+from mpanel.core.errors import Conflict, Forbidden, Invalid, LimitExceeded
 
 TOLD_BEFORE = timedelta(days=2)
 MOST_TOLD = 500  # per sweep and news
@@ -101,3 +101,46 @@ def _tell(account: Account, told: str, sentence: str) -> None:
             sentence,
             changes={"ends_at": account.trial_ends_at.isoformat()},
         )
+
+
+# --- By operators ----------------------------------------------------------------------------
+
+
+@transaction.atomic
+def extend_trial(actor: Actor, *, days: int) -> Account:
+    """Give the actor's tenant so many more days: from now on where the trial is over.
+
+    Raises `Conflict` for a tenant that has a plan.
+    """
+    actor.require_operator()
+    account = lock_account(actor.tenant_id)
+    if not account.in_trial:
+        raise Conflict(f"This tenant has the plan {plan_of(account).label}, not a trial.")
+    before = account.trial_ends_at
+    account.trial_ends_at = max(before, timezone.now()) + timedelta(days=days)
+    account.trial_told = Account.UNTOLD
+    account.save(update_fields=["trial_ends_at", "trial_told", "updated_at"])
+    record(
+        actor,
+        "trial.extended",
+        account,
+        f"Extended the trial to {account.trial_ends_at:%-d %B %Y, %H:%M} UTC.",
+        changes={"ends_at": [before.isoformat(), account.trial_ends_at.isoformat()]},
+    )
+    return account
+
+
+@transaction.atomic
+def change_plan(actor: Actor, plan: str) -> Account:
+    """Put the actor's tenant on a plan. Twice is harmless; what exceeds its limits stays."""
+    actor.require_operator()
+    if plan not in PLANS:
+        raise Invalid.field("plan", "There is no such plan.")
+    account = lock_account(actor.tenant_id)
+    if account.plan != plan:
+        before, account.plan = account.plan, plan
+        account.save(update_fields=["plan", "updated_at"])
+        changes = {"plan": [before, plan]}
+        sentence = f"Changed the plan to {PLANS[plan].label}."
+        record(actor, "plan.changed", account, sentence, changes=changes)
+    return account

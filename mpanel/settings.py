@@ -162,6 +162,8 @@ WORKER_STALE_AFTER = env.int("WORKER_STALE_AFTER", default=90)  # seconds withou
 # --- Django ----------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",  # before the admin, whose templates it replaces
+    "mpanel.adminconfig.OperatorsConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -337,6 +339,40 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "/static/mpanel/favicon.svg",
     "POSTPROCESSING_HOOKS": ["mpanel.core.api.schema.finish"],
+}
+
+# --- The operators' admin --------------------------------------------------------------------
+
+SHADES = ["50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950"]
+UNFOLD = {
+    "SITE_TITLE": "mPanel operators",
+    "SITE_HEADER": "mPanel",
+    "SITE_SUBHEADER": "Operators",
+    "SITE_URL": "/overview/",
+    "SITE_ICON": "/static/mpanel/favicon.svg",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "/static/mpanel/favicon.svg"}
+    ],
+    "STYLES": ["/static/mpanel/admin.css"],
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "7px",
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Profile", "link": "/settings/profile/"},
+            {"title": "Security", "link": "/settings/security/"},
+        ]
+    },
+    # The colours of static/mpanel/tokens.css, from light to dark.
+    "COLORS": {
+        name: dict(zip(SHADES, shades.split(), strict=True))
+        for name, shades in {
+            "base": "#f8f9fb #f2f4f7 #e4e7ed #d0d5de #9ba3b2 #5a6271 #474f5d #363d49 #252a33 "
+            "#14171c #0c0e12",
+            "primary": "#edf0fe #dde2fd #c5cdfa #9fabff #8493fb #6d7ef4 #3d50dc #2f40c2 #28359c "
+            "#1b2140 #141831",
+        }.items()
+    },
 }
 
 LANGUAGE_CODE = "en"

@@ -87,7 +87,9 @@ def main() -> int:
 DATABASE_TESTS = tuple(
     f"tests/{room}"
     for room in (
+        "admin",
         "billing",
+        "contract",
         "crash",
         "domains",
         "dnszones",

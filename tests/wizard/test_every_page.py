@@ -85,8 +85,8 @@ HIDDEN_FROM_MEMBERS = {
 def _patterns(found: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
     for item in found:
         if isinstance(item, URLResolver):
-            # The JSON API has a matrix of its own: tests/api.
-            if not str(item.pattern).startswith("api/"):
+            # The JSON API and the operators' admin have their own: tests/contract, tests/admin.
+            if not str(item.pattern).startswith(("api/", "admin/")):
                 yield from _patterns(item.url_patterns)
         else:
             yield item
