@@ -14,7 +14,7 @@ class RequestCode(Shape):
     """Who wants to sign in, and which plan they mean to take after the trial."""
 
     email = Email()
-    plan = serializers.ChoiceField(choices=FOR_LATER, required=False, default="")
+    plan = serializers.ChoiceField(choices=FOR_LATER, required=False, default="", allow_blank=True)
 
 
 class VerifyCode(Shape):
@@ -22,7 +22,7 @@ class VerifyCode(Shape):
 
     email = Email()
     otp = Text(max_length=CODE_LENGTH)
-    plan = serializers.ChoiceField(choices=FOR_LATER, required=False, default="")
+    plan = serializers.ChoiceField(choices=FOR_LATER, required=False, default="", allow_blank=True)
     registration_id = serializers.UUIDField(
         required=False, default=None, help_text="Of who registered with a password."
     )

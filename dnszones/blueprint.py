@@ -38,7 +38,8 @@ class MailSetup:
     `dkim_targets`: the two CNAME targets that Microsoft names for selector1 and selector2.
     `dmarc_rua` and `dmarc_ruf`: addresses for reports; without `dmarc_rua`, dmarc@ the domain.
     `mailserver_mx` and `mailserver_spf`: our own mail host, and the name its senders' SPF record
-    has. `flatten`: flatten SPF even when it needs no more than ten lookups; `flatten_ipv6`: with
+    has. `spf_existing`: an SPF record that the domain has elsewhere, whose senders and `all` are
+    kept. `flatten`: flatten SPF even when it needs no more than ten lookups; `flatten_ipv6`: with
     IPv6 ranges. An empty `dkim_selector` is the platform's usual one.
     """
 
@@ -58,6 +59,7 @@ class MailSetup:
     mailserver_spf: str = ""
     flatten: bool = False
     flatten_ipv6: bool = True
+    spf_existing: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain strings, numbers and lists, for `from_json`."""
@@ -195,12 +197,22 @@ def _spf(setup: MailSetup, domain: str) -> DesiredRecord:
         spf.parse(text)
     except spf.SPFSyntaxError as error:
         raise Invalid.field("spf_includes", str(error)) from error
+    if setup.spf_existing:
+        text = _extended_spf(setup.spf_existing, text)
     return DesiredRecord(
         RecordData(domain, "TXT", text),
         "spf",
         "required",
         "Names the servers that may send mail for the domain; others look forged.",
     )
+
+
+def _extended_spf(existing: str, text: str) -> str:
+    """A record that was given, with our senders added."""
+    try:
+        return str(spf.merge(spf.parse(existing.strip()), spf.parse(text)))
+    except (spf.SPFSyntaxError, spf.MergeConflict) as error:
+        raise Invalid.field("spf_existing", str(error)) from error
 
 
 def _dkim(setup: MailSetup, domain: str) -> list[DesiredRecord]:

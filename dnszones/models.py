@@ -93,6 +93,9 @@ class ChangePlan(StatusRow):
     replace = models.JSONField(default=list)
     plan = models.JSONField(null=True)
     warnings = models.JSONField(default=list)
+    # To be applied as soon as it is computed, also where it needs a confirmation.
+    at_once = models.BooleanField(default=False)
+    confirmed = models.BooleanField(default=False)
     reverts = models.ForeignKey("self", models.SET_NULL, null=True, related_name="reverted_by")
     # The whole zone as it was before the first write.
     snapshot = models.JSONField(null=True)

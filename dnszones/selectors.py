@@ -1,14 +1,16 @@
 """Reading zones, plans, records and propagation; an actor sees their own tenant's only."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q
 
 from dnszones.changes import ChangePlan as Plan
 from dnszones.models import ChangePlan, PropagationSession, Record
-from dnszones.resolvers import RecordStatus
+from dnszones.resolvers import RecordStatus, estimated_completion, overall_percentage
 from domains.models import Domain
+from domains.selectors import get_domain
 from mpanel.core.actor import Actor
 from mpanel.core.errors import NotFound
 
@@ -139,6 +141,90 @@ def get_session(actor: Actor, session_id: UUID) -> PropagationSession:
     if session := found.select_related("zone__domain").first():
         return session
     raise SessionNotFound
+
+
+@dataclass(frozen=True)
+class PropagationReport:
+    """How far all of a zone's records have got. `session`: that asked for, or the running one."""
+
+    session: PropagationSession | None
+    records: tuple[tuple[Record, RecordStatus], ...]
+
+    @property
+    def progress(self) -> int:
+        return overall_percentage([status for _, status in self.records])
+
+    @property
+    def estimated_completion_at(self) -> datetime | None:
+        return estimated_completion(status for _, status in self.records)
+
+    def count(self, *statuses: str) -> int:
+        """How many records are in one of these statuses."""
+        return sum(status.status in statuses for _, status in self.records)
+
+
+def session_report(actor: Actor, session_id: UUID) -> PropagationReport:
+    """A session and its zone's records. Raises `SessionNotFound`."""
+    session = get_session(actor, session_id)
+    return _report(session, records_of(session.zone.domain))
+
+
+def domain_report(actor: Actor, domain_id: UUID) -> PropagationReport:
+    """The running session of a domain, if there is one, and its records."""
+    actor.need("dns:read")
+    domain = get_domain(actor, domain_id)
+    running = PropagationSession.objects.filter(
+        zone__domain=domain, status=PropagationSession.POLLING
+    )
+    return _report(running.select_related("zone").first(), records_of(domain))
+
+
+def all_seen_since(session: PropagationSession, moment: datetime) -> bool:
+    """Whether every record of a session's zone was looked at since then."""
+    return (
+        not Record.objects.filter(zone_id=session.zone_id).exclude(checked_at__gt=moment).exists()
+    )
+
+
+def _report(session: PropagationSession | None, records: list[Record]) -> PropagationReport:
+    return PropagationReport(session, tuple((row, record_status(row)) for row in records))
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What is configured, by purpose, and each record that is not as it should be.
+
+    A purpose counts as configured when the zone's own nameservers have all of its records. What
+    they could not be asked about is `unknown`, not missing.
+    """
+
+    configured: frozenset[str]
+    missing: tuple[str, ...]
+    conflicts: tuple[str, ...]
+    unknown: tuple[str, ...]
+    checked_at: datetime | None
+
+
+def verification(actor: Actor, domain_id: UUID) -> Verification:
+    """How the mail records of a domain stand, as last seen at the zone itself."""
+    actor.need("dns:read")
+    states = {state.purpose: state for state in verify(get_domain(actor, domain_id))}
+    records = [record for state in states.values() for record in state.records]
+
+    def shown(verdict: str) -> list[str]:
+        return [f"{row.type} {row.name}" for row in records if row.verdict == verdict]
+
+    absent = [PURPOSES[need] for need in PURPOSES if need != "tracking" and need not in states]
+    seen = [row.checked_at for row in records if row.checked_at]
+    return Verification(
+        configured=frozenset(
+            purpose for purpose, state in states.items() if state.verdict == "matches"
+        ),
+        missing=(*shown("missing"), *(f"{label} is not set up" for label in absent)),
+        conflicts=tuple(shown("conflicts")),
+        unknown=tuple(shown("unknown")),
+        checked_at=min(seen, default=None),
+    )
 
 
 def record_status(record: Record) -> RecordStatus:

@@ -65,7 +65,7 @@ def make_plan(actor: Actor, domain_id: UUID, *, choices: dict[str, Any]) -> Chan
     `Invalid` with fields.
     """
     domain = get_domain(actor, domain_id)
-    return _plan(actor, domain, chosen_setup(domain.name, choices), replace_ids=())
+    return begin_plan(actor, domain, chosen_setup(domain.name, choices))
 
 
 @transaction.atomic
@@ -73,13 +73,22 @@ def agree_to_replace(actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str])
     """Plan again with the same setup, and overwrite these conflicts, as the customer agreed."""
     actor.require(ADMIN, "dns:write")
     plan = selectors.get_plan(actor, plan_id)
-    computed = selectors.plan_of(plan)
-    if plan.status != ChangePlan.READY or computed is None:
+    if plan.status != ChangePlan.READY:
         raise PlanNotReady
-    setup = MailSetup.from_json(plan.setup)
+    setup, agreed = MailSetup.from_json(plan.setup), agreed_replacements(plan, replace_ids)
+    return begin_plan(actor, plan.zone.domain, setup, replace_ids=agreed)
+
+
+def agreed_replacements(plan: ChangePlan, replace_ids: Sequence[str]) -> list[str]:
+    """Which conflicts may be overwritten: those agreed to before, and of these ids the shown ones.
+
+    Raises `PlanNotReady` for a plan that was never computed.
+    """
+    computed = selectors.plan_of(plan)
+    if computed is None:
+        raise PlanNotReady
     shown = {change.id for change in computed.conflicts}
-    agreed = sorted({*plan.replace, *shown.intersection(replace_ids)})
-    return _plan(actor, plan.zone.domain, setup, replace_ids=agreed)
+    return sorted({*plan.replace, *shown.intersection(replace_ids)})
 
 
 @transaction.atomic
@@ -149,14 +158,22 @@ def revert_plan(actor: Actor, plan_id: UUID) -> Job:
     )
 
 
-@transaction.atomic
 def start_session(actor: Actor, domain_id: UUID) -> PropagationSession:
     """Watch the domain's records spread; the running session again, if there is one."""
+    return join_session(actor, domain_id)[0]
+
+
+@transaction.atomic
+def join_session(actor: Actor, domain_id: UUID) -> tuple[PropagationSession, bool]:
+    """The running session of a domain, or a new one; and whether it is new."""
+    actor.need("dns:write")
     domain = get_domain(actor, domain_id)
     zone = Zone.objects.select_for_update().filter(domain=domain).first()
     if zone is None or not zone.records.exists():
         raise Conflict("There are no records to watch yet. Apply a DNS plan first.")
-    return watch_zone(zone)
+    running = zone.sessions.filter(status=PropagationSession.POLLING).first()
+    session = watch_zone(zone)
+    return session, session != running
 
 
 @transaction.atomic
@@ -174,10 +191,18 @@ def cancel_session(actor: Actor, session_id: UUID) -> PropagationSession:
 @transaction.atomic
 def check_records_now(actor: Actor, domain_id: UUID) -> Domain:
     """Look at the domain's records now rather than at the next interval."""
+    actor.need("dns:read")
     domain = get_domain(actor, domain_id)
     if Record.objects.filter(zone__domain=domain).update(next_check_at=timezone.now()):
         async_task("provisioning.tasks.sweep", "dnszones.propagation")
     return domain
+
+
+def check_session_now(actor: Actor, session_id: UUID) -> PropagationSession:
+    """Look at the records of a session's domain now."""
+    session = selectors.get_session(actor, session_id)
+    check_records_now(actor, session.zone.domain_id)
+    return session
 
 
 @transaction.atomic
@@ -198,15 +223,20 @@ def go_on_before_propagated(actor: Actor, domain_id: UUID) -> Domain:
     return domain
 
 
-def _plan(
-    actor: Actor, domain: Domain, setup: MailSetup, *, replace_ids: Sequence[str]
+def begin_plan(
+    actor: Actor,
+    domain: Domain,
+    setup: MailSetup,
+    *,
+    replace_ids: Sequence[str] = (),
+    at_once: bool = False,
+    confirmed: bool = False,
 ) -> ChangePlan:
-    actor.require(ADMIN, "dns:write")
-    zone = Zone.objects.select_for_update().filter(domain=domain).first()
-    if zone is None or not domain.is_verified:
-        raise DomainNotVerified
-    if domain.status == Domain.DELETING:
-        raise DomainIsLeaving
+    """A new plan for a setup, in the caller's transaction; it replaces what was not applied yet.
+
+    `at_once`: apply it as soon as it is computed; `confirmed`: also where it must be confirmed.
+    """
+    zone = lock_zone(actor, domain)
     desired_records(with_own_key(zone, setup))
     outdated = (ChangePlan.COMPUTING, ChangePlan.READY, ChangePlan.FAILED)
     for old in zone.plans.filter(status__in=outdated):
@@ -216,15 +246,34 @@ def _plan(
         created_by_id=actor.user_id,
         setup=setup.to_json(),
         replace=list(replace_ids),
+        at_once=at_once,
+        confirmed=confirmed,
     )
+    if at_once:
+        record(actor, "dns.setup_asked", domain, f"Asked to set up the mail records of {domain}.")
     start_job(
         actor,
-        "dnszones.plan",
-        label="Plan the DNS changes",
+        "dnszones.setup" if at_once else "dnszones.plan",
+        label="Set up the DNS records" if at_once else "Plan the DNS changes",
         subject_id=plan.pk,
         subject_label=str(domain),
+        lock=f"zone:{zone.pk}" if at_once else "",
     )
     return plan
+
+
+def lock_zone(actor: Actor, domain: Domain) -> Zone:
+    """The zone of a domain whose records may be planned, locked until the transaction ends.
+
+    Raises `DomainNotVerified`, `DomainIsLeaving`.
+    """
+    actor.require(ADMIN, "dns:write")
+    zone = Zone.objects.select_for_update().filter(domain=domain).first()
+    if zone is None or not domain.is_verified:
+        raise DomainNotVerified
+    if domain.status == Domain.DELETING:
+        raise DomainIsLeaving
+    return zone
 
 
 # --- Called by states and sweeps -------------------------------------------------------------

@@ -21,7 +21,7 @@ from mpanel.core.dnsclient import RecursiveResolver
 from mpanel.core.errors import Conflict, NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
-from provisioning.run import say
+from provisioning.run import progress, say
 
 BUSY = "Another plan is being applied to this zone just now. Retry when it is done."
 
@@ -158,7 +158,8 @@ class PlanIsComputed(DesiredState[ChangePlan]):
         warnings: list[str] = []
         if subject.reverts is None:
             plan, warnings = compute(subject, existing)
-            status = ChangePlan.READY
+            goes_on = subject.at_once and (subject.confirmed or not plan.requires_confirmation)
+            status = ChangePlan.APPLYING if goes_on else ChangePlan.READY
         else:
             assert subject.reverts.plan is not None
             plan = changes.inverse(Plan.from_json(subject.reverts.plan), existing)
@@ -188,7 +189,13 @@ class PlanIsApplied(DesiredState[ChangePlan]):
             return Observation.conflicts(
                 "PLAN_REPLACED", "A newer plan replaced this one, so it is not written."
             )
-        plan, existing = _planned(subject), read_zone(subject)
+        plan = _planned(subject)
+        if subject.status == ChangePlan.READY:
+            return Observation.conflicts(
+                "PLAN_NEEDS_CONFIRMATION",
+                f"{' '.join(plan.confirmations)} Nothing was written: confirm that you want that.",
+            )
+        existing = read_zone(subject)
         if subject.snapshot is None and plan.steps and not changes.is_current(plan, existing):
             return _zone_changed("Records that the plan rests on were changed meanwhile.")
         left = changes.remaining(plan, existing)
@@ -222,6 +229,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
             subject.save(update_fields=["snapshot", "updated_at"])
         left = [c for c in changes.remaining(plan, existing) if c.action != "conflict"]
         batch = changes.batch(left)
+        progress(len(plan.steps) - len(left), len(plan.steps))
         domain = subject.zone.domain
         provider_of(domain).apply_batch(
             subject.zone.remote_id,
@@ -370,6 +378,18 @@ register(
         on_success=services.finish_plan,
         on_failure=services.fail_plan,
         on_cancel=services.fail_plan,
+    )
+)
+register(
+    Workflow(
+        name="dnszones.setup",
+        label="Set up the DNS records",
+        states=(PlanIsComputed(), PlanIsApplied()),
+        load=load_plan,
+        on_success=services.finish_plan,
+        on_failure=services.fail_plan,
+        on_cancel=services.fail_plan,
+        on_retry=services.compute_again,
     )
 )
 register(

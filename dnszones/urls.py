@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from dnszones import api as json
 from dnszones import views
 
 pages = [
@@ -13,4 +14,16 @@ pages = [
     path("plans/<uuid:plan_id>/revert/", views.plan_revert, name="plan-revert"),
     path("propagation/<uuid:session_id>/cancel/", views.session_cancel, name="session-cancel"),
     path("<uuid:domain_id>/propagation/", views.session_start, name="session-start"),
+]
+
+api_v1 = [
+    path("domains/<uuid:domain_id>/dns/preview", json.PreviewSetup.as_view()),
+    path("domains/<uuid:domain_id>/dns/setup", json.SetUp.as_view()),
+    path("domains/<uuid:domain_id>/dns/verify", json.VerifySetup.as_view()),
+    path("domains/<uuid:domain_id>/dns/status", json.PropagationStatus.as_view()),
+    path("domains/<uuid:domain_id>/dns/polling", json.StartPolling.as_view()),
+    path("dns/polling/<uuid:session_id>", json.OnePolling.as_view()),
+    path("dns/polling/<uuid:session_id>/check", json.CheckPolling.as_view()),
+    path("dns/polling/<uuid:session_id>/cancel", json.CancelPolling.as_view()),
+    path("dns/spf/flatten", json.FlattenSPF.as_view()),
 ]

@@ -78,7 +78,9 @@ class InboxQuery(Shape):
     """Which inboxes."""
 
     domain_id = serializers.UUIDField(required=False, default=None)
-    status = serializers.ChoiceField(choices=list(SHOWN_STATUSES), required=False, default="")
+    status = serializers.ChoiceField(
+        choices=list(SHOWN_STATUSES), required=False, default="", allow_blank=True
+    )
     search = Text(max_length=254, required=False, default="", allow_blank=True)
 
 
@@ -99,6 +101,7 @@ class NewEmailAccount(Shape):
     password = Text(
         max_length=200,
         default="",
+        allow_blank=True,
         trim_whitespace=False,
         help_text="12 to 72 printable ASCII characters; without it, one is made.",
     )

@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(billing.urls.api_v1)),
     path("api/v1/", include(provisioning.urls.api_v1)),
     path("api/v1/", include(domains.urls.api_v1)),
+    path("api/v1/", include(dnszones.urls.api_v1)),
     path("api/v1/", include(mailboxes.urls.api_v1)),
 ]
 

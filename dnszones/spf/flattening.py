@@ -28,7 +28,8 @@ class Flattening:
     """A record before and after. Where nothing had to be done, `flattened` is `original`.
 
     `void_lookups` are those of the flattened record. `ips` are the networks that it names itself
-    and lets pass. `warnings` are sentences for the domain's owner.
+    and lets pass. `warnings` are sentences for the domain's owner; `errors` are those of them for
+    which receivers still refuse the flattened record.
     """
 
     original: str
@@ -38,6 +39,7 @@ class Flattening:
     void_lookups: int
     warnings: tuple[str, ...]
     ips: tuple[str, ...]
+    errors: tuple[str, ...] = ()
 
 
 class _Kept(Exception):
@@ -69,12 +71,12 @@ async def flatten(
         after = await count_lookups(result, domain=domain, resolver=cache)
         warnings += flattener.warnings
         flattened = str(result)
+    errors = []
     if after.lookups > MAX_LOOKUPS:
-        warnings.append(
-            f"The record still needs {after.lookups} DNS lookups; receivers stop at 10."
-        )
+        errors.append(f"The record still needs {after.lookups} DNS lookups; receivers stop at 10.")
     if after.voids > MAX_VOID_LOOKUPS:
-        warnings.append(f"{after.voids} lookups of the record find nothing; receivers stop at 2.")
+        errors.append(f"{after.voids} lookups of the record find nothing; receivers stop at 2.")
+    warnings += errors
     if (size := len(flattened.encode())) > COMFORTABLE_BYTES:
         warnings.append(f"The record has {size} bytes, more than fits a plain UDP answer.")
     return Flattening(
@@ -85,6 +87,7 @@ async def flatten(
         void_lookups=after.voids,
         warnings=tuple(dict.fromkeys(warnings)),
         ips=tuple(str(m.network) for m in result.mechanisms if m.network and m.passes),
+        errors=tuple(errors),
     )
 
 

@@ -225,7 +225,7 @@ def operation(
     tag: str,
     answers: Any = None,
     status: int = 200,
-    also: Mapping[int, Any] | None = None,
+    also: Mapping[int, tuple[Any, Any]] | None = None,
     takes: type[Shape] | None = None,
     query: type[Shape] | None = None,
     errors: Sequence[int] = (),
@@ -238,10 +238,10 @@ def operation(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare an operation for the schema.
 
-    `answers`: the shape of the answer with `status`; `also`: other successes. `takes`, `query`:
-    shapes of body and query. `errors`: statuses beyond those that follow from the rest (400, 413
-    and 415 with a body, 401 and 403 unless public, 409 of a POST, 429 always). `media_type`: of an
-    answer that is text and no JSON.
+    `answers`: the shape of the answer with `status`; `also`: other successes, each with its shape
+    and an example. `takes`, `query`: shapes of body and query. `errors`: statuses beyond those that
+    follow from the rest (400, 413 and 415 with a body, 401 and 403 unless public, 409 of a POST,
+    429 always). `media_type`: of an answer that is text and no JSON.
     """
 
     def declare(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -251,16 +251,13 @@ def operation(
         statuses |= {413, 415} if takes or is_post else set()
         statuses |= set() if public else {401, 403}
         statuses |= {409} if is_post else set()
-        # A success without an example says less than its schema; with one it shows the thing.
-        shown = [OpenApiExample("Success", example, response_only=True, status_codes=[str(status)])]
         responses: dict[Any, Any] = {
-            (status, media_type) if media_type else status: OpenApiResponse(
-                OpenApiTypes.STR if media_type else answers,
-                description="",
-                examples=shown if example is not None else [],
+            (status, media_type) if media_type else status: _success(
+                status, OpenApiTypes.STR if media_type else answers, example, about=summary
             )
         }
-        responses |= dict(also or {})
+        for number, (shape, shown) in (also or {}).items():
+            responses[number] = _success(number, shape, shown, about=summary)
         responses |= {number: _error_answer(number) for number in sorted(statuses)}
         sent = [OpenApiExample("Request", request_example, request_only=True)]
         return extend_schema(
@@ -279,6 +276,12 @@ def operation(
         )(method)
 
     return declare
+
+
+def _success(status: int, shape: Any, example: Any, *, about: str) -> OpenApiResponse:
+    """A success without an example says less than its schema; with one it shows the thing."""
+    shown = [OpenApiExample("Success", example, response_only=True, status_codes=[str(status)])]
+    return OpenApiResponse(shape, description=about, examples=shown if example is not None else [])
 
 
 def _error_answer(status: int) -> OpenApiResponse:
