@@ -382,7 +382,7 @@ def test_what_stands_is_verified_and_unknown_is_not_missing(
     }
 
     def seen(verdict: str, purpose: str) -> dict[str, Any]:
-        own = {"verdict": verdict, "found": [], "until": None, "why": ""}
+        own: dict[str, Any] = {"verdict": verdict, "found": [], "until": None, "why": ""}
         Record.objects.filter(purpose=purpose).update(own=own)
         return dict(api.get(dns(domain, "verify")).body)
 
