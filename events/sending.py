@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import logging
 import queue
 import ssl
 import threading
@@ -21,6 +22,8 @@ import httpx
 
 from events.addresses import AddressRefused, CheckedTransport
 from events.models import SECRET_PREFIX
+
+logger = logging.getLogger(__name__)
 
 TIME_OUT = 10.0  # seconds, from looking up the name to the last byte
 MOST_READ = 64 * 1024
@@ -108,11 +111,12 @@ class Sender:
         return ended
 
     async def _send(self, parcel: Parcel) -> None:
-        outcome = Outcome(parcel.delivery_id, None, "Something went wrong on our side.", "", 0)
         try:
             outcome = await send(parcel, transport=self._transport())
-        finally:
-            self._ended.put(outcome)
+        except Exception:  # a process's edge: a bug must not lose the delivery
+            logger.exception("webhook %s", parcel.webhook_id)
+            outcome = Outcome(parcel.delivery_id, None, "Something went wrong on our side.", "", 0)
+        self._ended.put(outcome)
 
 
 async def send(parcel: Parcel, *, transport: CheckedTransport) -> Outcome:

@@ -47,6 +47,7 @@ from events.services.webhooks import TooManyWebhooks, WebhookIsOff
 from mpanel.core.errors import Forbidden, Invalid
 from tests.cast import Person
 from tests.events.receiver import Answer, Receiver
+from tests.processes import Clock, Worker, eventually
 from tests.work import work_off
 
 
@@ -145,6 +146,20 @@ def test_the_clock_and_the_queue_deliver_by_themselves(ada: Person, receiver: Re
     assert taken.path == "/hook"
     assert taken.verified(secret)["type"] == "webhook.tested"
     assert not other.deliveries.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_real_processes_deliver(ada: Person, receiver: Receiver) -> None:
+    _, secret = hook(ada, receiver)
+    receiver.answer = Answer(503)
+    record(ada.actor, "mailbox.created", ada.tenant, "Created.")
+    with Worker(), Clock():
+        eventually(lambda: receiver.taken)
+        # It comes back, and five seconds later it is told once more.
+        receiver.answer = Answer()
+        eventually(lambda: only().status == "delivered")
+    assert len({taken.id for taken in receiver.taken}) == 1
+    assert {taken.verified(secret)["type"] for taken in receiver.taken} == {"mailbox.created"}
 
 
 # --- Failing ---------------------------------------------------------------------------------
