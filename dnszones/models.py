@@ -49,6 +49,7 @@ class DkimKey(Row):
     sealed = models.TextField()
 
     class Meta:
+        verbose_name = "DKIM key"
         constraints = [
             models.UniqueConstraint(fields=["zone", "selector"], name="one_key_per_selector"),
         ]

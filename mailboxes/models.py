@@ -31,6 +31,7 @@ class Batch(Row):
     )
 
     class Meta:
+        verbose_name_plural = "batches"
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
@@ -122,6 +123,7 @@ class Mailbox(StatusRow):
     objects = MailboxQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "mailboxes"
         ordering = ["address"]
         constraints = [
             models.UniqueConstraint(

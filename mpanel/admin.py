@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.csp import CSP
+from django.utils.text import capfirst
 from django.views.decorators.csp import csp_override
 from unfold.sites import UnfoldAdminSite
 
@@ -163,7 +164,7 @@ class OperatorSite(UnfoldAdminSite):
             for label, icon in models.items():
                 model = apps.get_model(label)
                 link = list_of(model)
-                name = str(model._meta.verbose_name_plural).capitalize()
+                name = capfirst(str(model._meta.verbose_name_plural))
                 entries.append(item(name, icon, link, active=here.startswith(link)))
             groups.append({"title": title, "separator": True, "items": entries})  # type: ignore[dict-item]
         return groups

@@ -13,12 +13,14 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.admin.options import ActionLocation
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Field, ForeignObjectRel, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.views import ChangeList
 
 from mpanel.core.actor import Actor, acting_for
 from mpanel.core.errors import MPanelError
@@ -91,6 +93,15 @@ def one_of(column: str, *values: str) -> type[admin.SimpleListFilter]:
     return Filter
 
 
+class Rows(ChangeList):
+    """A list that counts once; "show all" is offered only where something is left out."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not (self.query or self.filter_params):
+            self.full_result_count = self.result_count
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """Rows to look at. `hidden`: columns beyond `SECRET` that are nobody's business.
 
@@ -134,6 +145,9 @@ class ReadOnlyAdmin(ModelAdmin):
         """Whether a column may be seen."""
         return column not in self.hidden and not SECRET.search(column)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Rows
+
     def get_action_choices(
         self,
         request: HttpRequest,
@@ -171,9 +185,26 @@ class ReadOnlyAdmin(ModelAdmin):
             "action_buttons": buttons,
             "action_url": reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist"),
             "action_row": object_id,
+            "related_lists": self.related_lists(object_id),
         }
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer
+
+    def related_lists(self, object_id: str) -> list[tuple[str, str]]:
+        """The lists of what hangs on a row: label and address."""
+        lists = []
+        for relation in self.model._meta.get_fields(include_hidden=True):
+            if not isinstance(relation, ForeignObjectRel):
+                continue
+            model = relation.related_model
+            if isinstance(model, type) and self.admin_site.is_registered(model):
+                opts, column = model._meta, relation.field.name
+                label = capfirst(str(opts.verbose_name_plural))
+                if column.endswith("_by"):
+                    label = f"{label} {column.replace('_', ' ')} them"
+                path = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+                lists.append((label, f"{path}?{column}__{self.opts.pk.name}__exact={object_id}"))
+        return sorted(lists)
 
     @display(description="Status", ordering="status", label=LABELS)
     def status_badge(self, row: Any) -> str:

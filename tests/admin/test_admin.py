@@ -123,6 +123,8 @@ def test_no_page_shows_a_secret_or_lets_a_row_be_changed(
     ):
         assert page.status_code == 200
         assert MARK not in page.content.decode(), hidden
+    for _, path in PAGES[model].related_lists(str(row.pk)):
+        assert ops.get(path).status_code == 200, path
     for name in PAGES[model].get_actions(request_of(ops)):
         asked = ops.post(
             where(model), {"action": name, "index": 0, "_selected_action": str(row.pk)}
