@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from mailboxes import accounts, selectors
 from mailboxes import serializers as shapes
 from mailboxes.csvfiles import COLUMNS, CredentialRow, credentials_csv
+from mailboxes.models import Mailbox
 from mailboxes.services import Credential
 from mailboxes.vendors import mail_provider
 from mpanel.core.api.errors import error_body
@@ -52,6 +53,16 @@ EXAMPLE_ACCOUNT = {
     "status": "provisioning",
     "deployment_id": A_JOB,
     "credentials": EXAMPLE_CREDENTIALS,
+}
+EXAMPLE_INBOX = {
+    "id": AN_INBOX,
+    "email": "anna@example.com",
+    "domain": "example.com",
+    "status": "active",
+    "health_score": None,
+    "daily_sent": None,
+    "daily_limit": None,
+    "created_at": "2026-11-21T10:00:00Z",
 }
 EXAMPLE_WISH = {
     "domain_id": A_DOMAIN,
@@ -115,18 +126,7 @@ class Inboxes(ApiView):
         query=shapes.InboxQuery,
         answers=shapes.InboxList,
         example={
-            "inboxes": [
-                {
-                    "id": AN_INBOX,
-                    "email": "anna@example.com",
-                    "domain": "example.com",
-                    "status": "active",
-                    "health_score": None,
-                    "daily_sent": None,
-                    "daily_limit": None,
-                    "created_at": "2026-11-21T10:00:00Z",
-                }
-            ],
+            "inboxes": [EXAMPLE_INBOX],
             "total": 1,
             "status_breakdown": {
                 "active": 1,
@@ -248,6 +248,29 @@ class EmailAccountBatch(EmailAccounts):
         return {"success": True, "email_account": self._account(found)}
 
 
+class OneEmailAccount(ApiView):
+    scopes = {"GET": "mailboxes:read"}
+
+    @operation(
+        "Get an e-mail account",
+        tag=ACCOUNTS,
+        answers=shapes.EmailAccountShape,
+        errors=(404,),
+        example={
+            **EXAMPLE_INBOX,
+            "first_name": "Anna",
+            "last_name": "Schmidt",
+            "error_code": "",
+            "error_message": "",
+        },
+    )
+    def get(self, request: Request, account_id: UUID) -> Response:
+        """How far it is, and why its login could not be proved, where it could not."""
+        mailbox = selectors.get_mailbox(self.actor, account_id)
+        names = ("first_name", "last_name", "error_code", "error_message")
+        return Response({**_inbox(mailbox), **{name: getattr(mailbox, name) for name in names}})
+
+
 class EmailAccountCredentials(ApiView):
     scopes = {"GET": "mailboxes:reveal"}
     token_only = True
@@ -266,7 +289,7 @@ class EmailAccountCredentials(ApiView):
         return Response(shapes.credentials_of(credential))
 
 
-def _inbox(row: selectors.InboxRow) -> dict[str, Any]:
+def _inbox(row: selectors.InboxRow | Mailbox) -> dict[str, Any]:
     # By hand: this list has no pages, and a serializer would take longer than its query.
     return {
         "id": str(row.id),

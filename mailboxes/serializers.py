@@ -160,6 +160,15 @@ class StatusBreakdown(Shape):
     deleting = serializers.IntegerField()
 
 
+class EmailAccountShape(InboxShape):
+    """An e-mail account. The error is why its login could not be proved."""
+
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+    error_code = serializers.CharField()
+    error_message = serializers.CharField()
+
+
 class InboxList(Shape):
     """All inboxes that were asked for."""
 

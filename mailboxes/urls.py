@@ -25,6 +25,7 @@ api_v1 = [
     path("infrastructure/inboxes", json.Inboxes.as_view()),
     path("email-accounts", json.EmailAccounts.as_view()),
     path("email-accounts/batch", json.EmailAccountBatch.as_view()),
+    path("email-accounts/<uuid:account_id>", json.OneEmailAccount.as_view()),
     path(
         "email-accounts/<uuid:account_id>/credentials",
         json.EmailAccountCredentials.as_view(),

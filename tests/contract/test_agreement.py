@@ -18,6 +18,7 @@ OURS = {
     "POST /api/v1/auth/password/forgot": "a password can be forgotten",
     "POST /api/v1/auth/password/reset": "a password can be forgotten",
     "POST /api/v1/auth/sessions/end-others": "ending all others in one step",
+    "GET /api/v1/email-accounts/{}": "how far one account is, without the whole list",
     "PATCH /api/v1/webhooks/{}": "an endpoint moves, or is switched off for a while",
     "POST /api/v1/webhooks/{}/rotate-secret": "secrets are rotated with an overlap",
     "POST /api/v1/webhooks/{}/test": "a receiver is tried before it counts",

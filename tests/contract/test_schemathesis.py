@@ -34,14 +34,14 @@ from tests.contract.test_isolation import IDS
 from tests.sandboxes import RunningSandbox
 
 WHOSE = itertools.cycle((0, 0, 1, 2))
-CHECKS = (
+CHECKS = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
     response_schema_conformance,
     negative_data_rejection,
-)
+]
 api = schemathesis.openapi.from_dict(document())
 api.app = application
 
