@@ -1,0 +1,55 @@
+"""`Prefer: wait=N` (RFC 7240)."""
+
+import time
+
+import pytest
+from django.db import transaction
+from django.test import RequestFactory
+from rest_framework.request import Request
+
+from mpanel.core.api.waiting import wait, wished
+
+
+def request(prefer: str) -> Request:
+    return Request(RequestFactory().get("/", headers={"Prefer": prefer}))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("", 0),
+        ("wait=5", 5),
+        ("Wait = 5", 5),
+        ('wait="5"', 5),
+        ("respond-async, wait=5", 5),
+        ("wait=5; foo=bar", 5),
+        ("wait=5, wait=9", 5),
+        ("wait=600", 10),
+        ("wait=0", 0),
+        ("wait=-1", 0),
+        ("wait=1.5", 0),
+        ("wait=5s", 0),
+        ("wait", 0),
+        ("await=5", 0),
+        ("wait=٥", 0),
+        ("wait=" + "9" * 5_000, 0),
+    ],
+)
+def test_what_a_header_wishes(header: str, seconds: int) -> None:
+    assert wished(header) == seconds
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_ends_when_it_is_over_or_time_is_up() -> None:
+    looks = iter([False, False, True])
+    assert wait(request("wait=5"), lambda: next(looks)) == {"Preference-Applied": "wait=5"}
+    started = time.monotonic()
+    assert wait(request("wait=1"), lambda: False) == {"Preference-Applied": "wait=1"}
+    assert 0.9 < time.monotonic() - started < 3
+    assert wait(request(""), lambda: False) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_inside_a_transaction() -> None:
+    with transaction.atomic():
+        assert wait(request("wait=5"), lambda: False) == {}
