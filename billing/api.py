@@ -10,7 +10,8 @@ from mpanel.core.api.shapes import single
 from mpanel.core.api.views import ApiView, operation
 from tenants import selectors as people
 from tenants import services as accounts
-from tenants.api import ACCOUNTS, EXAMPLE_USER, PAIR, start_api_session, token_pair
+from tenants.api import ACCOUNTS, start_api_session, token_pair
+from tenants.examples import EXAMPLE_USER, PAIR
 from tenants.services.codes import GOOD_FOR
 
 TRIAL = "Trial and plan"
@@ -114,7 +115,20 @@ class Me(ApiView):
 class UserWithSubscription(ApiView):
     scopes = {"GET": "account:read"}
 
-    @operation("Who am I, and what do I pay", tag=ACCOUNTS, answers=shapes.UserWithSubscription)
+    @operation(
+        "Who am I, and what do I pay",
+        tag=ACCOUNTS,
+        answers=shapes.UserWithSubscription,
+        example={
+            "id": EXAMPLE_USER["id"],
+            "email": EXAMPLE_USER["email"],
+            "tier": "professional",
+            "subscription_status": "active",
+            "subscription_id": None,
+            "renews_at": None,
+            "ends_at": None,
+        },
+    )
     def get(self, request: Request) -> Response:
         """The user with their subscription."""
         user, found = people.get_user(self.actor), standing(self.actor)

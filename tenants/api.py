@@ -11,21 +11,17 @@ from mpanel.core.api.shapes import PageQuery, page_of, paged, single
 from mpanel.core.api.views import ApiView, operation
 from tenants import browser, selectors, services, tokens
 from tenants import serializers as shapes
+from tenants.examples import (
+    EXAMPLE_KEY,
+    EXAMPLE_PANEL_USER,
+    EXAMPLE_PROFILE,
+    EXAMPLE_SESSION,
+    EXAMPLE_USER,
+    PAIR,
+)
 from tenants.models import ApiKey, Session, User
 
 ACCOUNTS, KEYS = "Accounts and sessions", "API keys"
-PAIR = {
-    "access_token": "eyJhbGciOiJIUzI1NiIs...",
-    "refresh_token": "eyJhbGciOiJIUzI1NiIs...",
-    "token_type": "Bearer",
-    "expires_in": 900,
-}
-EXAMPLE_USER = {
-    "id": "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b11",
-    "email": "ada@example.com",
-    "name": "Ada",
-    "created_at": "2026-11-21T09:00:00Z",
-}
 
 
 def token_pair(session: Session) -> dict[str, Any]:
@@ -59,6 +55,14 @@ class Register(ApiView):
         answers=single(shapes.Registered),
         status=201,
         request_example={"email": "ada@example.com", "password": "a long and good one"},
+        example={
+            "data": {
+                "registration_id": "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b16",
+                "email": "ada@example.com",
+                "expires_at": "2026-11-21T09:10:00Z",
+                "next_step": "Send email, registration_id and the code ...",
+            }
+        },
     )
     def post(self, request: Request) -> Response:
         """The account begins when the e-mail address is confirmed. The answer is the same whether
@@ -161,6 +165,7 @@ class Sessions(ApiView):
         tag=ACCOUNTS,
         query=PageQuery,
         answers=paged(shapes.SessionShape),
+        example={"items": [EXAMPLE_SESSION], "total": 1, "page": 1, "page_size": 20},
     )
     def get(self, request: Request) -> Response:
         """The person's own, the last used first."""
@@ -226,7 +231,12 @@ class SessionExchange(ApiView):
 class Profile(ApiView):
     scopes = {"GET": "account:read", "PATCH": "account:write"}
 
-    @operation("Get the profile", tag=ACCOUNTS, answers=single(shapes.Profile))
+    @operation(
+        "Get the profile",
+        tag=ACCOUNTS,
+        answers=single(shapes.Profile),
+        example={"data": EXAMPLE_PROFILE},
+    )
     def get(self, request: Request) -> Response:
         """The person, and the organisation they act in."""
         return self._answer()
@@ -237,6 +247,7 @@ class Profile(ApiView):
         takes=shapes.ProfileChange,
         answers=single(shapes.Profile),
         request_example={"name": "Ada", "preferences": {"theme": "dark"}},
+        example={"data": EXAMPLE_PROFILE},
     )
     def patch(self, request: Request) -> Response:
         """Only what is given changes."""
@@ -255,6 +266,7 @@ class ApiKeys(ApiView):
         tag=KEYS,
         query=shapes.ApiKeyQuery,
         answers=paged(shapes.ApiKeyShape),
+        example={"items": [EXAMPLE_KEY], "total": 1, "page": 1, "page_size": 20},
     )
     def get(self, request: Request) -> Response:
         """An admin sees the organisation's keys, a member their own."""
@@ -269,6 +281,7 @@ class ApiKeys(ApiView):
         answers=single(shapes.ApiKeyMade),
         status=201,
         request_example={"name": "CI", "scopes": ["domains:read", "mailboxes:write"]},
+        example={"data": {**EXAMPLE_KEY, "key": "mpk_k3J9sQ0aTz_..."}},
     )
     def post(self, request: Request) -> Response:
         """`key` is shown this one time. The key acts as who made it, within its scopes."""
@@ -300,6 +313,11 @@ class PanelLogIn(ApiView):
         takes=shapes.PanelLogIn,
         answers=shapes.PanelLoggedIn,
         errors=(401, 403),
+        example={
+            "token": "eyJhbGciOiJIUzI1NiIs...",
+            "refreshToken": "eyJhbGciOiJIUzI1NiIs...",
+            "user": EXAMPLE_PANEL_USER,
+        },
         request_example={"email": "ada@example.com", "password": "a long and good one"},
     )
     def post(self, request: Request) -> Response:
@@ -326,6 +344,10 @@ class PanelRefresh(ApiView):
         takes=shapes.PanelRefresh,
         answers=shapes.PanelTokens,
         errors=(401, 403),
+        example={
+            "token": "eyJhbGciOiJIUzI1NiIs...",
+            "refreshToken": "eyJhbGciOiJIUzI1NiIs...",
+        },
     )
     def post(self, request: Request) -> Response:
         """A refresh token is good once. Who comes with one that was replaced ends the session."""
@@ -341,7 +363,12 @@ class PanelRefresh(ApiView):
 class PanelMe(ApiView):
     scopes = {"GET": "account:read"}
 
-    @operation("Who am I", tag=ACCOUNTS, answers=shapes.PanelMe)
+    @operation(
+        "Who am I",
+        tag=ACCOUNTS,
+        answers=shapes.PanelMe,
+        example={**EXAMPLE_PANEL_USER, "permissions": ["account:read", "domains:read"]},
+    )
     def get(self, request: Request) -> Response:
         """The user, their roles in the tenant, and what they may do."""
         user = selectors.get_user(self.actor)
