@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from tests.postgresql import PrivatePostgreSQL, binaries
 
-BENCHMARKS = ("inboxes", "propagation", "engine")
+BENCHMARKS = ("inboxes", "propagation", "engine", "api")
 
 
 def main() -> int:
