@@ -33,7 +33,7 @@ def test_from_a_one_time_code_to_a_csv(panel: RunningPanel, tmp_path: Path) -> N
     setup, ask, *rest = [
         block.replace("http://localhost:8000", panel.url) for block in blocks
     ]
-    assert len(rest) == 7
+    assert len(rest) == 8
 
     assert "expires_in" in run(setup + ask, tmp_path)
     wait_until(lambda: bool(panel.sandbox.mails(to="ada@example.com")), seconds=20)
