@@ -11,11 +11,11 @@ from pytest_django import DjangoAssertNumQueries
 from dnszones.blueprint import MailSetup
 from dnszones.models import ChangePlan, PropagationSession, Record
 from domains.models import Domain
-from provisioning.models import Job
+from provisioning.models import Heartbeat, Job
 from tenants.services import create_api_key
-from tests.api import Answer, Api
+from tests.api import Answer, Api, early_in_a_minute
 from tests.cast import Person
-from tests.processes import working
+from tests.processes import eventually, working
 from tests.sandboxes import DNS_ADDRESSES, RunningSandbox
 from tests.stories import published, verified
 from tests.wizard.rows import estate
@@ -341,6 +341,7 @@ def test_who_prefers_to_wait_gets_the_answer(ada: Person, sandbox: RunningSandbo
     domain = verified(ada, "example.test", sandbox)
     patient = Api(ada.token, Prefer="respond-async, wait=10")
     with working():
+        eventually(lambda: Heartbeat.objects.exclude(name="clock").exists(), seconds=60)
         preview = patient.post(dns(domain, "preview"), OWN)
         assert (preview.status, preview.body["status"]) == (200, "ready")
         assert preview.headers["Preference-Applied"] == "wait=10"
@@ -487,6 +488,7 @@ def test_reports_cost_the_same_for_few_and_for_many_records(
     ada: Person, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     mine, api = estate(ada), Api(ada.token)
+    early_in_a_minute()
     api.get(dns(mine.domain, "status"))
     for _ in range(2):
         with django_assert_num_queries(4):  # session, domain, polling, records
