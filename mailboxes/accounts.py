@@ -1,7 +1,7 @@
 """Mailboxes whose credentials go to who asks for them, as the JSON API does.
 
 Whoever makes a mailbox here is answered with its password, and may read it again; a key needs the
-scope `mailboxes:reveal` for both (docs/decisions/0009).
+scope `mailboxes:reveal` for both (docs/decisions/0011).
 """
 
 from collections.abc import Sequence
