@@ -297,6 +297,15 @@ class CancelPolling(ApiView):
 class FlattenSPF(ApiView):
     scopes = {"POST": "dns:read"}
 
+    def prepare(self, request: Request) -> None:
+        given = self.body(request, shapes.FlattenSPF)
+        self.found = lookups.flatten_spf(
+            self.actor,
+            domain=given["domain"],
+            original=given["original_spf"],
+            ipv6=given["ipv6_support"],
+        )
+
     @operation(
         "Flatten an SPF record",
         tag=DNS,
@@ -323,14 +332,7 @@ class FlattenSPF(ApiView):
         """Addresses in place of lookups, so that receivers need ten at most. What the record lets
         pass depends on public DNS, which is asked for 8 seconds at most; the flattened record
         never lets anybody pass whom the original did not. Nothing is written."""
-        given = self.body(request, shapes.FlattenSPF)
-        found = lookups.flatten_spf(
-            self.actor,
-            domain=given["domain"],
-            original=given["original_spf"],
-            ipv6=given["ipv6_support"],
-        )
-        return Response(shapes.SPFFlattened(found).data)
+        return Response(shapes.SPFFlattened(self.found).data)
 
 
 def _report(view: ApiView, session_id: UUID) -> Any:
