@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from mpanel.admin import NAVIGATION
 from mpanel.core.adminpages import ReadOnlyAdmin
+from tenants.models import Tenant
 from tenants.services.operators import make_operator, suspend_tenant
 from tests.admin.rows import MARK, is_secret, make_rows
 from tests.cast import Person
@@ -96,12 +97,11 @@ def test_a_list_costs_the_same_whatever_its_length(ops: Client, model: type[mode
         assert answer.context["cl"].result_count >= rows
         return len(seen)
 
-    rows = 3
-    make_rows(model, 3)
-    ops.get(where(model))
+    rows = 2
+    make_rows(model, 2)
     few = queries()
-    rows = 30
-    make_rows(model, 27)
+    rows = 12
+    make_rows(model, 10)
     assert queries() == few <= MOST_QUERIES
 
 
@@ -118,13 +118,10 @@ def test_no_page_shows_a_secret_or_lets_a_row_be_changed(
     for page in (
         ops.get(where(model)),
         ops.get(where(model, "change", row.pk)),
-        ops.get(where(model), {"q": "x"}),
         ops.get(where(model), {"q": str(row.pk)}),
     ):
         assert page.status_code == 200
         assert MARK not in page.content.decode(), hidden
-    for _, path in PAGES[model].related_lists(str(row.pk)):
-        assert ops.get(path).status_code == 200, path
     for name in PAGES[model].get_actions(request_of(ops)):
         asked = ops.post(
             where(model), {"action": name, "index": 0, "_selected_action": str(row.pk)}
@@ -144,18 +141,27 @@ def test_no_page_shows_a_secret_or_lets_a_row_be_changed(
     assert ops.get(where(model, "change", uuid4())).status_code in {302, 404}
 
 
+def test_what_hangs_on_a_row_is_one_click_away(ops: Client, ada: Person, cy: Person) -> None:
+    lists = dict(PAGES[Tenant].related_lists(str(cy.tenant.pk)))
+    assert {"Domains", "Mailboxes", "Jobs", "Memberships", "Events"} <= set(lists)
+    for path in lists.values():
+        assert ops.get(path).status_code == 200, path
+    (membership,) = ops.get(lists["Memberships"]).context["cl"].result_list
+    assert membership.user == cy.user
+
+
 def request_of(client: Client) -> Any:
     return client.get("/admin/").wsgi_request
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 def test_filters_and_odd_queries_are_answered(ops: Client, model: type[models.Model]) -> None:
-    page = ops.get(where(model))
+    page = ops.get(where(model), {"q": "'\"%_\\"})
     for spec in page.context["cl"].filter_specs:
-        for choice in spec.choices(page.context["cl"]):
-            assert ops.get(where(model) + choice["query_string"]).status_code == 200
-    for odd in ({"status": "nonsense"}, {"q": "'\"%_\\"}, {"p": "999"}, {"o": "99.-x"}):
-        assert ops.get(where(model), odd).status_code in {200, 302}
+        chosen = list(spec.choices(page.context["cl"]))[1]
+        assert ops.get(where(model) + chosen["query_string"]).status_code == 200
+    for odd in ({"status": "nonsense", "p": "999"}, {"o": "99.-x"}):
+        assert ops.get(where(model), odd, follow=True).status_code == 200
 
 
 def test_the_overview_counts_in_few_queries(ops: Client, django_assert_num_queries: Any) -> None:
