@@ -145,6 +145,13 @@ class ReadOnlyAdmin(ModelAdmin):
         """Whether a column may be seen."""
         return column not in self.hidden and not SECRET.search(column)
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Nor may a filter in the address guess at what is not shown."""
+        if not all(self.shows(part) for part in lookup.split("__")):
+            return False
+        allowed: bool = super().lookup_allowed(lookup, value, request)
+        return allowed
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Rows
 

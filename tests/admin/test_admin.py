@@ -141,6 +141,16 @@ def test_no_page_shows_a_secret_or_lets_a_row_be_changed(
     assert ops.get(where(model, "change", uuid4())).status_code in {302, 404}
 
 
+def test_a_filter_cannot_guess_at_a_secret(ops: Client) -> None:
+    for path in (
+        "tenants/user/?password__startswith=a",
+        "tenants/apikey/?secret_hash__startswith=a",
+        "tenants/session/?membership__user__password__startswith=a",
+        "tenants/onetimecode/?params__password__startswith=a",
+    ):
+        assert ops.get(f"/admin/{path}").status_code == 400, path
+
+
 def test_what_hangs_on_a_row_is_one_click_away(ops: Client, ada: Person, cy: Person) -> None:
     lists = dict(PAGES[Tenant].related_lists(str(cy.tenant.pk)))
     assert {"Domains", "Mailboxes", "Jobs", "Memberships", "Events"} <= set(lists)
