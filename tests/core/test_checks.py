@@ -129,3 +129,19 @@ def test_loopback_is_told_from_outside() -> None:
         assert checks.is_loopback(inside)
     for outside in ("", "localhost.evil.test", "0x7f.1", "10.0.0.1", "http://evil.test#@127.0.0.1"):
         assert not checks.is_loopback(outside)
+
+
+def test_production_settings_pass_djangos_own_checks(tmp_path: Path) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "MPANEL_VAR_DIR": str(tmp_path),
+        "SECRET_KEY": "".join(chr(33 + number % 90) for number in range(7, 600, 11)),
+        "ENCRYPTION_KEYS": new_key("a"),
+        "SITE_URL": "https://panel.example.com",
+        "ALLOWED_HOSTS": "panel.example.com",
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level=WARNING"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
