@@ -1,6 +1,6 @@
 """Writes about who: accounts, sessions, keys, passwords, one-time codes, provider credentials."""
 
-from tenants.services.accounts import AccountClosed, change_profile, open_account, sign_in_by_code
+from tenants.services.accounts import AccountClosed, change_profile, open_account
 from tenants.services.api_keys import (
     NewKey,
     create_api_key,
@@ -55,6 +55,7 @@ from tenants.services.sessions import (
     rotate,
     start_session,
 )
+from tenants.services.signing_in import sign_in_by_code
 
 __all__ = [
     "AccountClosed",

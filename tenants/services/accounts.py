@@ -1,36 +1,22 @@
 """Opening accounts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from events.services import record
 from mpanel.core.actor import ADMIN, OWNER, Actor
 from mpanel.core.errors import Forbidden, Invalid
 from tenants import selectors
-from tenants.models import Customer, Membership, OneTimeCode, Tenant, User
-from tenants.services.codes import check_code, use_up
+from tenants.models import Customer, Membership, Tenant, User
 from tenants.services.credentials import include_house_credentials
-from tenants.services.proofs import first_factor_proof
-from tenants.services.second_factor import check_second_factor
 
 
 class AccountClosed(Forbidden):
     """This account is closed. Please write to us."""
 
     code = "ACCOUNT_CLOSED"
-
-
-@dataclass(frozen=True)
-class SignedIn:
-    """Who signed in, and what they chose when they asked for the code."""
-
-    user: User
-    params: Mapping[str, Any]
 
 
 @transaction.atomic
@@ -53,35 +39,6 @@ def open_account(email: str, *, address: str = "", name: str = "") -> User:
         record(actor, "tenant.created", tenant, "Opened the account.")
         include_house_credentials(actor)
     return user
-
-
-def sign_in_by_code(
-    email: str,
-    code: str,
-    *,
-    address: str,
-    second_factor: str = "",
-    registration_id: UUID | None = None,
-) -> SignedIn:
-    """The user who proves to read this mailbox; a new one gets an account.
-
-    `registration_id`: of who registered with a password, which is set now. The code is used up
-    only when the second factor, where there is one, is right too. Raises `CodeRefused`,
-    `SecondFactorRequired`, `SecondFactorRefused`, `AccountClosed`.
-    """
-    purpose = OneTimeCode.REGISTER if registration_id else OneTimeCode.SIGN_IN
-    about = Q(pk=registration_id) if registration_id else Q(subject_id=None)
-    checked = check_code(email, code, address=address, purpose=purpose, about=about)
-    if known := User.objects.filter(email=checked.email).first():
-        proof = first_factor_proof(known, code_id=checked.pk)
-        check_second_factor(known, second_factor, proof=proof)
-    with transaction.atomic():
-        use_up(checked)
-        user = open_account(checked.email, address=address, name=checked.params.get("name", ""))
-        if password := checked.params.get("password"):
-            user.password = password
-            user.save(update_fields=["password"])
-    return SignedIn(user, checked.params)
 
 
 @transaction.atomic

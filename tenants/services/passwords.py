@@ -11,7 +11,7 @@ from django.db import transaction
 
 from events.services import record
 from mpanel.core.actor import Actor
-from mpanel.core.api.ratelimit import spend_try
+from mpanel.core.api.ratelimit import give_back, spend_try
 from mpanel.core.errors import Invalid, Unauthorized
 from tenants import selectors
 from tenants.models import OneTimeCode, User
@@ -72,6 +72,8 @@ def log_in(email: str, password: str, *, second_factor: str = "", address: str) 
         raise CredentialsRefused
     if len(password) > LONGEST or not user.check_password(password):
         raise CredentialsRefused
+    for name, whose in (("login-address", address), ("login-account", email)):
+        give_back(name, whose, window=QUARTER)
     check_second_factor(user, second_factor, proof=first_factor_proof(user))
     return user
 

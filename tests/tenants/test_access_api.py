@@ -7,6 +7,7 @@ import pytest
 from django.core import mail
 from django.test import Client
 
+from events.models import Event
 from tests.api import Answer, Api
 from tests.cast import Person
 from tests.work import work_off
@@ -157,3 +158,31 @@ def test_the_panel_says_it_its_own_way() -> None:
     assert {"id", "name", "email", "roles", "tenantId", "permissions"} == set(me)
     renewed = Api().post("/api/auth/refresh", {"refreshToken": logged_in.body["refreshToken"]})
     assert renewed.body["token"]
+
+
+def test_registering_an_address_that_has_an_account_is_a_reset(ada: Person) -> None:
+    """Who confirms it owns the mailbox; sessions of before end, and the trail tells."""
+    password = "another long and good one"
+    asked = Api().post("/api/v1/auth/register", {"email": ada.user.email, "password": password})
+    confirmed = Api().post(
+        "/api/v1/auth/trial/verify-otp",
+        {
+            "email": ada.user.email,
+            "otp": code_for(ada.user.email),
+            "registration_id": asked.body["data"]["registration_id"],
+        },
+    )
+    assert confirmed.status == 200
+    assert Api(ada.token).get("/api/v1/auth/me").status == 401
+    assert Event.objects.filter(action="password.reset").exists()
+    login = {"email": ada.user.email, "password": password}
+    assert [Api().post("/api/v1/auth/login", login).status for _ in range(12)] == [200] * 12
+
+
+def test_a_registrations_code_is_no_use_without_its_id(ada: Person) -> None:
+    """Else a stranger's password would be confirmed by the owner's next sign-in."""
+    Api().post("/api/v1/auth/register", {"email": ada.user.email, "password": "a stranger's one"})
+    taken = {"email": ada.user.email, "otp": code_for(ada.user.email)}
+    assert Api().post("/api/v1/auth/trial/verify-otp", taken).error == "CODE_REFUSED"
+    ada.user.refresh_from_db()
+    assert not ada.user.has_usable_password()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from mpanel.core.actor import Actor
@@ -96,6 +97,12 @@ def spend_try(name: str, whose: str, *, most: int, window: int) -> None:
             f"Too many tries. Wait {minutes} minute{'' if minutes == 1 else 's'} and try again.",
             retry_after=error.retry_after,
         ) from None
+
+
+def give_back(name: str, whose: str, *, window: int) -> None:
+    """A try that succeeded does not count."""
+    bucket = f"{name}:{whose}:{int(time.time() // window)}"
+    RateWindow.objects.filter(pk=bucket, used__gt=0).update(used=F("used") - 1)
 
 
 def headers(allowances: list[Allowance]) -> dict[str, str]:
