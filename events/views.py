@@ -140,8 +140,8 @@ def webhook_detail(request: PageRequest, webhook_id: UUID) -> HttpResponseBase:
         "page_title": str(endpoint),
         "crumbs": [WEBHOOKS],
     }
-    partial = "#deliveries" if request.htmx else ""
-    return render(request, f"events/webhook_detail.html{partial}", context)
+    template = "events/webhook_detail.html"
+    return render(request, f"{template}#deliveries" if request.htmx else template, context)
 
 
 @signed_in
