@@ -1,7 +1,7 @@
 """Exact sets of IP addresses, as sorted spans: nothing is ever widened to fit a prefix."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .syntax import Network
@@ -43,16 +43,14 @@ class AddressSet:
     def covers(self, network: Network) -> bool:
         return not AddressSet.of([network]) - self
 
-    def networks(self) -> list[Network]:
+    def networks(self) -> Iterator[Network]:
         """The fewest networks that are exactly this set, IPv4 first, in order."""
-        found: list[Network] = []
         for first, last in self.v4:
             span4 = ipaddress.IPv4Address(first), ipaddress.IPv4Address(last)
-            found.extend(ipaddress.summarize_address_range(*span4))
+            yield from ipaddress.summarize_address_range(*span4)
         for first, last in self.v6:
             span6 = ipaddress.IPv6Address(first), ipaddress.IPv6Address(last)
-            found.extend(ipaddress.summarize_address_range(*span6))
-        return found
+            yield from ipaddress.summarize_address_range(*span6)
 
 
 def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:
@@ -67,14 +65,19 @@ def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def _without(spans: tuple[Span, ...], holes: tuple[Span, ...]) -> tuple[Span, ...]:
     left: list[Span] = []
+    at = 0
     for first, last in spans:
         start = first
-        for hole_first, hole_last in holes:
-            if hole_last < start or hole_first > last:
-                continue
+        while at < len(holes) and holes[at][1] < start:
+            at += 1
+        while at < len(holes) and holes[at][0] <= last:
+            hole_first, hole_last = holes[at]
             if hole_first > start:
                 left.append((start, hole_first - 1))
             start = hole_last + 1
+            if hole_last >= last:
+                break  # it may reach into the next span
+            at += 1
         if start <= last:
             left.append((start, last))
     return tuple(left)

@@ -22,6 +22,8 @@ MAX_MX_HOSTS = 10
 
 # A tree of includes can be hostile (each record naming ten more): we stop asking here.
 COUNTED_LOOKUPS = 100
+# Nor do we read what no mail server would: RFC 7208 §3.4 wants 450 bytes.
+LONGEST_RECORD = 8192
 
 Result = Literal["none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"]
 _RESULTS: dict[str, Result] = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
@@ -91,7 +93,8 @@ async def count_lookups(record: SPFRecord, *, domain: str, resolver: Resolver) -
 async def fetch_record(name: str, resolver: Resolver) -> SPFRecord:
     """The one SPF record of a name. Raises `PermanentError` where there is none, two or a bad one.
 
-    `VoidLookup` where the name has no TXT record at all; `TemporaryFailure`.
+    `VoidLookup` where the name has no TXT record at all; `TemporaryFailure`; `TooComplex` for a
+    record past 8,192 characters.
     """
     texts = await resolver.txt(name)
     if not texts:
@@ -99,6 +102,8 @@ async def fetch_record(name: str, resolver: Resolver) -> SPFRecord:
     found = [text for text in texts if is_spf(text)]
     if len(found) != 1:
         raise PermanentError(f"{name} has {len(found) or 'no'} SPF record{'s' * (len(found) > 1)}.")
+    if len(found[0]) > LONGEST_RECORD:
+        raise TooComplex(f"The SPF record of {name} has more than {LONGEST_RECORD} characters.")
     try:
         return parse(found[0])
     except SPFSyntaxError as error:

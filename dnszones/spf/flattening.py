@@ -21,6 +21,8 @@ from .syntax import Mechanism, Modifier, SPFRecord, parse
 # Headers, question and other TXT records share the 512 bytes of a plain UDP answer (§3.4).
 COMFORTABLE_BYTES = 450
 ASKED_NAMES = 200
+# Of addresses looked at, and of networks written. No time-out ends what we reckon ourselves.
+MOST_NETWORKS = 1000
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ async def flatten(
     IPv6 ranges that pass.
 
     Raises `SPFSyntaxError` for the text itself, `TemporaryFailure` rather than lose a sender, and
-    `TooComplex` past 200 names.
+    `TooComplex` past 200 names or 1,000 networks.
     """
     record = parse(text)
     cache = _Cache(resolver)
@@ -98,6 +100,8 @@ class _Flattener:
     ipv6: bool
     warnings: list[str] = field(default_factory=list)
     passing: dict[str, AddressSet] = field(default_factory=dict)
+    seen: int = 0
+    written: int = 0
 
     async def record(self, record: SPFRecord) -> SPFRecord:
         """Neighbouring terms that pass become one run of networks; all others keep their place."""
@@ -117,11 +121,12 @@ class _Flattener:
         return SPFRecord(tuple(terms))
 
     def _written(self, run: AddressSet, passed: AddressSet) -> list[Mechanism]:
-        return [
-            Mechanism(f"ip{network.version}", network=network)
-            for network in run.networks()
-            if not passed.covers(network)
-        ]
+        terms = []
+        for network in run.networks():
+            self.written = _within_bounds(self.written + 1)
+            if not passed.covers(network):
+                terms.append(Mechanism(f"ip{network.version}", network=network))
+        return terms
 
     async def _replacement(self, mechanism: Mechanism) -> AddressSet | None:
         """The addresses that may stand for a term of the record itself; None: it stays."""
@@ -144,6 +149,7 @@ class _Flattener:
         if mechanism.name == "all":
             return AddressSet.everything()
         if mechanism.network is not None:
+            self.seen = _within_bounds(self.seen + 1)
             return AddressSet.of([mechanism.network])
         if mechanism.name in {"exists", "ptr"} or mechanism.has_macro:
             raise _Kept("what it matches depends on each mail.")
@@ -158,6 +164,7 @@ class _Flattener:
             return AddressSet()
         except PermanentError as error:
             raise _Kept(str(error)) from error
+        self.seen = _within_bounds(self.seen + len(hosts))
         addresses = [ipaddress.ip_address(host) for host in hosts]
         prefixes = {4: mechanism.prefix4, 6: mechanism.prefix6}
         return AddressSet.of(
@@ -189,6 +196,12 @@ class _Flattener:
             passed |= await self._passed_by(record.redirect, (*path, target)) - decided
         self.passing[target] = passed
         return passed
+
+
+def _within_bounds(number: int) -> int:
+    if number > MOST_NETWORKS:
+        raise TooComplex(f"The SPF record leads to more than {MOST_NETWORKS} networks.")
+    return number
 
 
 class _Cache:

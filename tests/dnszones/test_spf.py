@@ -313,6 +313,30 @@ def test_a_sender_is_never_dropped_because_dns_was_slow():
         flatten(f"{text} ~all", world)
 
 
+HOSTILE = {
+    "a record that no mail server reads": "v=spf1 "
+    + " ".join(f"ip4:10.{number // 200}.{number % 200}.1" for number in range(3_000)),
+    # Each address that is left out splits the rest into more than a hundred networks.
+    "all but some": "v=spf1 " + " ".join(f"-ip6:2001:db8::{n:x}:5" for n in range(200)) + " +all",
+}
+
+
+@pytest.mark.parametrize("included", HOSTILE.values(), ids=HOSTILE)
+def test_a_record_of_too_many_networks_is_given_up(included: str) -> None:
+    world = World.of_spf(a_test=included)
+    with pytest.raises(spf.TooComplex):
+        flatten("v=spf1 include:a.test -all", world, force=True)
+
+
+def test_too_many_networks_in_small_records_are_given_up_early() -> None:
+    names = [f"a{number}.test" for number in range(90)]
+    networks = [" ".join(f"ip4:10.{n}.{m}.1" for m in range(0, 200, 2)) for n in range(90)]
+    texts = [f"v=spf1 {text}" for text in networks]
+    world = World({(name, "TXT"): [text] for name, text in zip(names, texts, strict=True)})
+    with pytest.raises(spf.TooComplex):
+        flatten("v=spf1 " + " ".join(f"include:{name}" for name in names), world, force=True)
+
+
 def test_a_broken_include_stays_and_is_named():
     world = World.of_spf(b_test="v=spf1 nonsense -all")
     result = flatten("v=spf1 include:gone.test include:b.test -all", world, force=True)
