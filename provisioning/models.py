@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from mpanel.core.models import Row, StatusRow
 from provisioning.desired import Observation
 
 BEAT_AT_MOST_EVERY = 5.0  # seconds
+CLOCKS_DIFFER = timedelta(minutes=5)  # by less than this, between machines
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -231,13 +233,15 @@ class Lease(models.Model):
         _, created = cls.objects.get_or_create(
             name=name, defaults={"holder": holder, "until": until}
         )
-        mine = cls.objects.filter(Q(holder=holder) | Q(until__lt=now), name=name)
+        # So far ahead is no lease: the clock was set back since it was taken.
+        free = Q(until__lt=now) | Q(until__gt=until + CLOCKS_DIFFER)
+        mine = cls.objects.filter(Q(holder=holder) | free, name=name)
         return created or mine.update(holder=holder, until=until) == 1
 
     @classmethod
     def release(cls, name: str, *, holder: UUID) -> None:
         """Give the lease back, if it is still ours."""
-        cls.objects.filter(name=name, holder=holder).update(until=timezone.now())
+        cls.objects.filter(name=name, holder=holder).update(until=LONG_AGO)
 
 
 class Sweep(models.Model):

@@ -8,11 +8,12 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import Error, connection
+from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from mpanel.core.periodic import all_sweeps
-from provisioning.models import Heartbeat, Lease, Sweep
+from provisioning.models import CLOCKS_DIFFER, Heartbeat, Lease, Sweep
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,11 @@ def start_due() -> list[str]:
         if sweep.name not in due:
             _, first = Sweep.objects.get_or_create(name=sweep.name, defaults={"due_at": following})
         else:
-            first = due[sweep.name] <= now and bool(
-                Sweep.objects.filter(name=sweep.name, due_at__lte=now).update(due_at=following)
+            # So much later than its interval from now: the clock was set back since.
+            beyond = following + CLOCKS_DIFFER
+            is_due = Q(due_at__lte=now) | Q(due_at__gt=beyond)
+            first = not now < due[sweep.name] <= beyond and bool(
+                Sweep.objects.filter(is_due, name=sweep.name).update(due_at=following)
             )
         if first:
             async_task("provisioning.tasks.sweep", sweep.name)

@@ -192,6 +192,23 @@ def test_a_sweep_that_was_late_is_not_made_up_for() -> None:
         assert name not in sweeps.start_due()
 
 
+def test_a_clock_that_was_set_back_stops_no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    tomorrow = timezone.now() + timedelta(days=1)
+    done: list[int] = []
+    with sweeping(lambda: done.append(1)) as name:
+        with monkeypatch.context() as wrong:
+            wrong.setattr(timezone, "now", lambda: tomorrow)
+            sweeps.start_due()
+            assert sweeps.run(name)
+            assert Lease.take("clock", holder=uuid4(), seconds=3)  # and then it dies
+        assert name in sweeps.start_due()
+        assert name not in sweeps.start_due()
+        assert sweeps.run(name)
+    assert len(done) == 2
+    assert Lease.take("clock", holder=uuid4(), seconds=3)
+    assert not Lease.take("clock", holder=uuid4(), seconds=3)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_sweep_never_overlaps_itself() -> None:
     inside, most, counter = 0, 0, threading.Lock()
