@@ -110,6 +110,22 @@ def test_too_many_requests_are_told_when_to_come_back(settings: Settings) -> Non
     assert 1 <= int(refused.headers["Retry-After"]) <= 61
 
 
+def test_a_refusal_names_the_limit_that_is_used_up(ada: Person, settings: Settings) -> None:
+    settings.API_PLAN_RATE_FACTOR = 0
+    refused = Api(ada.token).get("/api/v1/profile")
+    assert refused.error == "RATE_LIMITED"
+    assert refused.headers["RateLimit"] == f'"user";r=0;t={refused.headers["Retry-After"]}'
+    assert refused.headers["RateLimit-Policy"].startswith('"user";q=0;w=60, "address";q=')
+
+
+def test_a_long_address_fits_what_counts_its_tries() -> None:
+    email = f"a@{'.'.join(['b' * 60] * 3)}.test"
+    body = {"email": email, "password": "wrong"}
+    assert Api().post("/api/v1/auth/login", body).error == "AUTH_INVALID_CREDENTIALS"
+    for window in RateWindow.objects.all():
+        window.full_clean(validate_unique=False)  # SQLite takes a text of any length
+
+
 def test_bad_tokens_count_against_the_address(settings: Settings) -> None:
     settings.API_ADDRESS_RATE = 3
     answers = [Api(f"guess-{n}").get("/api/v1/profile").status for n in range(4)]

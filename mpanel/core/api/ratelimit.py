@@ -18,8 +18,10 @@ from django.utils import timezone
 from mpanel.core.actor import Actor
 from mpanel.core.errors import TooManyRequests
 from mpanel.core.models import RateWindow
+from mpanel.core.secrets import digest
 
 MINUTE = 60
+LONGEST = 64  # characters that say whose a bucket is
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def spend(limit: Limit, *, portion: int | None = None) -> Allowance:
 def spend_try(name: str, whose: str, *, most: int, window: int) -> None:
     """Count a try that must never be exceeded, e.g. of passwords, each one in the database."""
     try:
-        spend(Limit(name, f"{name}:{whose}", most, window), portion=1)
+        spend(Limit(name, _bucket(name, whose), most, window), portion=1)
     except TooManyRequests as error:
         minutes = -(-error.retry_after // MINUTE)
         raise TooManyRequests(
@@ -101,8 +103,8 @@ def spend_try(name: str, whose: str, *, most: int, window: int) -> None:
 
 def give_back(name: str, whose: str, *, window: int) -> None:
     """A try that succeeded does not count."""
-    bucket = f"{name}:{whose}:{int(time.time() // window)}"
-    RateWindow.objects.filter(pk=bucket, used__gt=0).update(used=F("used") - 1)
+    window_of = f"{_bucket(name, whose)}:{int(time.time() // window)}"
+    RateWindow.objects.filter(pk=window_of, used__gt=0).update(used=F("used") - 1)
 
 
 def headers(allowances: list[Allowance]) -> dict[str, str]:
@@ -147,6 +149,11 @@ def forget_portions() -> None:
     """Forget what this process holds, as a restart does."""
     with _guard:
         _portions.clear()
+
+
+def _bucket(name: str, whose: str) -> str:
+    """What is counted for whom; an e-mail address may be longer than the column."""
+    return f"{name}:{whose if len(whose) <= LONGEST else digest(whose)}"
 
 
 def _take(limit: Limit, number: int, size: int) -> int:

@@ -30,7 +30,7 @@ from mpanel.core.api import ratelimit
 from mpanel.core.api.errors import error_body, exception_handler
 from mpanel.core.api.idempotency import LONGEST, answered, clean_key, once
 from mpanel.core.api.shapes import ErrorBody, Shape
-from mpanel.core.errors import Forbidden, Invalid, Unauthorized
+from mpanel.core.errors import Forbidden, Invalid, TooManyRequests, Unauthorized
 
 
 class TokenNeeded(Forbidden):
@@ -99,32 +99,40 @@ class ApiView(APIView):
         """Who is it, may they, and not too often; the address is counted before all else."""
         address_limit = settings.API_PUBLIC_RATE if self.public else settings.API_ADDRESS_RATE
         name = "public" if self.public else "address"
-        self._allowances = [
-            ratelimit.spend(ratelimit.Limit(name, f"{name}:{self.address}", address_limit))
-        ]
+        self._count(ratelimit.Limit(name, f"{name}:{self.address}", address_limit))
         super().initial(request, *args, **kwargs)
         if not self.public:
             if request.auth is None:
                 raise Unauthorized
-            counted = [ratelimit.spend(limit) for limit in ratelimit.limits_of(self.actor)]
-            self._allowances = [*counted, *self._allowances]
+            self._count(*ratelimit.limits_of(self.actor))
             self._check_access(request)
         if request.method == "POST" and hasattr(self, "post"):
             self._prepare_post(request)
 
+    def _count(self, *limits: ratelimit.Limit) -> None:
+        """Spend one request of each limit; the one that is used up is in the answer, too."""
+        counted: list[ratelimit.Allowance] = []
+        try:
+            for limit in limits:
+                counted.append(ratelimit.spend(limit))
+        except TooManyRequests as error:
+            counted.append(ratelimit.Allowance(limit, 0, error.retry_after))
+            raise
+        finally:
+            self._allowances = [*counted, *self._allowances]
+
     def _check_access(self, request: Request) -> None:
+        method = "GET" if request.method == "HEAD" else request.method or ""
         if self.token_only and "Authorization" not in request.headers:
             raise TokenNeeded
         if self.operator:
             self.actor.require_operator()
         elif self.person:
             self.actor.require_person()
-        elif scope := self.scopes.get(request.method or ""):
+        elif scope := self.scopes.get(method):
             self.actor.need(scope)
-        elif request.method in {"GET", "POST", "PUT", "PATCH", "DELETE"} and hasattr(
-            self, request.method.lower()
-        ):
-            raise NotImplementedError(f"{type(self).__name__}: no scope for {request.method}")
+        elif method in {"GET", "POST", "PUT", "PATCH", "DELETE"} and hasattr(self, method.lower()):
+            raise NotImplementedError(f"{type(self).__name__}: no scope for {method}")
 
     def prepare(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """What a POST reads outside before it writes: never inside the transaction of a key.
