@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -16,14 +17,21 @@ from django_q.models import OrmQ
 
 from dnszones.models import Record
 from events.models import Event
-from mpanel.core.actor import OWNER
+from mpanel.core.actor import ADMIN, OWNER
 from provisioning.models import Heartbeat
 from tenants.models import Customer, OneTimeCode, ProviderCredential, Session, Tenant, User
 from tenants.services import create_api_key, start_session
-from tenants.services.operators import activate_tenant, make_operator, suspend_tenant
+from tenants.services.operators import (
+    activate_tenant,
+    make_operator,
+    suspend_tenant,
+    suspend_user,
+)
+from tenants.services.operators.grants import LastOperator
 from tenants.tokens import access_token, refresh_token
 from tests.api import Answer, Api
 from tests.cast import Person, helper_of, owner
+from tests.processes import at_once
 from tests.sandboxes import ROOT
 from tests.wizard.rows import estate
 
@@ -275,6 +283,47 @@ def test_an_operator_remains_and_nobody_removes_themselves(ops: Api, ada: Person
     assert Event.objects.filter(tenant=ada.tenant, action="operator.granted").count() == 2
     assert ops.put(mine, {"roles": ["owner"]}).body["roles"] == ["owner"]
     assert ops.get(mine).error == "FORBIDDEN"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_operators_who_suspend_each_other_at_once_one_remains(ada: Person) -> None:
+    crew = [helper_of(ada, f"op{n}", ADMIN) for n in range(4)]
+    for one in crew:
+        make_operator(one.user)
+    actors = [replace(one.actor, is_operator=True) for one in crew]
+    pairs = zip(actors, [*crew[1:], crew[0]], strict=True)
+    found = at_once(*[partial(suspend_user, actor, other.user.pk) for actor, other in pairs])
+    assert [type(one) for one in found].count(LastOperator) == 1
+    assert User.objects.filter(is_operator=True, is_active=True).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_tenants_with_all_operators_one_stays_active(ada: Person, cy: Person) -> None:
+    for one in (ada, cy):
+        make_operator(one.user)
+    mine, theirs = (replace(one.actor, is_operator=True) for one in (ada, cy))
+    found = at_once(
+        partial(suspend_tenant, mine, cy.tenant.pk), partial(suspend_tenant, theirs, ada.tenant.pk)
+    )
+    assert sorted(type(one).__name__ for one in found) == ["LastOperator", "Tenant"]
+    assert Tenant.objects.filter(status=Tenant.ACTIVE).count() == 1
+
+
+def test_a_key_makes_no_operators_and_moves_nobodys_codes(
+    ops: Api, ada: Person, bo: Person
+) -> None:
+    actor = replace(ada.actor, is_operator=True)
+    key = Api(create_api_key(actor, name="Ops", scopes=["operator"]).plain)
+    where = f"/api/users/{bo.user.pk}"
+    for answer in (
+        key.post("/api/users", user_in(ada.tenant.pk, roles=["member", "operator"])),
+        key.put(where, {"roles": ["member", "operator"]}),
+        key.put(where, {"email": "eve@people.test"}),
+    ):
+        assert (answer.status, answer.error) == (403, "PERSON_NEEDED")
+    same = {"name": "Bo", "email": "Bo@people.test", "roles": ["member"]}
+    assert key.put(where, same).body["name"] == "Bo"
+    assert key.post("/api/users", user_in(ada.tenant.pk)).status == 201
 
 
 def test_the_command_makes_and_removes_operators(ada: Person, cy: Person) -> None:

@@ -1,11 +1,14 @@
 """Who is an operator. There is always one who can act."""
 
+from uuid import UUID
+
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from events.services import record
 from mpanel.core.actor import Actor, system
 from mpanel.core.errors import Conflict
-from tenants.models import Tenant, User
+from tenants.models import Membership, Tenant, User
 
 
 class LastOperator(Conflict):
@@ -14,17 +17,39 @@ class LastOperator(Conflict):
     code = "LAST_OPERATOR"
 
 
-def require_another_operator(user: User) -> None:
-    """Raise `LastOperator` unless somebody else can act as one.
+def lock_with_operators(user_id: UUID | None = None) -> User | None:
+    """Hold every operator, and this user, until the transaction ends; the user, if there is one.
 
-    Of two operators who leave at once, the second waits here for the first.
+    All are taken at once and in one order: of two who would end each other, the second waits.
     """
-    list(User.objects.select_for_update().filter(is_operator=True).order_by("pk"))
-    able = User.objects.filter(
-        is_operator=True, is_active=True, memberships__tenant__status=Tenant.ACTIVE
-    )
-    if user.is_operator and not able.exclude(pk=user.pk).exists():
+    whom = Q(is_operator=True) | Q(pk=user_id)
+    held = list(User.objects.select_for_update(no_key=True).filter(whom).order_by("pk"))
+    return next((user for user in held if user.pk == user_id), None)
+
+
+def require_another_operator(user: User) -> None:
+    """Raise `LastOperator` unless somebody else can act as one."""
+    lock_with_operators()
+    if user.is_operator and not _able(_at_work()).exclude(pk=user.pk).exists():
         raise LastOperator
+
+
+def require_operators_elsewhere(tenant: Tenant) -> None:
+    """Raise `LastOperator` where only people of this tenant can act as one."""
+    lock_with_operators()
+    at_work = _at_work()
+    if not _able(at_work.filter(tenant=tenant)).exists():
+        return
+    if not _able(at_work.exclude(tenant=tenant)).exists():
+        raise LastOperator
+
+
+def _at_work() -> QuerySet[Membership]:
+    return Membership.objects.filter(tenant__status=Tenant.ACTIVE)
+
+
+def _able(memberships: QuerySet[Membership]) -> QuerySet[User]:
+    return User.objects.filter(is_operator=True, is_active=True, memberships__in=memberships)
 
 
 def set_operator(actor: Actor, user: User, *, is_operator: bool) -> None:

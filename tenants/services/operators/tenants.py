@@ -10,6 +10,7 @@ from mpanel.core.errors import Conflict, Invalid
 from tenants.models import Tenant
 from tenants.panel_selectors import get_any_tenant
 from tenants.services.credentials import include_house_credentials
+from tenants.services.operators.grants import require_operators_elsewhere
 
 
 class NotYourself(Conflict):
@@ -33,12 +34,13 @@ def create_tenant(operator: Actor, *, name: str, status: str = Tenant.ACTIVE) ->
 def suspend_tenant(operator: Actor, tenant_id: UUID) -> Tenant:
     """Refuse its people from now on, by page, token and key; their mail goes on. Twice is harmless.
 
-    Raises `NotYourself` for the operator's own tenant.
+    Raises `NotYourself` for the operator's own tenant, `LastOperator`.
     """
     tenant = get_any_tenant(operator, tenant_id)
     if tenant.pk == operator.tenant_id:
         raise NotYourself
     if tenant.status != Tenant.SUSPENDED:
+        require_operators_elsewhere(tenant)
         tenant.move(Tenant.SUSPENDED)
         actor = acting_for(operator, tenant.pk)
         record(actor, "tenant.suspended", tenant, f"Suspended the tenant {tenant}.")

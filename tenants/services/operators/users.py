@@ -11,7 +11,11 @@ from mpanel.core.errors import Conflict, Invalid
 from tenants import panel_selectors as found
 from tenants.models import Customer, Membership, Session, Tenant, User
 from tenants.services.api_keys import revoke_keys_of
-from tenants.services.operators.grants import require_another_operator, set_operator
+from tenants.services.operators.grants import (
+    lock_with_operators,
+    require_another_operator,
+    set_operator,
+)
 from tenants.services.operators.tenants import NotYourself
 from tenants.services.sessions import end_sessions_of
 
@@ -43,10 +47,12 @@ def create_user(
 ) -> User:
     """Somebody who signs in by code. A tenant's first owner becomes its customer.
 
-    Raises `TenantNotFound`, `EmailTaken`, `Invalid`.
+    Raises `TenantNotFound`, `EmailTaken`, `Invalid`; `PersonNeeded` where a key makes an operator.
     """
     tenant = found.get_any_tenant(operator, tenant_id)
     role, is_operator = _read_roles(roles)
+    if is_operator:
+        operator.require_person()
     actor = acting_for(operator, tenant.pk)
     user = new_user(email, name=name, is_active=status == User.ACTIVE)
     Membership.objects.create(tenant=tenant, user=user, role=role)
@@ -72,9 +78,14 @@ def change_user(
 ) -> User:
     """Change what is given. Users stay in their tenant.
 
-    Raises `UserNotFound`, `EmailTaken`, `LastOwner`, `LastOperator`, `NotYourself`, `Invalid`.
+    Raises `UserNotFound`, `EmailTaken`, `LastOwner`, `LastOperator`, `NotYourself`, `Invalid`;
+    `PersonNeeded` where a key would make an operator, or change where codes to sign in go.
     """
     user = _locked(operator, user_id)
+    if OPERATOR in (roles or ()) and not user.is_operator:
+        operator.require_person()
+    if email is not None and email.strip().lower() != user.email:
+        operator.require_person()  # a code to the new address signs in as this user
     home = _home(user)
     if tenant_id not in {None, home.tenant_id}:
         raise Invalid.field("tenantId", "A user stays in their tenant.")
@@ -192,7 +203,7 @@ def _require_another_owner(membership: Membership) -> None:
 def _locked(operator: Actor, user_id: UUID) -> User:
     """The user, held until the transaction ends."""
     found.get_any_user(operator, user_id)
-    if user := User.objects.select_for_update().filter(pk=user_id).first():
+    if user := lock_with_operators(user_id):
         return user
     raise found.UserNotFound  # deleted just now
 
