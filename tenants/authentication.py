@@ -20,9 +20,9 @@ class Bearer(BaseAuthentication):
     """`Authorization: Bearer` with an access token (JWT) or an API key (`mpk_...`)."""
 
     def authenticate(self, request: Request) -> tuple[Actor, Actor] | None:
-        header = request.headers.get("Authorization", "")
-        if not header:
-            return None
+        header = request.headers.get("Authorization")
+        if header is None:
+            return None  # an empty one is no token either, and no way to the browser's session
         scheme, _, credential = header.partition(" ")
         if scheme.lower() != "bearer" or not credential.strip():
             raise InvalidToken

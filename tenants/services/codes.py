@@ -14,6 +14,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from mpanel.core.errors import Invalid, TooManyRequests
+from mpanel.core.locks import hold
 from mpanel.core.secrets import digest, numeric_code, same
 from tenants.models import OneTimeCode
 
@@ -45,6 +46,9 @@ def ask_for_code(
     Raises `TooManyRequests` beyond the limits per e-mail address and per network address.
     """
     email = email.strip().lower()
+    # Whoever counts and then inserts does both under these, taken in one order.
+    hold(f"codes for {email}")
+    hold(f"codes from {address}")
     since = timezone.now() - WINDOW
     recent = OneTimeCode.objects.filter(created_at__gt=since)
     if (

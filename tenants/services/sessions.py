@@ -13,7 +13,7 @@ from events.services import record
 from mpanel.core.actor import Actor
 from mpanel.core.errors import InvalidToken
 from tenants import selectors, tokens
-from tenants.models import Membership, Session, User
+from tenants.models import LoginLink, Membership, Session, User
 from tenants.services.accounts import AccountClosed
 
 LASTS = settings.SESSION_LASTS  # after its last use
@@ -135,3 +135,6 @@ def _end(sessions: list[Session], *, reason: str, actor: Actor | None = None) ->
         if rows.update(ended_at=now, end_reason=reason):
             who = actor or selectors.actor_in(session, address="")
             record(who, "session.ended", session, f"Ended the session of {session}: {reason}.")
+    members = {session.membership_id for session in sessions}
+    # A link that was made in one of them would be a way back in.
+    LoginLink.objects.filter(membership_id__in=members, used_at=None).update(used_at=now)

@@ -8,6 +8,7 @@ from django.core import mail
 from django.test import Client
 
 from events.models import Event
+from tenants.services import create_api_key
 from tests.api import Answer, Api
 from tests.cast import Person
 from tests.work import work_off
@@ -119,6 +120,27 @@ def test_a_one_time_link_signs_a_browser_in_once() -> None:
     assert exchanged.json()["user"]["email"] == "ada@people.test"
     assert browser.get("/overview/").status_code == 200
     assert browser.post(path, {"token": token}, content_type=kind).status_code == 410
+
+
+def test_a_link_is_no_way_back_into_sessions_that_ended(ada: Person) -> None:
+    thief = sign_in()["access_token"]
+    link = Api(thief).post("/api/v1/auth/session-token").body["url"]
+    assert Api(ada.token).post("/api/v1/auth/sessions/end-others").status == 204
+    used = Api().post("/api/v1/auth/session-exchange", {"token": link.rpartition("/")[2]})
+    assert (used.status, used.error) == (410, "LINK_EXPIRED")
+
+
+def test_an_empty_header_is_no_token_and_no_browser(ada: Person) -> None:
+    for path in ("/api/v1/profile", f"/api/v1/email-accounts/{ada.user.pk}/credentials"):
+        answer = ada.client.get(path, headers={"Authorization": ""})
+        assert answer.json()["error"]["code"] == "INVALID_TOKEN"
+
+
+def test_a_key_looks_at_headers_only_where_it_may_read(ada: Person) -> None:
+    key = create_api_key(ada.actor, name="x", scopes=["audit:read"]).plain
+    asked = {"Authorization": f"Bearer {key}"}
+    assert ada.client.head("/api/status", headers=asked).status_code == 403
+    assert ada.client.head("/api/audit", headers=asked).status_code == 200
 
 
 def test_a_key_is_shown_once_and_limited_to_its_scopes(ada: Person) -> None:

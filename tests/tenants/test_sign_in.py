@@ -4,6 +4,7 @@ import copy
 import re
 import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.conf import LazySettings
@@ -24,6 +25,7 @@ from tenants.services.codes import (
     CodeRefused,
 )
 from tests.cast import Person
+from tests.processes import at_once
 from tests.sandboxes import RunningSandbox, find_free_port_block
 from tests.work import work_off
 
@@ -189,6 +191,13 @@ def test_codes_are_throttled_per_email(visitor: Client, sandbox: RunningSandbox)
     ask(Client(), "eve@people.test")
     OneTimeCode.objects.update(created_at=timezone.now() - WINDOW)
     ask(Client())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_parallel_requests_get_no_more_codes() -> None:
+    found = at_once(*[partial(services.ask_for_code, DORA, address="192.0.2.1")] * 12)
+    assert sum(isinstance(one, TooManyRequests) for one in found) == 12 - PER_EMAIL
+    assert OneTimeCode.objects.count() == PER_EMAIL
 
 
 def test_codes_are_throttled_per_network_address(visitor: Client) -> None:
