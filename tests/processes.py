@@ -184,6 +184,18 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
+def is_idle(pids: list[int], *, seconds: float = 0.5) -> bool:
+    """Whether these processes used no processor time for so long: they wait for something."""
+
+    def used() -> list[str]:
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+        return [field for stat in stats for field in stat[11:13]]
+
+    before = used()
+    time.sleep(seconds)
+    return used() == before
+
+
 def eventually(condition: Callable[[], Any], *, seconds: float = 30.0) -> None:
     """Come back as soon as the condition holds; fail when it does not within so many seconds."""
     deadline = time.monotonic() + seconds

@@ -89,7 +89,7 @@ def test_the_list_takes_as_many_queries_for_twenty_as_for_one(
 ) -> None:
     many(ada, 1)
     ada.client.get("/jobs/")
-    queries = 8  # session, user, membership, count, page, steps, account, tenant
+    queries = 9  # session, user, sign-in, count, page, steps, account, tenant, bell
     with django_assert_num_queries(queries):
         ada.client.get("/jobs/")
     many(ada, 30)
@@ -158,7 +158,7 @@ def test_a_job_takes_the_same_queries_however_long_its_log(
 ) -> None:
     job = workshop.start(ada)
     ada.client.get(f"/jobs/{job.pk}/")
-    queries = 8  # session, user, membership, job, steps, log, account, tenant
+    queries = 9  # session, user, sign-in, job, steps, log, account, tenant, bell
     with django_assert_num_queries(queries):
         ada.client.get(f"/jobs/{job.pk}/")
     JobLog.objects.bulk_create(JobLog(job=job, text=f"Line {n}.") for n in range(600))

@@ -8,7 +8,7 @@ import pytest
 from provisioning.models import Heartbeat, Lease
 from provisioning.services import ring
 from tests.cast import Person
-from tests.processes import Clock, Worker, descendants, eventually, is_alive
+from tests.processes import Clock, Worker, descendants, eventually, is_alive, is_idle
 from tests.provisioning.workshop import fresh, opened
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,6 +25,8 @@ def test_a_hung_cluster_is_killed_and_started_again(ada: Person) -> None:
         (cluster, sentinel, *_) = worker.cluster
         # The first two are the workers, of which one holds the lock and one waits for it.
         victims = sorted(descendants(sentinel))[:2]
+        # One that is still starting holds nothing yet.
+        eventually(lambda: is_idle(victims))
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
         job = shop.start(ada)

@@ -15,7 +15,6 @@ from tests.sandboxes import NAMESERVERS, wait_until
 @pytest.fixture(scope="module")
 def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPanel]:
     with RunningPanel(tmp_path_factory.mktemp("panel")) as running:
-        running.sandbox.set_auto_delegate(0.5)
         yield running
 
 
@@ -24,10 +23,14 @@ def credentials(panel: RunningPanel, tmp_path_factory: pytest.TempPathFactory) -
     """The CSV of a domain that was onboarded, stopped half-way, and resumed."""
     file = tmp_path_factory.mktemp("csv") / "inboxes.csv"
     command = ("onboard", "HTTPS://Terminal.test/", "--inboxes=50", f"--csv={file}")
+    # Nobody points the nameservers here, so it is stopped while it waits for them.
+    panel.sandbox.set_auto_delegate(None)
     first = panel.popen(*command)
-    wait_until(lambda: "terminal.test" in panel.sandbox.delegations(), seconds=30)
+    made = ("cloudflare", "POST", "/zones")
+    wait_until(lambda: panel.sandbox.request_count(*made) == 1, seconds=30)
     first.send_signal(signal.SIGINT)
     assert first.wait(20) != 0
+    panel.sandbox.set_nameservers("terminal.test")
     done = panel.manage(*command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "50 proved inboxes" in done.stdout
