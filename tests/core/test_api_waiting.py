@@ -1,13 +1,15 @@
 """`Prefer: wait=N` (RFC 7240)."""
 
 import time
+from functools import partial
 
 import pytest
 from django.db import transaction
 from django.test import RequestFactory
 from rest_framework.request import Request
 
-from mpanel.core.api.waiting import wait, wished
+from mpanel.core.api.waiting import MOST, wait, wished
+from tests.processes import at_once
 
 
 def request(prefer: str) -> Request:
@@ -53,3 +55,13 @@ def test_waiting_ends_when_it_is_over_or_time_is_up() -> None:
 def test_nobody_waits_inside_a_transaction() -> None:
     with transaction.atomic():
         assert wait(request("wait=5"), lambda: False) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_some_threads_are_left_for_those_who_do_not_wait() -> None:
+    started = time.monotonic()
+    found = at_once(*[partial(wait, request("wait=1"), lambda: False)] * (MOST + 2))
+    assert time.monotonic() - started < 3
+    assert found.count({}) == 2
+    assert found.count({"Preference-Applied": "wait=1"}) == MOST
+    assert wait(request("wait=1"), lambda: True) == {"Preference-Applied": "wait=1"}

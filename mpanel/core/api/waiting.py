@@ -2,11 +2,13 @@
 
 What a worker does is answered 202 at once; whoever prefers to wait gets the answer as soon as it
 is there, or the 202 after so many seconds. A waiting request holds a thread of the web server, so
-the time is short; and nothing may be locked meanwhile, so inside of a transaction, and therefore
-with an `Idempotency-Key`, the wish is ignored.
+the time is short and few may wait in one process; and nothing may be locked meanwhile. Inside of a
+transaction, and therefore with an `Idempotency-Key`, or where enough wait already, the wish is
+ignored.
 """
 
 import re
+import threading
 import time
 from collections.abc import Callable
 
@@ -16,6 +18,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 LONGEST = 10  # seconds
+MOST = 2  # requests of one process: half of the threads that the Dockerfile gives it
 _FIRST_LOOK, _SLOWEST_LOOK = 0.05, 0.5  # seconds between two looks
 
 PREFER = OpenApiParameter(
@@ -23,9 +26,11 @@ PREFER = OpenApiParameter(
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description="`wait=N` waits up to N seconds, 10 at most, for the worker instead of answering "
-    "202 at once (RFC 7240). Ignored with an Idempotency-Key.",
+    "202 at once (RFC 7240). Ignored with an Idempotency-Key, and while many wait already; the "
+    "answer says in Preference-Applied whether it was heard.",
 )
 
+_places = threading.BoundedSemaphore(MOST)
 _WAIT = re.compile(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:;|$)', re.IGNORECASE | re.ASCII)
 
 
@@ -40,10 +45,13 @@ def wished(header: str) -> int:
 def wait(request: Request, is_over: Callable[[], bool]) -> dict[str, str]:
     """Wait as the caller prefers until it is over; the headers that tell whether we did."""
     seconds = wished(request.headers.get("Prefer", ""))
-    if not seconds or connection.in_atomic_block:
+    if not seconds or connection.in_atomic_block or not _places.acquire(blocking=False):
         return {}
-    deadline, pause = time.monotonic() + seconds, _FIRST_LOOK
-    while not is_over() and (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(pause, left))
-        pause = min(pause * 1.5, _SLOWEST_LOOK)
+    try:
+        deadline, pause = time.monotonic() + seconds, _FIRST_LOOK
+        while not is_over() and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, _SLOWEST_LOOK)
+    finally:
+        _places.release()
     return {"Preference-Applied": f"wait={seconds}"}
