@@ -11,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from dnszones.blueprint import MailSetup
 from dnszones.models import ChangePlan, PropagationSession, Record
 from domains.models import Domain
+from events.models import Event
 from provisioning.models import Heartbeat, Job
 from tenants.services import create_api_key
 from tests.api import Answer, Api, early_in_a_minute
@@ -225,6 +226,17 @@ def test_a_setup_is_planned_and_applied_without_being_asked_again(
     later = finished(api, domain, OWN).body  # everything stands already
     assert (later["records_created"], later["records_skipped"]) == (0, 4)
     assert {later[purpose]["status"] for purpose in ("spf", "dkim", "dmarc", "mx")} == {"kept"}
+
+
+def test_a_setup_that_another_replaced_ends_quietly(ada: Person, sandbox: RunningSandbox) -> None:
+    api, domain = Api(ada.token), verified(ada, "example.test", sandbox)
+    for policy in ("none", "quarantine", "reject"):
+        api.post(dns(domain, "setup"), {**OWN, "dmarc_policy": policy})
+    work_off()
+    jobs = Job.objects.filter(workflow="dnszones.setup").order_by("pk")
+    assert [job.status for job in jobs] == [Job.CANCELLED, Job.CANCELLED, Job.SUCCEEDED]
+    assert not Event.objects.filter(action="job.failed").exists()
+    assert finished(api, domain, {**OWN, "dmarc_policy": "reject"}).body["status"] == "applied"
 
 
 def test_the_plan_that_was_shown_is_applied_and_no_other(
