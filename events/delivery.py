@@ -168,7 +168,7 @@ def _switch_off(endpoint: WebhookEndpoint, reason: str) -> None:
         system(endpoint.tenant_id),
         "webhook.disabled",
         endpoint,
-        f"Switched off the webhook “{endpoint}”. {reason}",
+        f"Switched off the webhook “{endpoint.name}”. {reason}",
     )
 
 

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, NoReturn
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import models
@@ -220,6 +221,16 @@ class WebhookEndpoint(Row):
 
     def __str__(self) -> str:
         return self.description or self.url
+
+    @property
+    def name(self) -> str:
+        """What events call it."""
+        return self.description or self.host
+
+    @property
+    def host(self) -> str:
+        """What events tell of its address: the rest may let in whoever reads it."""
+        return urlsplit(self.url).hostname or ""
 
     def wants(self, event: Event) -> bool:
         """Whether this event goes here. A test goes to the endpoint that is tested only."""

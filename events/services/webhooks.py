@@ -56,8 +56,8 @@ def create_webhook(
         actor,
         "webhook.created",
         endpoint,
-        f"Added the webhook “{endpoint}”.",
-        changes={"actions": actions},
+        f"Added the webhook “{endpoint.name}”.",
+        changes={"host": endpoint.host, "actions": actions},
     )
     return endpoint, secret
 
@@ -90,8 +90,12 @@ def change_webhook(
         actor,
         "webhook.updated",
         endpoint,
-        f"Changed the webhook “{endpoint}”.",
-        changes={"actions": endpoint.actions, "enabled": endpoint.enabled},
+        f"Changed the webhook “{endpoint.name}”.",
+        changes={
+            "host": endpoint.host,
+            "actions": endpoint.actions,
+            "enabled": endpoint.enabled,
+        },
     )
     return endpoint
 
@@ -108,7 +112,7 @@ def rotate_secret(actor: Actor, webhook_id: UUID) -> str:
         actor,
         "webhook.secret_rotated",
         endpoint,
-        f"Made a new secret for the webhook “{endpoint}”.",
+        f"Made a new secret for the webhook “{endpoint.name}”.",
     )
     return secret
 
@@ -120,7 +124,7 @@ def delete_webhook(actor: Actor, webhook_id: UUID) -> None:
     endpoint = _locked(actor, webhook_id)
     # A try that ends just now is waited for.
     list(endpoint.deliveries.select_for_update().order_by("pk").values_list("pk"))
-    record(actor, "webhook.deleted", endpoint, f"Deleted the webhook “{endpoint}”.")
+    record(actor, "webhook.deleted", endpoint, f"Deleted the webhook “{endpoint.name}”.")
     endpoint.delete()
 
 
@@ -131,7 +135,7 @@ def send_test(actor: Actor, webhook_id: UUID) -> Event:
     endpoint = _locked(actor, webhook_id)
     if not endpoint.enabled:
         raise WebhookIsOff
-    event = record(actor, "webhook.tested", endpoint, f"Tested the webhook “{endpoint}”.")
+    event = record(actor, "webhook.tested", endpoint, f"Tested the webhook “{endpoint.name}”.")
     async_task("provisioning.tasks.sweep", "events.relay")
     return event
 
@@ -148,7 +152,7 @@ def redeliver(actor: Actor, webhook_id: UUID, delivery_id: UUID) -> WebhookDeliv
         actor,
         "webhook.redelivered",
         delivery.endpoint,
-        f"Sent “{delivery.event.action}” to the webhook “{delivery.endpoint}” once more.",
+        f"Sent “{delivery.event.action}” to the webhook “{delivery.endpoint.name}” once more.",
     )
     async_task("provisioning.tasks.sweep", "events.deliveries")
     return delivery

@@ -460,6 +460,27 @@ def test_a_secret_is_kept_sealed_and_told_to_nobody(ada: Person, receiver: Recei
         assert one.removeprefix("whsec_") not in stored + sent
 
 
+def test_an_address_is_told_to_nobody_else(ada: Person, receiver: Receiver) -> None:
+    hook(ada, receiver, "*")
+    endpoint, _ = hook(ada, receiver, "*", path="/a-secret?key=one")
+    change_webhook(ada.actor, endpoint.pk, url=receiver.url("/a-secret?key=two"))
+    services.send_test(ada.actor, endpoint.pk)
+    rotate_secret(ada.actor, endpoint.pk)
+    relay()
+    claim(50)
+    keep([Outcome(row.pk, 410, "Gone.", "", 1) for row in endpoint.deliveries.all()])
+    services.delete_webhook(ada.actor, endpoint.pk)
+    relay()
+    WebhookDelivery.objects.update(claimed_until=None)
+    deliver()
+    sent = b"".join(taken.body for taken in receiver.taken).decode()
+    told = str(list(Event.objects.values())) + str(list(Notification.objects.values())) + sent
+    for action in ("created", "updated", "secret_rotated", "disabled", "deleted"):
+        assert f'"type":"webhook.{action}"' in sent
+    assert '"host":"127.0.0.1"' in sent
+    assert "a-secret" not in told
+
+
 def test_sending_again_keeps_the_id(ada: Person, receiver: Receiver) -> None:
     endpoint, _ = hook(ada, receiver)
     happen(ada)
