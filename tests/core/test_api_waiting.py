@@ -1,6 +1,7 @@
 """`Prefer: wait=N` (RFC 7240)."""
 
 import time
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
@@ -8,7 +9,9 @@ from django.db import transaction
 from django.test import RequestFactory
 from rest_framework.request import Request
 
-from mpanel.core.api.waiting import MOST, wait, wished
+from mpanel.core.api.waiting import MOST, outside, wait, wished
+from tests.api import Api
+from tests.cast import Person
 from tests.processes import at_once
 
 
@@ -65,3 +68,15 @@ def test_some_threads_are_left_for_those_who_do_not_wait() -> None:
     assert found.count({}) == 2
     assert found.count({"Preference-Applied": "wait=1"}) == MOST
     assert wait(request("wait=1"), lambda: True) == {"Preference-Applied": "wait=1"}
+
+
+def test_who_looks_outside_takes_a_place_or_comes_back(ada: Person) -> None:
+    api, asked = Api(ada.token), {"domain": "example.test", "original_spf": "v=spf1 -all"}
+    with ExitStack() as others:
+        for _ in range(MOST):
+            others.enter_context(outside())
+        refused = api.post("/api/v1/dns/spf/flatten", asked)
+        assert (refused.error, refused.headers["Retry-After"]) == ("RATE_LIMITED", "2")
+        assert wait(request("wait=5"), lambda: False) == {}
+        assert api.get("/api/v1/domains").status == 200
+    assert api.post("/api/v1/dns/spf/flatten", asked).status == 200

@@ -30,6 +30,7 @@ from mpanel.core.api import ratelimit
 from mpanel.core.api.errors import error_body, exception_handler
 from mpanel.core.api.idempotency import LONGEST, answered, clean_key, once
 from mpanel.core.api.shapes import ErrorBody, Shape
+from mpanel.core.api.waiting import outside
 from mpanel.core.errors import Forbidden, Invalid, TooManyRequests, Unauthorized
 
 
@@ -141,6 +142,11 @@ class ApiView(APIView):
         where a key's answer is known already.
         """
 
+    def _look_outside(self, *args: Any, **kwargs: Any) -> None:
+        if type(self).prepare is not ApiView.prepare:
+            with outside():
+                self.prepare(*args, **kwargs)
+
     def _prepare_post(self, request: Request) -> None:
         """Let the POST handler run after `prepare`, and once for an `Idempotency-Key`."""
         handler: Callable[..., Response] = self.post  # type: ignore[has-type]
@@ -149,7 +155,7 @@ class ApiView(APIView):
             return
 
         def post(*args: Any, **kwargs: Any) -> Response:
-            self.prepare(*args, **kwargs)
+            self._look_outside(*args, **kwargs)
             return handler(*args, **kwargs)
 
         self.post = post
@@ -177,7 +183,7 @@ class ApiView(APIView):
         def post(*args: Any, **kwargs: Any) -> Response:
             if answer := answered(key, whose=whose, request=asked):
                 return answer
-            self.prepare(*args, **kwargs)
+            self._look_outside(*args, **kwargs)
             return once(key, whose=whose, request=asked, work=partial(work, *args, **kwargs))
 
         return post

@@ -4,18 +4,22 @@ What a worker does is answered 202 at once; whoever prefers to wait gets the ans
 is there, or the 202 after so many seconds. A waiting request holds a thread of the web server, so
 the time is short and few may wait in one process; and nothing may be locked meanwhile. Inside of a
 transaction, and therefore with an `Idempotency-Key`, or where enough wait already, the wish is
-ignored.
+ignored. A request that must look outside itself (public DNS, a registrar) takes one of the same few
+places, or is asked to come back.
 """
 
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from django.db import connection
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
+
+from mpanel.core.errors import TooManyRequests
 
 LONGEST = 10  # seconds
 MOST = 2  # requests of one process: half of the threads that the Dockerfile gives it
@@ -55,3 +59,16 @@ def wait(request: Request, is_over: Callable[[], bool]) -> dict[str, str]:
     finally:
         _places.release()
     return {"Preference-Applied": f"wait={seconds}"}
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """Look outside within a request. Raises `TooManyRequests` where enough do already."""
+    if not _places.acquire(blocking=False):
+        raise TooManyRequests(
+            "Too many look-ups are under way just now. Try again in a moment.", retry_after=2
+        )
+    try:
+        yield
+    finally:
+        _places.release()
