@@ -132,7 +132,7 @@ class Users(ApiView):
     )
     def post(self, request: Request) -> Response:
         """They sign in by a code that goes to their e-mail address. 409 EMAIL_TAKEN when a user has
-        it; 404 TENANT_NOT_FOUND."""
+        it; 404 TENANT_NOT_FOUND; 403 PERSON_NEEDED where an API key makes an operator."""
         user = operators.create_user(self.actor, **self.body(request, shapes.NewPanelUser))
         return Response(shapes.PanelAccount(user).data, 201)
 
@@ -162,7 +162,8 @@ class OneUser(ApiView):
     )
     def put(self, request: Request, user_id: UUID) -> Response:
         """Suspending ends all sessions and keys at once. 409 EMAIL_TAKEN, LAST_OWNER,
-        LAST_OPERATOR, NOT_YOURSELF."""
+        LAST_OPERATOR, NOT_YOURSELF; 403 PERSON_NEEDED where an API key makes an operator or
+        changes an e-mail address."""
         given = self.body(request, shapes.PanelUserChange)
         user = operators.change_user(self.actor, user_id, **given)
         return Response(shapes.PanelAccount(user).data)
@@ -234,7 +235,7 @@ class OneCustomer(ApiView):
     )
     def put(self, request: Request, customer_id: UUID) -> Response:
         """The contact on invoices. `status` suspends or activates the tenant: its people are
-        refused at once. 409 NOT_YOURSELF for the own one."""
+        refused at once. 409 NOT_YOURSELF for the own one, LAST_OPERATOR."""
         given = self.body(request, shapes.PanelCustomerChange)
         customer = operators.change_customer(self.actor, customer_id, **given)
         return Response(shapes.PanelCustomer(customer).data)
