@@ -389,9 +389,18 @@ def fail_registration(domain: Domain, code: str, message: str) -> None:
         system(domain.tenant_id),
         "registration.failed",
         domain,
-        f"{domain} was not registered: {message}",
+        f"{_how_it_stands(registration)}: {message}",
         changes={"code": code},
     )
+
+
+def _how_it_stands(registration: Registration) -> str:
+    """What a job that ended early leaves: whoever pays must know whether money was spent."""
+    if registration.was_ordered:
+        return f"{registration} was bought for {registration.price}, but is not set up"
+    if registration.asked_at is not None:
+        return f"{registration} was ordered and may have been bought, but is not set up"
+    return f"{registration} was not registered"
 
 
 def cancel_registration(domain: Domain) -> None:

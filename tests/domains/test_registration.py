@@ -581,6 +581,30 @@ def test_a_cancelled_purchase_buys_nothing(ada: Person, sandbox: RunningSandbox)
     assert purchases(sandbox) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "fault", "says"),
+    [
+        ("slow.test", "", "slow.test was bought for 9.98 USD, but is not set up: Cancelled"),
+        (NAME, "drop_after_commit", f"{NAME} was ordered and may have been bought, but"),
+    ],
+)
+def test_a_cancelled_purchase_that_was_paid_says_so(
+    ada: Person, sandbox: RunningSandbox, name: str, fault: str, says: str
+) -> None:
+    registration = asked(ada, name)
+    if fault:
+        sandbox.fault("namecheap", fault, path=CREATE)
+    work_off()
+    cancel_job(ada.actor, job_of(registration).pk)
+    work_off()
+    told = Event.objects.get(action="registration.failed")
+    assert told.sentence.startswith(says)
+    assert sandbox.request_count("namecheap", "POST", CREATE) == 1
+    retry_job(ada.actor, job_of(registration).pk)
+    assert finished(registration).status == "succeeded"
+    assert purchases(sandbox) == [name]
+
+
 def test_an_account_that_is_needed_stays(ada: Person, sandbox: RunningSandbox) -> None:
     asked(ada)
     with pytest.raises(CredentialInUse):
