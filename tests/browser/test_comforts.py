@@ -23,6 +23,17 @@ def test_a_dialog_asks_and_gives_the_focus_back(opened: Open, ada_session: Stora
     assert page.url.endswith("/credentials/")
 
 
+def test_the_tab_of_the_present_page_is_in_sight_on_a_phone(
+    opened: Open, ada_session: StorageState
+) -> None:
+    page = opened(storage_state=ada_session, viewport={"width": 360, "height": 740})
+    for tab in ("profile", "webhooks", "webhooks/add", "notifications", "audit"):
+        page.goto(f"/settings/{tab}/")
+        box = page.locator(".tabs [aria-current]").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 360, tab
+
+
 def test_the_theme_is_kept(opened: Open) -> None:
     page = opened(color_scheme="light")
     page.goto("/")
