@@ -197,6 +197,7 @@ def _complete(session: PropagationSession, domain: Domain, now: datetime) -> Non
     record_event(actor, "dns.propagated", domain, f"The records of {domain} have spread.")
     if domain.status == Domain.DNS_CONFIGURING:
         mark_ready(domain)
+        record_event(actor, "domain.ready", domain, f"{domain} is ready for inboxes.")
 
 
 def _look_up_addresses(zones: Iterable[Zone]) -> None:

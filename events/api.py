@@ -24,7 +24,7 @@ EXAMPLE_NOTIFICATION = {
     "id": EXAMPLE_ID,
     "kind": "mailboxes.proved",
     "title": "Your inboxes are ready",
-    "text": "All inboxes of 50 inboxes on example.com are proved.",
+    "text": "Proved 50 inboxes on example.com by logging in.",
     "link": "/mailboxes/",
     "created_at": "2026-11-21T10:00:00Z",
     "read_at": None,
@@ -37,7 +37,7 @@ EXAMPLE_PREFERENCES = {
 EXAMPLE_WEBHOOK = {
     "id": EXAMPLE_ID,
     "url": "https://hooks.example.com/mpanel",
-    "actions": ["mailbox.*", "domain.ready"],
+    "actions": ["mailboxes.*", "domain.ready"],
     "description": "Our CRM",
     "enabled": True,
     "disabled_reason": "",
@@ -190,7 +190,7 @@ class Webhooks(ApiView):
         status=201,
         request_example={
             "url": "https://hooks.example.com/mpanel",
-            "actions": ["mailbox.*", "domain.ready"],
+            "actions": ["mailboxes.*", "domain.ready"],
             "description": "Our CRM",
         },
         example={"data": {**EXAMPLE_WEBHOOK, "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}},

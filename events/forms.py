@@ -36,8 +36,8 @@ class WebhookForm(forms.Form):
         label="Events",
         max_length=4000,
         initial=["*"],
-        help_text="One a line: * for all, mailbox.* for all about mailboxes, or one such as "
-        "domain.ready.",
+        help_text="One a line: * for all, mailbox.* for all about single mailboxes, or one such "
+        "as domain.ready or mailboxes.proved.",
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
     )
     description = forms.CharField(label="Name", max_length=200, required=False)

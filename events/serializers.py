@@ -84,7 +84,7 @@ class WebhookQuery(PageQuery):
 
 
 class Actions(serializers.ListField):
-    """Events: `mailbox.created`, `mailbox.*` or `*`."""
+    """Events: `mailboxes.proved`, `mailbox.*` or `*`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(

@@ -323,9 +323,7 @@ def domain_blocker(domain: Domain) -> str:
 def count_as_provisioned(batch: Batch) -> None:
     """All of a batch is proved."""
     _has_inboxes(Domain.objects.get(pk=batch.domain_id))
-    record(
-        system(batch.tenant_id), "mailboxes.proved", batch, f"All inboxes of {batch} are proved."
-    )
+    record(system(batch.tenant_id), "mailboxes.proved", batch, f"Proved {batch} by logging in.")
 
 
 def has_inboxes_already(domain: Domain) -> None:

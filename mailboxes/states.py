@@ -80,7 +80,8 @@ class LoginsAreProved(DesiredState[Batch]):
                 expected=f"{number} proved",
                 found=f"{proved} proved",
             )
-        return Observation.matches(f"Proved {number} inboxes by logging in.")
+        inboxes = "1 inbox" if number == 1 else f"{number} inboxes"
+        return Observation.matches(f"Proved {inboxes} by logging in.")
 
     def apply(self, subject: Batch) -> None:
         total = subject.chosen.present().count()

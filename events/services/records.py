@@ -19,7 +19,7 @@ def record(
 ) -> Event:
     """Record one change inside the caller's transaction.
 
-    `action` is `noun.past_participle` (`mailbox.created`), `sentence` is what a person reads in
+    `action` is `noun.past_participle` (`domain.connected`), `sentence` is what a person reads in
     the trail. Neither it nor `changes` may hold a secret. The relay seals it and passes it on.
     """
     return Event.objects.create(

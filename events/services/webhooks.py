@@ -179,7 +179,7 @@ def _cleaned_actions(actions: Sequence[str]) -> list[str]:
     if wrong := [one for one in cleaned if len(one) > 64 or not PATTERN.fullmatch(one)]:
         raise Invalid.field(
             "actions",
-            f"“{wrong[0][:64]}” is no event. Write them like mailbox.created, mailbox.* or *.",
+            f"“{wrong[0][:64]}” is no event. Write them like domain.ready, mailbox.* or *.",
         )
     return cleaned
 

@@ -12,6 +12,7 @@ from dnszones import propagation, selectors, services
 from dnszones.models import PropagationSession, Record, Zone
 from dnszones.services import apply_plan
 from domains.models import Domain
+from events.models import Event
 from mpanel.core.errors import Conflict, Forbidden
 from tests.cast import Person
 from tests.sandboxes import NAMESERVERS, RESOLVERS, RunningSandbox
@@ -80,6 +81,7 @@ def test_records_spread_from_the_zone_to_every_cache(
     domain.refresh_from_db()
     assert (session.status, session.progress) == (PropagationSession.COMPLETED, 100)
     assert domain.status == Domain.READY
+    assert Event.objects.filter(action="domain.ready", subject_id=domain.pk).count() == 1
     assert (
         "Ready for inboxes" in ada.client.get(f"/setup/{domain.pk}/propagation/").content.decode()
     )
