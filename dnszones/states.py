@@ -240,6 +240,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
         for change in left:
             shown = change.after or change.before[0].data
             say(f"{_DONE[change.action]} {shown.type} {shown.name}.")
+        progress(len(plan.steps), len(plan.steps))
 
 
 _DONE = {"create": "Created", "update": "Updated", "delete": "Deleted"}

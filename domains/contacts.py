@@ -52,7 +52,7 @@ def clean_contact(given: Mapping[str, object]) -> Contact:
         if trouble := _trouble(name, values[name]):
             wrong[name] = [trouble]
     if wrong:
-        raise Invalid("The contact for the domain is not complete.", details=wrong)
+        raise Invalid("Please correct the contact for the domain.", details=wrong)
     values["country"] = values["country"].upper()
     values["phone"] = _phone(values["phone"])
     return Contact(**values)

@@ -48,7 +48,7 @@ class StatusRow(Row):
         """
         if not self.can_move(to):
             raise Conflict(
-                f"This is {self.status.replace('_', ' ')}, so it cannot become "
+                f"Its status is {self.status.replace('_', ' ')}, so it cannot become "
                 f"{to.replace('_', ' ')}."
             )
         changes = {"status": to, "updated_at": timezone.now(), **changes}

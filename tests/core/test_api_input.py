@@ -68,6 +68,13 @@ def test_a_bad_body_is_refused(api: Api, ada: Person, body: bytes) -> None:
     assert (ada.user.name, ada.user.preferences, ada.user.is_operator) == ("", {}, False)
 
 
+def test_a_refusal_says_which_field_it_is_about(api: Api) -> None:
+    assert api.patch(PROFILE, {"display_name": "A"}).body["detail"] == (
+        "display_name: There is no such field."
+    )
+    assert api.patch(PROFILE, b"[]").body["detail"] == "Send one JSON object."
+
+
 def test_brackets_inside_of_text_are_not_depth(api: Api) -> None:
     assert api.patch(PROFILE, {"name": "[{" * 50 + '\\"'}).status == 200
 

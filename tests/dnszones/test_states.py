@@ -140,3 +140,11 @@ def test_a_failed_claim_deletes_nobodys_zone(
     hurry()
     ended(disconnect_domain(cy.actor, cys.pk))
     assert dns_provider(ada.credential).find_zone(ZONE) is not None
+
+
+def test_the_step_counts_what_was_written(ada: Person, sandbox: RunningSandbox) -> None:
+    domain = verified(ada, ZONE, sandbox)
+    job = apply_plan(ada.actor, planned(ada, domain).pk)
+    ended(job)
+    step = job.steps.get(name=PlanIsApplied.name)
+    assert step.done == step.total > 0

@@ -45,7 +45,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
         return answer
     if isinstance(error, exceptions.ValidationError):
         details = _by_field(error.detail)
-        message = next((text for texts in details.values() for text in texts), "")
+        message = _first_of(details)
         return Response(error_body(400, "VALIDATION_ERROR", message, details), 400)
     if isinstance(error, exceptions.APIException):
         return _framework_error(error)
@@ -63,6 +63,14 @@ def _framework_error(error: exceptions.APIException) -> Response:
         message = "Send JSON, with the header Content-Type: application/json."
     status = error.status_code
     return Response(error_body(status, codes.get(status, "REQUEST_REFUSED"), message), status)
+
+
+def _first_of(details: Mapping[str, Sequence[str]]) -> str:
+    """A sentence for clients that show nothing else, with the field that it is about."""
+    for name, texts in details.items():
+        for text in texts:
+            return text if name == "body" else f"{name}: {text}"
+    return ""
 
 
 def _by_field(detail: Any, name: str = "") -> dict[str, list[str]]:
