@@ -224,6 +224,7 @@ class SessionExchange(ApiView):
         """Sets the browser's session cookie. 410 when the link was used or is too old."""
         given = self.body(request, shapes.Exchange)
         user = services.use_login_link(given["token"], address=self.address)
+        browser.sign_out(request._request, getattr(request._request, "actor", None))
         browser.sign_in(request._request, user)
         return Response({"status": "success", "user": shapes.UserShape(user).data})
 

@@ -14,13 +14,23 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address of the client: what our own proxies say, as many as we trust, else the peer."""
+    """The address of the client: what our own proxies say, as many as we trust, else the peer.
+
+    Some proxies add the client's port, which is new for each connection.
+    """
     header = request.headers.get("X-Forwarded-For", "")
     hops: list[str] = [hop.strip() for hop in header.split(",") if hop]
     trusted: int = settings.TRUSTED_PROXIES
     if trusted and len(hops) >= trusted:
-        return hops[-trusted][:45]
+        return _without_port(hops[-trusted])[:45]
     return str(request.META.get("REMOTE_ADDR", ""))[:45]
+
+
+def _without_port(hop: str) -> str:
+    """`192.0.2.7:4711` and `[2001:db8::7]:4711` without what follows the address."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 class RequestMiddleware:

@@ -162,3 +162,15 @@ class _Counter:
     def __call__(self, execute, sql, params, many, context):
         self.number += 1
         return execute(sql, params, many, context)
+
+
+def test_a_whole_ipv6_network_is_one_caller(settings: Settings) -> None:
+    settings.API_PUBLIC_RATE = 3
+    settings.TRUSTED_PROXIES = 1
+    callers = ["2001:db8:1:2::1", "[2001:db8:1:2::2]:4711", "2001:db8:1:2:ffff::3"]
+    for caller in callers:
+        assert Api(**{"X-Forwarded-For": caller}).post("/api/v1/auth/login", {}).status == 400
+    beside = Api(**{"X-Forwarded-For": "2001:db8:1:2::9"}).post("/api/v1/auth/login", {})
+    assert beside.status == 429
+    elsewhere = Api(**{"X-Forwarded-For": "2001:db8:1:3::1"}).post("/api/v1/auth/login", {})
+    assert elsewhere.status == 400

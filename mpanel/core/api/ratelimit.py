@@ -5,6 +5,8 @@ one write in twenty requests. The limit is never exceeded; with several processe
 few requests early. Headers follow draft-ietf-httpapi-ratelimit-headers-10.
 """
 
+import contextlib
+import ipaddress
 import threading
 import time
 from collections.abc import Callable
@@ -92,7 +94,7 @@ def spend(limit: Limit, *, portion: int | None = None) -> Allowance:
 def spend_try(name: str, whose: str, *, most: int, window: int) -> None:
     """Count a try that must never be exceeded, e.g. of passwords, each one in the database."""
     try:
-        spend(Limit(name, _bucket(name, whose), most, window), portion=1)
+        spend(Limit(name, bucket_of(name, whose), most, window), portion=1)
     except TooManyRequests as error:
         minutes = -(-error.retry_after // MINUTE)
         raise TooManyRequests(
@@ -103,7 +105,7 @@ def spend_try(name: str, whose: str, *, most: int, window: int) -> None:
 
 def give_back(name: str, whose: str, *, window: int) -> None:
     """A try that succeeded does not count."""
-    window_of = f"{_bucket(name, whose)}:{int(time.time() // window)}"
+    window_of = f"{bucket_of(name, whose)}:{int(time.time() // window)}"
     RateWindow.objects.filter(pk=window_of, used__gt=0).update(used=F("used") - 1)
 
 
@@ -151,8 +153,12 @@ def forget_portions() -> None:
         _portions.clear()
 
 
-def _bucket(name: str, whose: str) -> str:
-    """What is counted for whom; an e-mail address may be longer than the column."""
+def bucket_of(name: str, whose: str) -> str:
+    """What is counted for whom. An e-mail address may be longer than the column; of IPv6, a
+    whole /64 is one caller, for that is what a single customer is given (RFC 6177)."""
+    with contextlib.suppress(ValueError):
+        address = ipaddress.IPv6Address(whose)
+        whose = str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
     return f"{name}:{whose if len(whose) <= LONGEST else digest(whose)}"
 
 

@@ -2,6 +2,7 @@
 
 from django.urls import path
 from django.utils.csp import CSP
+from django.views.decorators.cache import cache_page
 from django.views.decorators.csp import csp_override
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -22,7 +23,10 @@ api = [
     path("status", status.Status.as_view()),
     path(
         "schema/",
-        SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation),
+        # The same for everybody until the next start, and slow to make.
+        cache_page(3600)(
+            SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation)
+        ),
         name="schema",
     ),
     path(

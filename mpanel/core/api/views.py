@@ -100,7 +100,7 @@ class ApiView(APIView):
         """Who is it, may they, and not too often; the address is counted before all else."""
         address_limit = settings.API_PUBLIC_RATE if self.public else settings.API_ADDRESS_RATE
         name = "public" if self.public else "address"
-        self._count(ratelimit.Limit(name, f"{name}:{self.address}", address_limit))
+        self._count(ratelimit.Limit(name, ratelimit.bucket_of(name, self.address), address_limit))
         super().initial(request, *args, **kwargs)
         if not self.public:
             if request.auth is None:
