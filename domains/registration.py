@@ -112,7 +112,10 @@ def look_up(actor: Actor, text: str, *, credential_id: UUID | None = None, years
     with transaction.atomic():
         check_claim(actor, name)
     started = time.monotonic()
-    (offer,) = registrar(credential, timeout=LOOK_UP).check([name.ascii], years=years)
+    try:
+        (offer,) = registrar(credential, timeout=LOOK_UP).check([name.ascii], years=years)
+    except ProviderError as error:
+        raise _nothing_bought(error) from error
     if not offer.is_available:
         raise DomainUnavailable(details={"domain": [_sentence(DomainUnavailable)]})
     if offer.price is None:
@@ -122,6 +125,17 @@ def look_up(actor: Actor, text: str, *, credential_id: UUID | None = None, years
         )
     left = max(0.5, LOOK_UP - (time.monotonic() - started))
     return Quote(name, years, offer.price, offer.is_premium, credential, _balance(credential, left))
+
+
+def _nothing_bought(error: ProviderError) -> ProviderError:
+    """The same failure, with what it means for who asked."""
+    then = " Try again in a few minutes." if error.retryable else ""
+    return ProviderError(
+        error.error_code,
+        f"{error.message} Nothing was bought.{then}",
+        retryable=error.retryable,
+        retry_after=error.retry_after,
+    )
 
 
 def _balance(credential: ProviderCredential, timeout: float) -> Money | None:

@@ -123,6 +123,7 @@ def test_what_a_registration_is_refused_for(
     sandbox.fault("namecheap", "status", status=500, times=5)
     down = api.post(REGISTER, {**wish, "domain": "other.test"})
     assert (down.status, down.error) == (502, "PROVIDER_ERROR")
+    assert down.body["detail"].endswith("Nothing was bought. Try again in a few minutes.")
     sandbox.clear_faults()
     assert Api(bo.token).post(REGISTER, wish).error == "FORBIDDEN"
     foreign = {**wish, "registrar_credential_id": str(uuid4())}

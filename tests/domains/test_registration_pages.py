@@ -82,7 +82,9 @@ def test_what_cannot_be_had_is_said_beside_the_name(
 def test_the_registrar_does_not_answer(ada: Person, sandbox: RunningSandbox) -> None:
     sandbox.fault("namecheap", "rate_limit")
     page = looked_up(ada)
-    assert page.context["search"].errors["domain"] == ["Namecheap asks to send fewer requests."]
+    assert page.context["search"].errors["domain"] == [
+        "Namecheap asks to send fewer requests. Nothing was bought. Try again in a few minutes."
+    ]
 
 
 @pytest.mark.parametrize(
