@@ -35,8 +35,10 @@ TRANSLATED = (
 )
 LOCAL_TRANSLATED = ipaddress.ip_network("64:ff9b:1::/48")
 
-# Names are looked up in threads that nobody waits for longer than a delivery may last.
-_lookups = ThreadPoolExecutor(max_workers=32, thread_name_prefix="lookup")
+# Names are looked up in threads that nobody waits for longer than a delivery may last. A lookup
+# that hangs goes on in its thread, so there are several for each delivery in flight: else few
+# nameservers that never answer would keep everybody's names from being looked up.
+_lookups = ThreadPoolExecutor(max_workers=256, thread_name_prefix="lookup")
 
 
 class AddressRefused(Exception):

@@ -7,6 +7,7 @@ due or under way; an endpoint that is slow holds its own few places and nobody e
 
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -65,14 +66,21 @@ def deliver() -> None:
 
 
 def claim(room: int) -> list[Parcel]:
-    """Take as many due deliveries as there is room for."""
+    """Take as many due deliveries as there is room for, those first whose endpoint has least."""
     if room <= 0:
         return []
     now, token = timezone.now(), uuid4()
-    due = list(WebhookDelivery.objects.due(now, each=EACH).values_list("pk", flat=True)[:room])
+    due = list(WebhookDelivery.objects.due(now, each=EACH).values_list("pk", "endpoint_id"))
     if not due:
         return []
-    free = WebhookDelivery.objects.free(now).filter(pk__in=due)
+    held = WebhookDelivery.objects.filter(status=WebhookDelivery.PENDING, claimed_until__gte=now)
+    taking = Counter(held.values_list("endpoint_id", flat=True))
+    places = {}
+    for delivery_id, endpoint_id in due:
+        places[delivery_id] = taking[endpoint_id]
+        taking[endpoint_id] += 1
+    chosen = sorted(places, key=lambda one: places[one])[:room]
+    free = WebhookDelivery.objects.free(now).filter(pk__in=chosen)
     free.update(claim=token, claimed_until=now + LEASE)
     taken = WebhookDelivery.objects.filter(claim=token).select_related("event", "endpoint")
     return [

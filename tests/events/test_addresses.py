@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -23,6 +24,7 @@ from events.addresses import (
     Network,
     complaint_about,
     is_public,
+    look_up,
     parse_networks,
 )
 from events.models import new_secret
@@ -318,3 +320,28 @@ def test_the_certificate_is_that_of_the_name(tls: TLSServer) -> None:
     assert (other.status, other.error[:27]) == (None, "The certificate is not good")
     unknown = sent(f"https://hooks.example.com:{tls.port}/", names, LOOPBACK)
     assert "The certificate is not good" in unknown.error
+
+
+def test_names_that_hang_keep_no_other_from_being_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system, over = socket.getaddrinfo, threading.Event()
+
+    def ask(host: str, *rest: Any, **more: Any) -> Any:
+        if host.endswith(".hangs.test"):
+            over.wait(20)
+            raise OSError("no answer")
+        return system(host, *rest, **more)
+
+    async def look() -> Sequence[str]:
+        hanging = [asyncio.ensure_future(look_up(f"{n}.hangs.test", 443)) for n in range(100)]
+        await asyncio.sleep(0)  # they are asked first
+        try:
+            async with asyncio.timeout(5):
+                return await look_up("127.0.0.1", 443)
+        finally:
+            over.set()
+            await asyncio.gather(*hanging, return_exceptions=True)
+
+    monkeypatch.setattr(socket, "getaddrinfo", ask)
+    assert asyncio.run(look()) == ["127.0.0.1"]

@@ -428,6 +428,21 @@ def test_no_endpoint_crowds_out_another(ada: Person, receiver: Receiver) -> None
 # --- Managed ---------------------------------------------------------------------------------
 
 
+def test_a_backlog_of_others_does_not_come_first(
+    ada: Person, cy: Person, receiver: Receiver
+) -> None:
+    for number in range(10):
+        hook(cy, receiver, path=f"/slow/{number}")
+    happen(cy, 10)
+    endpoint, _ = hook(ada, receiver)
+    happen(ada)
+    mine = str(endpoint.deliveries.get().webhook_id)
+    assert mine in {parcel.webhook_id for parcel in claim(11)}
+    happen(ada)
+    mine = endpoint.deliveries.get(claim=None).webhook_id
+    assert mine in {parcel.webhook_id for parcel in claim(11)}
+
+
 def test_two_secrets_sign_while_one_is_rotated(ada: Person, receiver: Receiver) -> None:
     endpoint, old = hook(ada, receiver)
     new = rotate_secret(ada.actor, endpoint.pk)
