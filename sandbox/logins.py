@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 import bcrypt
 
 PASSWORD_QUERY = "SELECT password FROM mail_login WHERE email = ?"
+REFUSAL_QUERY = "SELECT reason FROM mail_sender_refusal WHERE email = ?"
 RECIPIENT_QUERY = "SELECT 1 FROM mail_recipient WHERE email = ?"
 SQLITE_SCHEME = "sqlite:///"
 BCRYPT_LENGTH = 72  # bytes that bcrypt looks at, here as in crypt(3)
@@ -44,6 +45,10 @@ class Logins:
         """Whether this password opens the mailbox now. Raises `LoginsUnavailable`."""
         return await self._run(self._accepts, email.lower(), password)
 
+    async def refusal_of(self, email: str) -> str:
+        """Why this sender may not send now, "" where it may. Raises `LoginsUnavailable`."""
+        return await self._run(self._refusal_of, email.lower())
+
     async def is_recipient(self, email: str) -> bool:
         """Whether mail to this address is delivered here. Raises `LoginsUnavailable`."""
         return await self._run(self._is_recipient, email.lower())
@@ -51,11 +56,12 @@ class Logins:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _run[**P](
-        self, function: Callable[P, bool], *args: P.args, **kwargs: P.kwargs
-    ) -> bool:
+    async def _run[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+    def _refusal_of(self, email: str) -> str:
+        return str(self._select(REFUSAL_QUERY, email) or "")
 
     def _is_recipient(self, email: str) -> bool:
         return self._select(RECIPIENT_QUERY, email) is not None

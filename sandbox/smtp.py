@@ -114,6 +114,14 @@ class Submission:
         if address.lower() != login:
             self._note("MAIL", address, 553)
             return f"553 5.7.1 <{address}>: Sender address rejected: not owned by user {login}"
+        try:
+            refusal = await self._logins.refusal_of(login)
+        except LoginsUnavailable as error:
+            log.warning("senders cannot be read: %s", error)
+            return "451 4.3.0 Temporary lookup failure"
+        if refusal:
+            self._note("MAIL", address, 550)
+            return f"550 5.7.1 <{address}>: Sender address rejected: {refusal}"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 Ok"

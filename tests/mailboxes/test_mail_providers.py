@@ -53,6 +53,7 @@ class Stand:
         with self.sql() as connection:
             connection.execute("CREATE TABLE mail_login (email TEXT PRIMARY KEY, password TEXT)")
             connection.execute("CREATE TABLE mail_recipient (email TEXT PRIMARY KEY)")
+            connection.execute("CREATE TABLE mail_sender_refusal (email TEXT, reason TEXT)")
 
     @contextlib.contextmanager
     def sql(self) -> Iterator[sqlite3.Connection]:

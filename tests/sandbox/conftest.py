@@ -26,6 +26,7 @@ class MailDatabase:
         self.execute("PRAGMA journal_mode = WAL")
         self.execute("CREATE TABLE mail_login (email TEXT PRIMARY KEY, password TEXT)")
         self.execute("CREATE TABLE mail_recipient (email TEXT PRIMARY KEY)")
+        self.execute("CREATE TABLE mail_sender_refusal (email TEXT PRIMARY KEY, reason TEXT)")
 
     @property
     def url(self) -> str:

@@ -43,6 +43,7 @@ def test_views_in_postgresql(server):
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE TABLE mail_login (email text, password text)")
             connection.execute("CREATE TABLE mail_recipient (email text)")
+            connection.execute("CREATE TABLE mail_sender_refusal (email text, reason text)")
             connection.execute(
                 "INSERT INTO mail_login VALUES ('ada@example.test', %s)", [ssha512("right")]
             )
