@@ -35,9 +35,14 @@ class DeliveryNotFound(NotFound):
     code = "DELIVERY_NOT_FOUND"
 
 
-def trail(actor: Actor, *, subject_ids: Sequence[UUID] = ()) -> QuerySet[Event]:
-    """The tenant's events, newest first; of these subjects only, where some are named."""
-    found = Event.objects.filter(tenant_id=actor.tenant_id)
+def trail(
+    actor: Actor, *, subject_ids: Sequence[UUID] = (), but: Sequence[str] = ()
+) -> QuerySet[Event]:
+    """The tenant's events, newest first; of these subjects only, where some are named.
+
+    `but`: actions to leave out.
+    """
+    found = Event.objects.filter(tenant_id=actor.tenant_id).exclude(action__in=but)
     return found.filter(subject_id__in=subject_ids) if subject_ids else found
 
 

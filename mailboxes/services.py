@@ -12,7 +12,7 @@ from billing.services import lock_account, plan_of, require_room, require_runnin
 from dnszones.selectors import revertible_plan
 from domains.models import Domain
 from domains.selectors import get_domain
-from events.services import record
+from events.services import record, record_each
 from mailboxes import selectors
 from mailboxes.models import Batch, Mailbox
 from mailboxes.naming import Address, Persona, plan_addresses
@@ -169,9 +169,10 @@ def begin_batch(
         count=len(addresses),
         idempotency_key=idempotency_key,
     )
-    Mailbox.objects.bulk_create(
+    made = Mailbox.objects.bulk_create(
         _new_mailbox(batch, address, password or make_password()) for address in addresses
     )
+    record_each(actor, "mailbox.created", made, lambda mailbox: f"Created {mailbox}.")
     record(
         actor,
         "mailboxes.provisioned",

@@ -6,7 +6,7 @@ from events.services.notifications import (
     mark_read,
     send_mails,
 )
-from events.services.records import record
+from events.services.records import record, record_each
 from events.services.tidying import forget_old
 from events.services.webhooks import (
     change_webhook,
@@ -26,6 +26,7 @@ __all__ = [
     "mark_all_read",
     "mark_read",
     "record",
+    "record_each",
     "redeliver",
     "rotate_secret",
     "send_mails",

@@ -1,5 +1,6 @@
 """Writing down what happened."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,24 @@ def record(
     `action` is `noun.past_participle` (`domain.connected`), `sentence` is what a person reads in
     the trail. Neither it nor `changes` may hold a secret. The relay seals it and passes it on.
     """
-    return Event.objects.create(
+    event = _event(actor, action, subject, sentence, changes or {})
+    event.save()
+    return event
+
+
+def record_each(
+    actor: Actor, action: str, subjects: Sequence[Model], sentence: Callable[[Model], str]
+) -> None:
+    """`record` for each of many subjects, in one statement."""
+    Event.objects.bulk_create(
+        _event(actor, action, subject, sentence(subject), {}) for subject in subjects
+    )
+
+
+def _event(
+    actor: Actor, action: str, subject: Model, sentence: str, changes: dict[str, Any]
+) -> Event:
+    return Event(
         tenant_id=actor.tenant_id,
         user_id=actor.user_id,
         actor_name=actor.email or "mPanel",
@@ -33,5 +51,5 @@ def record(
         subject_type=type(subject).__name__.lower(),
         subject_id=subject.pk if isinstance(subject.pk, UUID) else None,
         sentence=sentence,
-        changes=changes or {},
+        changes=changes,
     )

@@ -217,3 +217,11 @@ def test_the_browser_session_needs_the_csrf_header(ada: Person) -> None:
         PROFILE, {"name": "A"}, content_type=kind, headers={"X-CSRFToken": token}
     )
     assert accepted.status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"{bad", b"[" * 20_000, b"[]", b'{"x": 1}', b'"x"'])
+@pytest.mark.parametrize("key", ["", "a-key"])
+def test_an_operation_without_a_body_takes_none(api: Api, body: bytes, key: str) -> None:
+    assert api.post("/api/v1/auth/sessions/end-others", body, key=key).status == 400
+    assert api.post("/api/v1/auth/sessions/end-others", b"{}", key=key).status == 204
+    assert api.post("/api/v1/auth/sessions/end-others", key=f"{key}-2" if key else "").status == 204

@@ -50,7 +50,7 @@ def test_the_same_key_with_another_body_or_path_is_409(ada: Person) -> None:
     api = Api(ada.token)
     assert api.post(KEYS, NEW_KEY, key="one").status == 201
     assert api.post(KEYS, {**NEW_KEY, "name": "x"}, key="one").error == "IDEMPOTENCY_KEY_REUSED"
-    other = api.post("/api/v1/auth/session-token", NEW_KEY, key="one")
+    other = api.post("/api/v1/auth/session-token", key="one")
     assert other.error == "IDEMPOTENCY_KEY_REUSED"
     assert ApiKey.objects.count() == 1
 

@@ -150,6 +150,9 @@ class ApiView(APIView):
     def _prepare_post(self, request: Request) -> None:
         """Let the POST handler run after `prepare`, and once for an `Idempotency-Key`."""
         handler: Callable[..., Response] = self.post  # type: ignore[has-type]
+        _ = request._request.body  # kept, so that a key's digest and the parser both see it
+        if not getattr(handler, "takes_body", False):
+            self.body(request, Shape)
         if "Idempotency-Key" in request.headers:
             self.post = self._once(request, handler)
             return
@@ -260,6 +263,7 @@ def operation(
 
     def declare(method: Callable[..., Any]) -> Callable[..., Any]:
         is_post = method.__name__ == "post"
+        method.takes_body = takes is not None  # type: ignore[attr-defined]
         statuses = {429, *errors}
         statuses |= {400} if query or takes or is_post else set()
         statuses |= {413, 415} if takes or is_post else set()
