@@ -152,6 +152,9 @@ def _same(zone: Zone, setup: MailSetup, replace_ids: Sequence[str]) -> ChangePla
 
 def _applied(actor: Actor, plan: ChangePlan, *, confirmed: bool) -> ChangePlan:
     """The plan, being applied from now on at the latest; or as it ended, where it was before."""
+    in_force = selectors.revertible_plan(plan.zone.domain)
+    if plan.status == ChangePlan.APPLIED and in_force != plan:
+        raise PlanNotReady  # a newer one has replaced what it wrote
     was_begun = plan.status in {ChangePlan.APPLYING, ChangePlan.APPLIED, ChangePlan.FAILED}
     is_awaited = plan.at_once and plan.status == ChangePlan.COMPUTING
     if not was_begun and not is_awaited:

@@ -17,12 +17,13 @@ from dnszones.vendors import dns_client, dns_provider, resolvers
 from domains.models import Domain
 from domains.services import DomainTaken, assign_nameservers, forget_domain
 from domains.states import DomainIsVerified, NameserversPointHere
-from mpanel.core.dnsclient import RecursiveResolver
+from mpanel.core.dnsclient import RecursiveResolver, TemporaryFailure
 from mpanel.core.errors import Conflict, NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import progress, say
 
+SETTLES_WITHIN = 25.0  # seconds
 BUSY = "Another plan is being applied to this zone just now. Retry when it is done."
 
 
@@ -292,10 +293,16 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
 
 
 async def _settle(setup: MailSetup, existing: str | None) -> spf.Flattening:
-    async with dns_client() as client:
-        return await settled_spf(
-            setup, existing=existing, resolver=RecursiveResolver(client, resolvers())
-        )
+    try:
+        # In all: each of a hundred names may be slow, and the runner's lease is short.
+        async with asyncio.timeout(SETTLES_WITHIN), dns_client() as client:
+            return await settled_spf(
+                setup, existing=existing, resolver=RecursiveResolver(client, resolvers())
+            )
+    except TimeoutError:
+        raise TemporaryFailure(
+            setup.domain, "SPF", f"it took longer than {SETTLES_WITHIN:.0f} s"
+        ) from None
 
 
 def _planned(row: ChangePlan) -> Plan:

@@ -36,6 +36,8 @@ LOOK_UP = 5.0  # seconds that a request may wait for the registrar
 MOST_YEARS = 10
 # An order whose answer was lost may still be under way; it is not repeated sooner.
 SETTLES = timedelta(minutes=2)
+# For so long a domain whose order is open is kept, so that what was paid is not lost sight of.
+MAY_ARRIVE = timedelta(days=1)
 
 
 class RegistrarNotConnected(Conflict):
@@ -431,8 +433,21 @@ def reopen_registration(domain: Domain) -> None:
 
 
 def purchase_under_way(domain: Domain) -> str:
-    """Why a domain cannot be disconnected: its purchase is not decided yet. "" when it can."""
-    buying = Registration.objects.filter(domain=domain, status=Registration.BUYING)
-    if not buying.exists():
+    """Why a domain cannot be disconnected: its purchase is not decided yet. "" when it can.
+
+    An order that was cancelled or lost may have been paid: trying the job again finds what was
+    bought. Where that cannot be, the domain may go after a day.
+    """
+    found = Registration.objects.filter(domain=domain).exclude(status=Registration.REGISTERED)
+    registration = found.first()
+    if registration is None:
         return ""
-    return "It is being bought just now. Wait until that is done or has failed."
+    if registration.status == Registration.BUYING:
+        return "It is being bought just now. Wait until that is done or has failed."
+    asked = registration.asked_at
+    if asked is None or asked < timezone.now() - MAY_ARRIVE:
+        return ""
+    return (
+        "It was ordered, and may have been paid. Try its registration again, so that what was "
+        "bought is found; then it can be disconnected."
+    )

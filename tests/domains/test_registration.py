@@ -600,6 +600,9 @@ def test_a_cancelled_purchase_that_was_paid_says_so(
     told = Event.objects.get(action="registration.failed")
     assert told.sentence.startswith(says)
     assert sandbox.request_count("namecheap", "POST", CREATE) == 1
+    assert registration.domain_id is not None
+    with pytest.raises(DomainInUse, match="may have been paid"):
+        disconnect_domain(ada.actor, registration.domain_id)
     retry_job(ada.actor, job_of(registration).pk)
     assert finished(registration).status == "succeeded"
     assert purchases(sandbox) == [name]
