@@ -261,6 +261,16 @@ def test_the_plan_that_was_shown_is_applied_and_no_other(
     assert both.error == "VALIDATION_ERROR"
 
 
+def test_an_applied_plan_that_a_newer_one_replaced_is_refused(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    api, domain = Api(ada.token), verified(ada, "example.test", sandbox)
+    old = finished(api, domain, OWN).body["plan_id"]
+    assert finished(api, domain, {**OWN, "dmarc_policy": "reject"}).body["status"] == "applied"
+    refused = api.post(dns(domain, "setup"), {"plan_id": old})
+    assert (refused.status, refused.error) == (409, "PLAN_NOT_READY")
+
+
 def test_fields_that_were_previewed_apply_that_very_plan(
     ada: Person, sandbox: RunningSandbox
 ) -> None:
