@@ -30,9 +30,7 @@ def run(script: str, folder: Path) -> str:
 
 def test_from_a_one_time_code_to_a_csv(panel: RunningPanel, tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "docs" / "api.md").read_text())
-    setup, ask, *rest = [
-        block.replace("http://localhost:8000", panel.url) for block in blocks
-    ]
+    setup, ask, *rest = [block.replace("http://localhost:8000", panel.url) for block in blocks]
     assert len(rest) == 8
 
     assert "expires_in" in run(setup + ask, tmp_path)
