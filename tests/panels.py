@@ -91,7 +91,10 @@ class RunningPanel:
         )
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a `manage.py` command beside it."""
+        """Start a `manage.py` command beside it, as a terminal does: Ctrl-C reaches it.
+
+        A suite that runs in the background ignores SIGINT, and its children would inherit that.
+        """
         return subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
@@ -99,4 +102,5 @@ class RunningPanel:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         )
