@@ -7,7 +7,6 @@ and makes the notifications and deliveries that follow (`events/relay.py`).
 import base64
 import json
 import secrets
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import urlsplit
@@ -397,8 +396,3 @@ class WebhookAttempt(models.Model):
 def tenant_model() -> Any:
     """The model of tenants, which stands above this app."""
     return Event._meta.get_field("tenant").related_model
-
-
-def actions_text(actions: Iterable[str]) -> str:
-    """A list of patterns as a person reads it."""
-    return "everything" if "*" in actions else ", ".join(actions)

@@ -1,10 +1,7 @@
 """Sending deliveries over HTTP: many at once, each within its time, without the database."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
-import hmac
 import logging
 import queue
 import ssl
@@ -19,9 +16,9 @@ from typing import Self
 from uuid import UUID
 
 import httpx
+from standardwebhooks import Webhook
 
 from events.addresses import AddressRefused, CheckedTransport
-from events.models import SECRET_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +55,10 @@ class Outcome:
         return not self.error
 
 
-def signatures(parcel: Parcel, *, timestamp: int) -> str:
+def signatures(parcel: Parcel, *, at: datetime) -> str:
     """`v1,<base64>` for each secret (Standard Webhooks, "signature scheme")."""
-    signed = f"{parcel.webhook_id}.{timestamp}.".encode() + parcel.body
-    keys = [base64.b64decode(secret.removeprefix(SECRET_PREFIX)) for secret in parcel.secrets]
-    sums = [hmac.new(key, signed, hashlib.sha256).digest() for key in keys]
-    return " ".join(f"v1,{base64.b64encode(one).decode()}" for one in sums)
+    data = parcel.body.decode()
+    return " ".join(Webhook(secret).sign(parcel.webhook_id, at, data) for secret in parcel.secrets)
 
 
 class Sender:
@@ -129,7 +124,7 @@ async def send(parcel: Parcel, *, transport: CheckedTransport) -> Outcome:
         wait = _seconds(after) if status in {429, 503} else None
         return Outcome(parcel.delivery_id, status, error[:500], text, spent, wait)
 
-    timestamp = int(time.time())
+    now = datetime.now(UTC)
     headers = {
         "content-type": "application/json",
         "user-agent": AGENT,
@@ -137,8 +132,8 @@ async def send(parcel: Parcel, *, transport: CheckedTransport) -> Outcome:
         "accept-encoding": "identity",
         "connection": "close",
         "webhook-id": parcel.webhook_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": signatures(parcel, timestamp=timestamp),
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": signatures(parcel, at=now),
     }
     status, answer, after = None, b"", ""
     try:
