@@ -30,7 +30,7 @@ from mpanel.core.money import Money
 from provisioning.run import progress, say
 from provisioning.services import start_job
 from tenants.models import ProviderCredential
-from tenants.selectors import credentials, get_credential
+from tenants.selectors import chosen_credential
 
 LOOK_UP = 5.0  # seconds that a request may wait for the registrar
 MOST_YEARS = 10
@@ -259,15 +259,10 @@ def _agree(quote: Quote, max_cost: int | None) -> None:
 
 
 def _chosen_registrar(actor: Actor, credential_id: UUID | None) -> ProviderCredential:
-    if credential_id is None:
-        found = credentials(actor, port="registrar").first()
-        if found is None:
-            raise RegistrarNotConnected
-        return found
-    credential = get_credential(actor, credential_id)
-    if credential.port != "registrar":
-        raise Invalid.field("credential", "Choose a credential of a registrar.")
-    return credential
+    found = chosen_credential(actor, credential_id, port="registrar", of="registrar")
+    if found is None:
+        raise RegistrarNotConnected
+    return found
 
 
 def _last_contact(actor: Actor) -> Contact:

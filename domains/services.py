@@ -23,7 +23,7 @@ from provisioning.models import Job
 from provisioning.selectors import latest_job
 from provisioning.services import check_now, start_job
 from tenants.models import ProviderCredential
-from tenants.selectors import credentials, get_credential
+from tenants.selectors import chosen_credential
 
 MOST_PER_SWEEP = 200
 
@@ -107,15 +107,10 @@ def connect_domain(
 
 def chosen_dns_credential(actor: Actor, credential_id: UUID | None) -> ProviderCredential:
     """The DNS account that is to hold a zone; the tenant's first where none is named."""
-    if credential_id is None:
-        first = credentials(actor, port="dns").first()
-        if first is None:
-            raise DnsNotConnected
-        return first
-    credential = get_credential(actor, credential_id)
-    if credential.port != "dns":
-        raise Invalid.field("credential", "Choose a credential of a DNS provider.")
-    return credential
+    found = chosen_credential(actor, credential_id, port="dns", of="DNS provider")
+    if found is None:
+        raise DnsNotConnected
+    return found
 
 
 def check_claim(actor: Actor, name: DomainName) -> None:

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from events.recipients import Recipient
 from mpanel.core.actor import Actor
-from mpanel.core.errors import NotFound
+from mpanel.core.errors import Invalid, NotFound
 from tenants.models import (
     ApiKey,
     Membership,
@@ -217,6 +217,21 @@ def credentials(actor: Actor, *, port: str = "") -> QuerySet[ProviderCredential]
     """The tenant's provider credentials, by label; of one port only, where named."""
     found = ProviderCredential.objects.filter(tenant_id=actor.tenant_id)
     return found.filter(port=port) if port else found
+
+
+def chosen_credential(
+    actor: Actor, credential_id: UUID | None, *, port: str, of: str
+) -> ProviderCredential | None:
+    """The credential that is named, else the tenant's first of this port, None where it has none.
+
+    `of`: what the port is called. Raises `CredentialNotFound`, and `Invalid` for another port's.
+    """
+    if credential_id is None:
+        return credentials(actor, port=port).first()
+    credential = get_credential(actor, credential_id)
+    if credential.port != port:
+        raise Invalid.field("credential", f"Choose a credential of a {of}.")
+    return credential
 
 
 def get_credential(actor: Actor, credential_id: UUID) -> ProviderCredential:
