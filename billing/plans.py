@@ -16,14 +16,15 @@ class Plan:
     domains: int | None
     price: int
     requests: int
+    sends: int | None
 
 
 PLANS = {
     plan.key: plan
     for plan in (
-        Plan(TRIAL, "Trial", 50, 5, 0, 120),
-        Plan("starter", "Starter", 50, 10, 1900, 300),
-        Plan("professional", "Professional", 500, 50, 5900, 600),
-        Plan("enterprise", "Enterprise", None, None, 19900, 1200),
+        Plan(TRIAL, "Trial", 50, 5, 0, 120, 1_000),
+        Plan("starter", "Starter", 50, 10, 1900, 300, 5_000),
+        Plan("professional", "Professional", 500, 50, 5900, 600, 50_000),
+        Plan("enterprise", "Enterprise", None, None, 19900, 1200, None),
     )
 }

@@ -26,6 +26,9 @@ class Zone(Row):
     # Where its nameservers answer: name to addresses, and when that was looked up.
     addresses = models.JSONField(default=dict)
     addresses_at = models.DateTimeField(null=True)
+    # DNSSEC: what is wanted, null where nobody chose; and the DS records for the registrar.
+    dnssec_wanted = models.BooleanField(null=True)
+    ds_records = models.JSONField(default=list)
 
     class Meta:
         constraints = [
@@ -40,18 +43,44 @@ class Zone(Row):
         return f"zone of {self.domain}"
 
 
-class DkimKey(Row):
-    """A DKIM key pair that we made; the private half is sealed."""
+class DkimKey(StatusRow):
+    """A DKIM key pair that we made; the private half is sealed.
+
+    The signing key is the one that mail is signed with. A rotation makes the next one, publishes
+    it, signs with it once it is seen everywhere, and takes the old one's record away later.
+    """
+
+    NEXT, SIGNING, RETIRING, RETIRED = "next", "signing", "retiring", "retired"
+    STATUSES: ClassVar[dict[str, str]] = {
+        NEXT: "Next",
+        SIGNING: "Signs now",
+        RETIRING: "Being retired",
+        RETIRED: "Retired",
+    }
+    TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {
+        NEXT: frozenset({SIGNING, RETIRED}),
+        SIGNING: frozenset({RETIRING, NEXT}),
+        RETIRING: frozenset({RETIRED, SIGNING}),
+        RETIRED: frozenset({NEXT, SIGNING}),
+    }
 
     zone = models.ForeignKey(Zone, models.CASCADE, related_name="dkim_keys")
     selector = models.CharField(max_length=63)
     public_value = models.TextField()
     sealed = models.TextField()
+    status = models.CharField(max_length=32, default=NEXT)
+    published_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
+    signing_since = models.DateTimeField(null=True)
+    retired_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = "DKIM key"
         constraints = [
             models.UniqueConstraint(fields=["zone", "selector"], name="one_key_per_selector"),
+            models.UniqueConstraint(
+                fields=["zone"], condition=Q(status="signing"), name="one_signing_key"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -84,12 +113,23 @@ class ChangePlan(StatusRow):
         APPLYING: frozenset({APPLIED, FAILED}),
         FAILED: frozenset({COMPUTING, APPLYING, APPLIED, SUPERSEDED}),
     }
+    SETUP, RECORDS, IMPORT, DKIM = "setup", "records", "import", "dkim"
+    KINDS: ClassVar[dict[str, str]] = {
+        SETUP: "Mail setup",
+        RECORDS: "Records",
+        IMPORT: "Zone file",
+        DKIM: "DKIM rotation",
+    }
 
     zone = models.ForeignKey(Zone, models.CASCADE, related_name="plans")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
     )
     status = models.CharField(max_length=32, default=COMPUTING)
+    # What the plan is for: a mail setup, single records that a person wrote, or a zone file.
+    kind = models.CharField(max_length=16, default=SETUP)
+    # What a person asked to write or remove, for all kinds but a mail setup.
+    edits = models.JSONField(default=list)
     setup = models.JSONField(default=dict)
     replace = models.JSONField(default=list)
     plan = models.JSONField(null=True)

@@ -65,7 +65,7 @@ def make_plan(actor: Actor, domain_id: UUID, *, choices: dict[str, Any]) -> Chan
     `Invalid` with fields.
     """
     domain = get_domain(actor, domain_id)
-    return begin_plan(actor, domain, chosen_setup(domain.name, choices))
+    return begin_plan(actor, domain, chosen_setup(domain, choices))
 
 
 @transaction.atomic
@@ -299,7 +299,10 @@ def dkim_key(zone: Zone, selector: str) -> DkimKey:
     if known := zone.dkim_keys.filter(selector=selector).first():
         return known
     pair = dkim.make_key()
+    is_first = not zone.dkim_keys.filter(status=DkimKey.SIGNING).exists()
     key = DkimKey(zone=zone, selector=selector, public_value=pair.value)
+    if is_first:
+        key.status, key.signing_since = DkimKey.SIGNING, timezone.now()
     key.seal_private(pair.private_pem)
     key.save()
     return key

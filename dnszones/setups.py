@@ -64,7 +64,7 @@ def preview_setup(actor: Actor, domain_id: UUID, *, choices: dict[str, Any]) -> 
     Raises `Invalid`, `DomainNotVerified`, `DomainIsLeaving`.
     """
     domain = get_domain(actor, domain_id)
-    setup = chosen_setup(domain.name, choices)
+    setup = chosen_setup(domain, choices)
     known = _same(lock_zone(actor, domain), setup, ())
     if known and known.status in {ChangePlan.COMPUTING, ChangePlan.READY}:
         return known
@@ -105,7 +105,7 @@ def set_up(
         if agreed == shown.replace:
             return _applied(actor, shown, confirmed=confirmed)
     else:
-        setup, agreed = chosen_setup(domain.name, choices or {}), sorted(set(replace_ids))
+        setup, agreed = chosen_setup(domain, choices or {}), sorted(set(replace_ids))
     known = _same(zone, setup, agreed)
     if known and (known.at_once or known.plan is not None):
         return _applied(actor, known, confirmed=confirmed)

@@ -1,11 +1,13 @@
 """Where providers and DNS meet settings."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 
 from dnszones.blueprint import MailSetup
 from dnszones.providers.base import DNSProvider
+from domains.models import Domain
 from mpanel.core import registry
 from mpanel.core.checks import parse_resolvers
 from mpanel.core.dnsclient import DNSClient, Server
@@ -18,7 +20,10 @@ def dns_provider(credential: ProviderCredential) -> DNSProvider:
     cls: type[DNSProvider] = registry.get("dns", credential.provider)
     return cls(
         credential.values(),
-        base_url={"cloudflare": settings.CLOUDFLARE_BASE_URL}[credential.provider],
+        base_url={
+            "cloudflare": settings.CLOUDFLARE_BASE_URL,
+            "powerdns": settings.POWERDNS_BASE_URL,
+        }[credential.provider],
         timeout=settings.VENDOR_TIMEOUT,
     )
 
@@ -33,14 +38,19 @@ def dns_client() -> DNSClient:
     return DNSClient(timeout=settings.DNS_TIMEOUT)
 
 
-def chosen_setup(domain: str, choices: dict[str, Any]) -> MailSetup:
-    """The setup that a person chose, with our own mail server's names filled in."""
-    return MailSetup(
-        domain=domain,
-        mailserver_mx=settings.MAILSERVER_MX,
-        mailserver_spf=settings.MAILSERVER_SPF,
-        **choices,
-    )
+# Which of our mail servers a domain is placed on; the app above knows.
+_mail_hosts: list[Callable[[Domain], tuple[str, str]]] = []
+
+
+def register_mail_hosts(hosts: Callable[[Domain], tuple[str, str]]) -> None:
+    """Make known how the MX host and the SPF name of a domain's mail server are found."""
+    _mail_hosts[:] = [hosts]
+
+
+def chosen_setup(domain: Domain, choices: dict[str, Any]) -> MailSetup:
+    """The setup that a person chose, with the names of the domain's mail server filled in."""
+    mx, spf = _mail_hosts[0](domain)
+    return MailSetup(domain=domain.name, mailserver_mx=mx, mailserver_spf=spf, **choices)
 
 
 register_builder("dns", dns_provider)

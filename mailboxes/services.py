@@ -14,9 +14,10 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record, record_each
 from mailboxes import selectors
-from mailboxes.models import Batch, Mailbox
+from mailboxes.models import Batch, Mailbox, MailDomain, MailServer
 from mailboxes.naming import Address, Persona, plan_addresses
 from mailboxes.passwords import make_password
+from mailboxes.vendors import house_server
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
 from provisioning.models import Job
@@ -161,6 +162,7 @@ def begin_batch(
         wanted=len(addresses),
         limit=plan_of(account).inboxes,
     )
+    place_domain(domain)
     batch = Batch.objects.create(
         tenant_id=actor.tenant_id,
         domain=domain,
@@ -182,6 +184,15 @@ def begin_batch(
     )
     _start_provisioning(actor, batch)
     return batch
+
+
+def place_domain(domain: Domain, *, server: MailServer | None = None) -> MailDomain:
+    """How the domain's mail is handled; from the first call on, by our mail server."""
+    mail, _ = MailDomain.objects.get_or_create(
+        domain=domain,
+        defaults={"tenant_id": domain.tenant_id, "server": server or house_server()},
+    )
+    return mail
 
 
 @transaction.atomic

@@ -13,7 +13,7 @@ from mailboxes import services
 from mailboxes.models import Batch, Mailbox
 from mailboxes.passwords import mail_hashes, proof_digest
 from mailboxes.providers.base import Login, Proof
-from mailboxes.vendors import mail_provider
+from mailboxes.vendors import mail_provider_of
 from mpanel.core.errors import NotFound, ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
@@ -100,7 +100,7 @@ class LoginsAreProved(DesiredState[Batch]):
 
 def _prove(mailboxes: Sequence[Mailbox], *, on_result: Callable[[Proof], None]) -> list[Proof]:
     """Log in to these for real."""
-    return mail_provider(mailboxes[0].provider).prove(
+    return mail_provider_of(mailboxes[0]).prove(
         [Login(mailbox.address, mailbox.password()) for mailbox in mailboxes],
         on_result=on_result,
     )

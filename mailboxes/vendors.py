@@ -1,23 +1,85 @@
-"""Where providers meet settings: the mail provider of a mailbox."""
+"""Where providers meet settings and rows: the mail provider of a domain, the house's server."""
+
+from collections.abc import Callable
 
 from django.conf import settings
 
+from dnszones.vendors import register_mail_hosts
+from domains.models import Domain
+from mailboxes.models import Mailbox, MailDomain, MailServer
 from mailboxes.providers.base import MailProvider
-from mailboxes.providers.mailserver import MailServer
+from mailboxes.providers.mailserver import MailServer as MailServerProvider
+
+
+def house_server() -> MailServer:
+    """The mail server that the settings describe; its row follows them."""
+    wanted = {
+        "label": "mPanel mail server",
+        "kind": "mailserver",
+        "region": settings.MAILSERVER_REGION,
+        "region_label": settings.MAILSERVER_REGION_LABEL,
+        "host": settings.MAILSERVER_HOST,
+        "submission_port": settings.MAILSERVER_SUBMISSION_PORT,
+        "imaps_port": settings.MAILSERVER_IMAPS_PORT,
+        "mx_host": settings.MAILSERVER_MX,
+        "spf_name": settings.MAILSERVER_SPF,
+        "ca_file": settings.MAILSERVER_CA_FILE,
+        "addresses": settings.MAILSERVER_ADDRESSES,
+        "admin_url": settings.MAILSERVER_ADMIN_URL,
+    }
+    server, _ = MailServer.objects.get_or_create(slug=MailServer.HOUSE, defaults=wanted)
+    changed = [name for name, value in wanted.items() if getattr(server, name) != value]
+    if server.admin_key() != settings.MAILSERVER_ADMIN_KEY:
+        server.set_admin_key(settings.MAILSERVER_ADMIN_KEY)
+        changed.append("sealed_admin_key")
+    if changed:
+        for name in set(changed) & set(wanted):
+            setattr(server, name, wanted[name])
+        server.save(update_fields=[*changed, "updated_at"])
+    return server
+
+
+def mail_provider_of(mailbox: Mailbox) -> MailProvider:
+    """The provider that holds a mailbox, ready to be asked."""
+    found = MailDomain.objects.select_related("server", "credential")
+    return provider_of_domain(found.filter(domain_id=mailbox.domain_id).first())
+
+
+def provider_of_domain(mail: MailDomain | None) -> MailProvider:
+    """The provider of a domain's mail; the house's server where none was chosen."""
+    key = mail.provider if mail else MailServerProvider.key
+    return _BUILDERS[key](mail)
 
 
 def mail_provider(key: str) -> MailProvider:
-    """The mail provider of this key, ready to be asked. `KeyError` for one not installed."""
-    return {MailServer.key: _mail_server}[key]()
+    """The mail provider of this key at the house. `KeyError` for one not installed."""
+    return _BUILDERS[key](None)
 
 
-def _mail_server() -> MailServer:
-    return MailServer(
+def _mail_server(mail: MailDomain | None) -> MailServerProvider:
+    server = (mail and mail.server) or house_server()
+    return MailServerProvider(
         {},
-        smtp_host=settings.MAILSERVER_HOST,
-        smtp_port=settings.MAILSERVER_SUBMISSION_PORT,
-        imap_host=settings.MAILSERVER_HOST,
-        imap_port=settings.MAILSERVER_IMAPS_PORT,
-        ca_file=settings.MAILSERVER_CA_FILE,
+        smtp_host=server.host,
+        smtp_port=server.submission_port,
+        imap_host=server.host,
+        imap_port=server.imaps_port,
+        ca_file=server.ca_file,
         timeout=settings.VENDOR_TIMEOUT,
     )
+
+
+# How a provider is built for a domain's mail (None: the house's), by its key.
+_BUILDERS: dict[str, Callable[[MailDomain | None], MailProvider]] = {
+    MailServerProvider.key: _mail_server,
+}
+
+
+def mail_hosts(domain: Domain) -> tuple[str, str]:
+    """The MX host of the server that a domain is placed on, and the name of its SPF record."""
+    mail = MailDomain.objects.select_related("server").filter(domain=domain).first()
+    server = (mail and mail.server) or house_server()
+    return server.mx_host, server.spf_name
+
+
+register_mail_hosts(mail_hosts)

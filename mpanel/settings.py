@@ -64,6 +64,34 @@ NAMECHEAP_BASE_URL = vendor(
     real="https://api.namecheap.com/xml.response",
     sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/xml.response",
 )
+# PowerDNS is the host's own: its HTTP API up to /servers/localhost; empty where there is none.
+POWERDNS_BASE_URL = env.str("POWERDNS_BASE_URL", default="")
+# Google's APIs have two addresses, and a third that gives tokens for service accounts.
+GOOGLE_DIRECTORY_BASE_URL = vendor(
+    "GOOGLE_DIRECTORY_BASE_URL",
+    real="https://admin.googleapis.com/",
+    sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/google/",
+)
+GOOGLE_VERIFICATION_BASE_URL = vendor(
+    "GOOGLE_VERIFICATION_BASE_URL",
+    real="https://www.googleapis.com/siteVerification/v1/",
+    sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/google/siteVerification/v1/",
+)
+GOOGLE_TOKEN_URL = vendor(
+    "GOOGLE_TOKEN_URL",
+    real="https://oauth2.googleapis.com/token",
+    sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/google/token",
+)
+SMARTLEAD_BASE_URL = vendor(
+    "SMARTLEAD_BASE_URL",
+    real="https://server.smartlead.ai/api/v1",
+    sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/smartlead/api/v1",
+)
+INSTANTLY_BASE_URL = vendor(
+    "INSTANTLY_BASE_URL",
+    real="https://api.instantly.ai",
+    sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/instantly",
+)
 VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", default=20.0)  # seconds per call
 
 # A DNS account that every new tenant may use from the start; empty for none. The host pays for it.
@@ -122,6 +150,27 @@ MAILSERVER_CA_FILE = env.str(
     "MAILSERVER_CA_FILE", default=str(SANDBOX_DIR / "ca.pem") if SANDBOX else ""
 )
 
+# Where the house's mail server stands, as customers choose it, and the addresses it sends from.
+MAILSERVER_REGION = env.str("MAILSERVER_REGION", default="local" if SANDBOX else "default")
+MAILSERVER_REGION_LABEL = env.str(
+    "MAILSERVER_REGION_LABEL", default="This machine" if SANDBOX else "Default region"
+)
+MAILSERVER_ADDRESSES = env.list("MAILSERVER_ADDRESSES", default=[])
+# Dovecot's own HTTP interface (https://doc.dovecot.org/2.3/admin_manual/doveadm_http_api/), by
+# which running sessions are ended; empty for none.
+MAILSERVER_ADMIN_URL = env.str("MAILSERVER_ADMIN_URL", default="")
+MAILSERVER_ADMIN_KEY = env.str("MAILSERVER_ADMIN_KEY", default="")
+# Where `manage.py mailpolicy` and `manage.py mailsigner` listen for Postfix, and where the signer
+# gives the signed mail back to it.
+MAILPOLICY_ADDRESS = env.str(
+    "MAILPOLICY_ADDRESS", default=f"127.0.0.1:{SANDBOX_PORT + 5}" if SANDBOX else "127.0.0.1:10031"
+)
+MAILSIGNER_ADDRESS = env.str("MAILSIGNER_ADDRESS", default="127.0.0.1:10025")
+MAILSIGNER_NEXT_HOP = env.str("MAILSIGNER_NEXT_HOP", default="127.0.0.1:10026")
+# What Postfix does when nobody can tell whether a sender may send: "closed" tries later, "open"
+# lets the mail pass uncounted.
+MAILPOLICY_FAILS = env.str("MAILPOLICY_FAILS", default="closed")
+
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="mPanel <noreply@localhost>")
 # The mail server that takes our own messages: smtp://, smtp+tls:// (STARTTLS) or smtp+ssl://.
 _mail = env.email_url(
@@ -151,6 +200,15 @@ WEBHOOK_ALLOWED_NETWORKS = env.list(
 # --- How mPanel works ------------------------------------------------------------------------
 
 MAILBOX_BCRYPT_COST = env.int("MAILBOX_BCRYPT_COST", default=10)
+MAILBOX_DAILY_LIMIT = env.int("MAILBOX_DAILY_LIMIT", default=200)  # recipients, per mailbox
+DELETED_MAIL_KEPT = env.int("DELETED_MAIL_KEPT", default=30)  # days
+# Sending pauses when this share of what was tried in seven days bounced, of at least so many.
+BOUNCE_THRESHOLD = env.float("BOUNCE_THRESHOLD", default=0.08)
+BOUNCE_SAMPLE = env.int("BOUNCE_SAMPLE", default=25)
+# DNS blocklists for the addresses that mail is sent from, and the resolver that may ask them
+# ("address[:port]"); without one, nobody is asked: public resolvers get wrong answers.
+BLOCKLISTS = env.list("BLOCKLISTS", default=["zen.spamhaus.org", "bl.spamcop.net"])
+BLOCKLIST_RESOLVER = env.str("BLOCKLIST_RESOLVER", default="")
 PROPAGATION_INTERVAL = env.int("PROPAGATION_INTERVAL", default=30)  # seconds, while a session runs
 DNS_WATCH_INTERVAL = env.int("DNS_WATCH_INTERVAL", default=30 if SANDBOX else 300)  # seconds, after
 NAMESERVER_INTERVAL = env.int("NAMESERVER_INTERVAL", default=10 if SANDBOX else 30)  # seconds

@@ -67,6 +67,39 @@ class Proof:
         return "unknown" if "unknown" in found else "matches"
 
 
+@dataclass(frozen=True, kw_only=True)
+class WantedAccount:
+    """What should be true of one account at the provider.
+
+    `password` is empty where the present one stays. `may_log_in` is false for a suspended one.
+    `is_present` is false for one that shall be gone. `remote_id` is empty until it is known.
+    """
+
+    email: str
+    first_name: str = ""
+    last_name: str = ""
+    password: str = field(default="", repr=False)
+    quota_mb: int
+    may_log_in: bool = True
+    is_present: bool = True
+    remote_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountState:
+    """How an account at the provider compares with what is wanted.
+
+    `outcome`: as a proof's, and `conflicts` for an account that exists but is not ours. `detail`
+    is a sentence for a person; `code` is stable, for `conflicts` and lasting refusals.
+    """
+
+    email: str
+    outcome: Outcome | Literal["conflicts"]
+    detail: str = ""
+    code: str = ""
+    remote_id: str = ""
+
+
 class MailProvider(ABC):
     """Holds inboxes. A provider is made with a customer's credentials, by field name."""
 
@@ -74,6 +107,8 @@ class MailProvider(ABC):
     label: ClassVar[str]
     credential_fields: ClassVar[tuple[CredentialField, ...]] = ()
     has_imap: ClassVar[bool] = True
+    # Whether it takes aliases, quotas, sending limits of ours.
+    is_ours: ClassVar[bool] = False
 
     @abstractmethod
     def login_settings(self) -> LoginSettings:
@@ -94,3 +129,20 @@ class MailProvider(ABC):
         Only a definite refusal is `missing`; time-outs, refused connections, certificates that
         do not verify and temporary errors of the server are `unknown`.
         """
+
+    def observe_accounts(self, wanted: Sequence[WantedAccount]) -> list[AccountState]:
+        """Compare each account at the provider with what is wanted, in order. Changes nothing.
+
+        Raises `ProviderError` where nobody answers. Here for a provider that reads our rows: there
+        is nothing to bring about.
+        """
+        return [AccountState(email=one.email, outcome="matches") for one in wanted]
+
+    def apply_account(self, wanted: WantedAccount) -> AccountState:
+        """Make, change or remove one account so that it is as wanted; harmless to run twice.
+
+        A lasting refusal is `conflicts` with a code of the contract (USER_ALREADY_EXISTS,
+        QUOTA_EXCEEDED, ...). Raises `ProviderError` for what may succeed later.
+        """
+        (state,) = self.observe_accounts([wanted])
+        return state

@@ -57,6 +57,7 @@ class MailServer(MailProvider):
 
     key: ClassVar[str] = "mailserver"
     label: ClassVar[str] = "mPanel mail server"
+    is_ours: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -94,7 +94,7 @@ class Mailbox(StatusRow):
         PROVISIONING: frozenset({ACTIVE, FAILED, DELETING}),
         ACTIVE: frozenset({WARMING, SUSPENDED, DELETING}),
         WARMING: frozenset({ACTIVE, SUSPENDED, DELETING}),
-        SUSPENDED: frozenset({ACTIVE, DELETING}),
+        SUSPENDED: frozenset({ACTIVE, WARMING, DELETING}),
         FAILED: frozenset({PROVISIONING, DELETING}),
         DELETING: frozenset({DELETED}),
     }
@@ -119,6 +119,26 @@ class Mailbox(StatusRow):
     smtp_proved_at = models.DateTimeField(null=True)
     imap_proved_at = models.DateTimeField(null=True)
     revealed_at = models.DateTimeField(null=True)
+    # What a vendor's directory calls this account; empty for our own server.
+    remote_id = models.CharField(max_length=64, blank=True)
+    # The provider was not told the present password yet.
+    password_pending = models.BooleanField(default=False)
+    quota_mb = models.PositiveIntegerField(default=1024)
+    # Recipients a day; null for the usual limit (settings.MAILBOX_DAILY_LIMIT).
+    daily_limit = models.PositiveIntegerField(null=True)
+    # The ramp up to that limit: from when (UTC), from how many, by how many more each day.
+    warmup_since = models.DateField(null=True)
+    warmup_start = models.PositiveIntegerField(default=5)
+    warmup_step = models.PositiveIntegerField(default=5)
+    # Sending was stopped because something is wrong, and why.
+    paused_at = models.DateTimeField(null=True)
+    paused_reason = models.TextField(blank=True)
+    health_score = models.PositiveSmallIntegerField(null=True)
+    health = models.JSONField(default=list)
+    health_at = models.DateTimeField(null=True)
+    # Its mail is kept for a while after it was deleted.
+    deleted_at = models.DateTimeField(null=True)
+    mail_purged_at = models.DateTimeField(null=True)
 
     objects = MailboxQuerySet.as_manager()
 

@@ -1,0 +1,23 @@
+"""Mailboxes and what belongs to them, split by noun."""
+
+from mailboxes.models.addresses import Alias
+from mailboxes.models.mailbox import REVEAL_LASTS, Batch, Mailbox, MailboxQuerySet
+from mailboxes.models.outreach import CampaignSeat, OutreachLink, WarmupDay
+from mailboxes.models.sending import LogPosition, QueuedMessage, SendingDay
+from mailboxes.models.servers import MailDomain, MailServer
+
+__all__ = [
+    "REVEAL_LASTS",
+    "Alias",
+    "Batch",
+    "CampaignSeat",
+    "LogPosition",
+    "MailDomain",
+    "MailServer",
+    "Mailbox",
+    "MailboxQuerySet",
+    "OutreachLink",
+    "QueuedMessage",
+    "SendingDay",
+    "WarmupDay",
+]

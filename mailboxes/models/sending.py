@@ -1,0 +1,61 @@
+"""What was sent, day by day, and how far the mail log was read."""
+
+from django.db import models
+
+from mpanel.core.models import Row
+
+
+class SendingDay(Row):
+    """What one mailbox, domain or tenant sent on a day (UTC), counted in recipients.
+
+    `subject_id` is the id of the mailbox, domain or tenant: ids are unique over all tables.
+    """
+
+    MAILBOX, DOMAIN, TENANT = "mailbox", "domain", "tenant"
+
+    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=8)
+    subject_id = models.UUIDField()
+    day = models.DateField()
+    sent = models.PositiveIntegerField(default=0)
+    delivered = models.PositiveIntegerField(default=0)
+    deferred = models.PositiveIntegerField(default=0)
+    bounced = models.PositiveIntegerField(default=0)
+    complaints = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [
+            models.UniqueConstraint(fields=["subject_id", "day"], name="one_count_per_day"),
+        ]
+        indexes = [models.Index(fields=["day"], name="sending_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} on {self.day}"
+
+
+class LogPosition(Row):
+    """How far a mail log was read: the file's identity, and bytes from its beginning."""
+
+    name = models.CharField(max_length=200, unique=True)
+    inode = models.PositiveBigIntegerField(default=0)
+    offset = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class QueuedMessage(Row):
+    """Which mailbox a message in the mail server's queue is from, until its fate is known."""
+
+    server = models.ForeignKey("mailboxes.MailServer", models.CASCADE, related_name="+")
+    queue_id = models.CharField(max_length=32)
+    mailbox = models.ForeignKey("mailboxes.Mailbox", models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["server", "queue_id"], name="one_message_per_queue_id"),
+        ]
+
+    def __str__(self) -> str:
+        return self.queue_id

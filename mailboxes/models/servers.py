@@ -1,0 +1,106 @@
+"""Mail servers, and how a domain's mail is handled."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from mpanel.core.models import Row, StatusRow
+from mpanel.core.secrets import seal, unseal
+
+
+class MailServer(Row):
+    """A mail server that we run: where it stands, and how customers and we reach it.
+
+    Domains are placed on one. The one called `house` mirrors the settings MAILSERVER_*.
+    """
+
+    HOUSE = "house"
+
+    slug = models.SlugField(max_length=32, unique=True)
+    label = models.CharField(max_length=80)
+    kind = models.CharField(max_length=32, default="mailserver")  # the key of its mail provider
+    region = models.SlugField(max_length=32)
+    region_label = models.CharField(max_length=80)
+    host = models.CharField(max_length=253)
+    submission_port = models.PositiveIntegerField(default=587)
+    imaps_port = models.PositiveIntegerField(default=993)
+    mx_host = models.CharField(max_length=253)
+    spf_name = models.CharField(max_length=253)
+    # CA that signed its certificate; empty for the system's.
+    ca_file = models.CharField(max_length=500, blank=True)
+    # The IP addresses from which it sends.
+    addresses = models.JSONField(default=list, blank=True)
+    # Dovecot's or KumoMTA's own HTTP interface, for ending sessions and reloading; empty for none.
+    admin_url = models.CharField(max_length=500, blank=True)
+    sealed_admin_key = models.TextField(blank=True)
+    # Where a server that reads files finds them (KumoMTA).
+    directory = models.CharField(max_length=500, blank=True)
+    # Whether new domains may be placed on it.
+    is_open = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.label
+
+    def set_admin_key(self, key: str) -> None:
+        self.sealed_admin_key = seal(key, row=self, column="sealed_admin_key") if key else ""
+
+    def admin_key(self) -> str:
+        """The key of its HTTP interface, in the clear."""
+        if not self.sealed_admin_key:
+            return ""
+        return unseal(self.sealed_admin_key, row=self, column="sealed_admin_key")
+
+
+class MailDomain(StatusRow):
+    """How the mail of a domain is handled: by which provider, on which server."""
+
+    PENDING, ACTIVE, FAILED = "pending", "active", "failed"
+    STATUSES: ClassVar[dict[str, str]] = {
+        PENDING: "Being set up",
+        ACTIVE: "Active",
+        FAILED: "Failed",
+    }
+    TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {
+        PENDING: frozenset({ACTIVE, FAILED}),
+        ACTIVE: frozenset({PENDING}),
+        FAILED: frozenset({PENDING}),
+    }
+
+    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
+    domain = models.OneToOneField("domains.Domain", models.CASCADE, related_name="mail")
+    provider = models.CharField(max_length=32, default="mailserver")
+    server = models.ForeignKey(MailServer, models.PROTECT, null=True, related_name="domains")
+    # A vendor's account, where the provider needs one.
+    credential = models.ForeignKey(
+        "tenants.ProviderCredential", models.PROTECT, null=True, related_name="mail_domains"
+    )
+    status = models.CharField(max_length=32, default=ACTIVE)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    # What a vendor wants to see in the domain's DNS before it believes that it is ours.
+    verification = models.CharField(max_length=253, blank=True)
+    # Messages a day of all its mailboxes together; null for no ceiling.
+    daily_ceiling = models.PositiveIntegerField(null=True)
+    health_score = models.PositiveSmallIntegerField(null=True)
+    health = models.JSONField(default=list)
+    health_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["domain"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(server__isnull=False) | Q(credential__isnull=False),
+                name="mail_is_somewhere",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"mail of {self.domain}"
+
+    @property
+    def status_label(self) -> str:
+        return self.STATUSES[self.status]
