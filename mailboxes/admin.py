@@ -3,7 +3,19 @@
 from django.contrib import admin
 
 from mailboxes import services
-from mailboxes.models import Batch, Mailbox
+from mailboxes.models import (
+    Alias,
+    Batch,
+    CampaignSeat,
+    LogPosition,
+    Mailbox,
+    MailDomain,
+    MailServer,
+    OutreachLink,
+    QueuedMessage,
+    SendingDay,
+    WarmupDay,
+)
 from mpanel.core.actor import Actor
 from mpanel.core.adminpages import ReadOnlyAdmin, StatusFilter, acts, set_or_not
 
@@ -36,4 +48,78 @@ class BatchAdmin(ReadOnlyAdmin):
     list_filter = (set_or_not("revealed_at", "revealed"),)
     search_fields = ("domain__name", "tenant__name", "id__exact")
     date_hierarchy = "created_at"
+    ordering = ("-id",)
+
+
+@admin.register(MailServer)
+class MailServerAdmin(ReadOnlyAdmin):
+    list_display = ("slug", "label", "kind", "region_label", "host", "is_open")
+    search_fields = ("slug", "label", "host")
+    ordering = ("slug",)
+
+
+@admin.register(MailDomain)
+class MailDomainAdmin(ReadOnlyAdmin):
+    list_display = ("domain", "tenant", "status_badge", "provider", "server", "health_score")
+    list_select_related = ("domain", "tenant", "server")
+    list_filter = (StatusFilter,)
+    search_fields = ("domain__name", "tenant__name", "id__exact")
+    ordering = ("-id",)
+
+
+@admin.register(Alias)
+class AliasAdmin(ReadOnlyAdmin):
+    list_display = ("address", "mailbox", "tenant", "created_at")
+    list_select_related = ("mailbox", "tenant")
+    search_fields = ("address", "mailbox__address", "tenant__name")
+    ordering = ("-id",)
+
+
+@admin.register(SendingDay)
+class SendingDayAdmin(ReadOnlyAdmin):
+    list_display = ("day", "kind", "subject_id", "tenant", "sent", "deferred", "bounced")
+    list_select_related = ("tenant",)
+    list_filter = ("kind",)
+    search_fields = ("subject_id__exact", "tenant__name")
+    date_hierarchy = "day"
+    ordering = ("-id",)
+
+
+@admin.register(LogPosition)
+class LogPositionAdmin(ReadOnlyAdmin):
+    list_display = ("name", "inode", "offset", "updated_at")
+    ordering = ("name",)
+
+
+@admin.register(QueuedMessage)
+class QueuedMessageAdmin(ReadOnlyAdmin):
+    list_display = ("queue_id", "server", "mailbox", "created_at")
+    list_select_related = ("server", "mailbox")
+    search_fields = ("queue_id", "mailbox__address")
+    ordering = ("-id",)
+
+
+@admin.register(OutreachLink)
+class OutreachLinkAdmin(ReadOnlyAdmin):
+    list_display = ("mailbox", "tenant", "provider", "status_badge", "remote_id", "reputation")
+    list_select_related = ("mailbox", "tenant")
+    list_filter = (StatusFilter,)
+    search_fields = ("mailbox__address", "tenant__name", "remote_id")
+    ordering = ("-id",)
+
+
+@admin.register(CampaignSeat)
+class CampaignSeatAdmin(ReadOnlyAdmin):
+    list_display = ("campaign_name", "link", "joined_at", "left_at")
+    list_select_related = ("link__mailbox",)
+    search_fields = ("campaign_name", "link__mailbox__address")
+    ordering = ("-id",)
+
+
+@admin.register(WarmupDay)
+class WarmupDayAdmin(ReadOnlyAdmin):
+    list_display = ("date", "link", "sent", "delivered", "bounced", "replied")
+    list_select_related = ("link__mailbox",)
+    search_fields = ("link__mailbox__address",)
+    date_hierarchy = "date"
     ordering = ("-id",)

@@ -25,7 +25,7 @@ DNS_ADDRESSES = (REGISTRY, *NAMESERVERS, *RESOLVERS)
 _given: set[int] = set()
 
 
-def find_free_port_block(n: int = 5) -> int:
+def find_free_port_block(n: int = 6) -> int:
     """The first of `n` consecutive ports that are free now, for TCP and for DNS over UDP.
 
     No block is given twice, since whoever asked for it may not listen yet; and each test process
