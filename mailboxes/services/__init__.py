@@ -1,0 +1,63 @@
+"""What is done with mailboxes, split by noun."""
+
+from mailboxes.services.lifecycle import (
+    activate_mailbox,
+    delete_mailboxes,
+    domain_blocker,
+    forget_mailboxes,
+    suspend_mailbox,
+)
+from mailboxes.services.provisioning import (
+    DomainNotReady,
+    MailElsewhere,
+    begin_batch,
+    count_as_provisioned,
+    domain_for_inboxes,
+    give_up_unproved,
+    handled_elsewhere,
+    has_inboxes_already,
+    place_domain,
+    preview_addresses,
+    provision_mailboxes,
+    provisioning_job,
+    retry_mailbox,
+    start_provisioning,
+)
+from mailboxes.services.reveal import (
+    AlreadyRevealed,
+    Credential,
+    NothingToReveal,
+    StillProvisioning,
+    ask_to_reveal,
+    reveal_batch,
+    reveal_password,
+)
+
+__all__ = [
+    "AlreadyRevealed",
+    "Credential",
+    "DomainNotReady",
+    "MailElsewhere",
+    "NothingToReveal",
+    "StillProvisioning",
+    "activate_mailbox",
+    "ask_to_reveal",
+    "begin_batch",
+    "count_as_provisioned",
+    "delete_mailboxes",
+    "domain_blocker",
+    "domain_for_inboxes",
+    "forget_mailboxes",
+    "give_up_unproved",
+    "handled_elsewhere",
+    "has_inboxes_already",
+    "place_domain",
+    "preview_addresses",
+    "provision_mailboxes",
+    "provisioning_job",
+    "retry_mailbox",
+    "reveal_batch",
+    "reveal_password",
+    "start_provisioning",
+    "suspend_mailbox",
+]

@@ -1,0 +1,249 @@
+"""Making mailboxes: which addresses, on which domain, and the job that proves them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from billing.models import Account
+from billing.services import lock_account, plan_of, require_room, require_running
+from dnszones.selectors import revertible_plan
+from domains.models import Domain
+from domains.selectors import get_domain
+from events.services import record, record_each
+from mailboxes import selectors
+from mailboxes.models import Batch, Mailbox, MailDomain, MailServer
+from mailboxes.naming import Address, Persona, plan_addresses
+from mailboxes.passwords import make_password
+from mailboxes.vendors import house_server
+from mpanel.core.actor import ADMIN, Actor, system
+from mpanel.core.errors import Conflict
+from provisioning.models import Job
+from provisioning.selectors import latest_job
+from provisioning.services import start_job
+
+READY = (Domain.READY, Domain.PROVISIONED, Domain.CONNECTED)
+
+
+class DomainNotReady(Conflict):
+    """The domain's mail records have not spread yet. Finish its DNS setup first."""
+
+    code = "DOMAIN_NOT_READY"
+
+
+class MailElsewhere(Conflict):
+    """Mail of this domain is handled elsewhere. Choose the mPanel mail server in its DNS setup."""
+
+    code = "MAIL_ELSEWHERE"
+
+
+def preview_addresses(
+    actor: Actor,
+    domain_id: UUID,
+    *,
+    count: int,
+    convention: str,
+    personas: Sequence[Persona] = (),
+    custom: Sequence[str] = (),
+) -> list[Address]:
+    """The addresses that `provision_mailboxes` would give now."""
+    domain = get_domain(actor, domain_id)
+    return plan_addresses(
+        count,
+        convention,
+        personas=personas,
+        custom=custom,
+        taken=selectors.taken_local_parts(domain.pk),
+        seed=str(domain.pk),
+    )
+
+
+@transaction.atomic
+def provision_mailboxes(
+    actor: Actor,
+    domain_id: UUID,
+    *,
+    count: int,
+    convention: str,
+    personas: Sequence[Persona] = (),
+    custom: Sequence[str] = (),
+    idempotency_key: str = "",
+) -> Batch:
+    """Create `count` mailboxes and start the job that hashes and proves them.
+
+    Raises `Invalid`, `LimitExceeded`, `TrialExpired`, `DomainNotReady`. The same key gives the
+    same batch again.
+    """
+    actor.require(ADMIN, "mailboxes:write")
+    account = lock_account(actor.tenant_id)
+    if idempotency_key and (
+        known := Batch.objects.filter(
+            tenant_id=actor.tenant_id, idempotency_key=idempotency_key
+        ).first()
+    ):
+        return known
+    domain = domain_for_inboxes(actor, account, domain_id)
+    addresses = preview_addresses(
+        actor, domain_id, count=count, convention=convention, personas=personas, custom=custom
+    )
+    return begin_batch(
+        actor,
+        account,
+        domain,
+        addresses,
+        convention=convention,
+        idempotency_key=idempotency_key,
+    )
+
+
+def domain_for_inboxes(actor: Actor, account: Account, domain_id: UUID) -> Domain:
+    """A domain that can have more inboxes now.
+
+    Raises `TrialExpired`, `DomainNotFound`, `DomainNotReady`, `MailElsewhere`.
+    """
+    require_running(account)
+    domain = get_domain(actor, domain_id)
+    if domain.status not in READY:
+        raise DomainNotReady
+    if handled_elsewhere(domain):
+        raise MailElsewhere
+    return domain
+
+
+def begin_batch(
+    actor: Actor,
+    account: Account,
+    domain: Domain,
+    addresses: Sequence[Address],
+    *,
+    convention: str,
+    idempotency_key: str = "",
+    password: str = "",
+) -> Batch:
+    """Mailboxes for these addresses, as many as the locked account has room for, and their job.
+
+    `password`: of a single mailbox, where the customer gave one. Raises `LimitExceeded`.
+    """
+    require_room(
+        account,
+        what="inboxes",
+        used=Mailbox.objects.present().filter(tenant_id=actor.tenant_id).count(),
+        wanted=len(addresses),
+        limit=plan_of(account).inboxes,
+    )
+    place_domain(domain)
+    batch = Batch.objects.create(
+        tenant_id=actor.tenant_id,
+        domain=domain,
+        created_by_id=actor.user_id,
+        convention=convention,
+        count=len(addresses),
+        idempotency_key=idempotency_key,
+    )
+    made = Mailbox.objects.bulk_create(
+        _new_mailbox(batch, address, password or make_password()) for address in addresses
+    )
+    record_each(actor, "mailbox.created", made, lambda mailbox: f"Created {mailbox}.")
+    record(
+        actor,
+        "mailboxes.provisioned",
+        batch,
+        f"Asked for {batch}.",
+        changes={"count": len(addresses), "convention": convention, "domain": domain.name},
+    )
+    start_provisioning(actor, batch)
+    return batch
+
+
+def place_domain(domain: Domain, *, server: MailServer | None = None) -> MailDomain:
+    """How the domain's mail is handled; from the first call on, by our mail server."""
+    mail, _ = MailDomain.objects.get_or_create(
+        domain=domain,
+        defaults={"tenant_id": domain.tenant_id, "server": server or house_server()},
+    )
+    return mail
+
+
+@transaction.atomic
+def retry_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
+    """Prove one failed mailbox again, alone. Twice is harmless."""
+    actor.require(ADMIN, "mailboxes:write")
+    require_running(lock_account(actor.tenant_id))
+    mailbox = selectors.get_mailbox(actor, mailbox_id)
+    if mailbox.status == Mailbox.PROVISIONING:
+        return mailbox
+    mailbox.move(Mailbox.PROVISIONING, error_code="", error_message="")
+    record(actor, "mailbox.retried", mailbox, f"Tried {mailbox} again.")
+    assert mailbox.batch is not None
+    # A job of its own even beside a running one, which may be past this mailbox already.
+    start_provisioning(actor, mailbox.batch, only=mailbox)
+    return mailbox
+
+
+def handled_elsewhere(domain: Domain) -> bool:
+    """Whether the records in force send the domain's mail to another server than ours."""
+    applied = revertible_plan(domain)
+    return applied is not None and applied.setup["platform"] != "mailserver"
+
+
+def provisioning_job(actor: Actor, batch: Batch) -> Job | None:
+    """The newest job that provisions this batch."""
+    return latest_job(actor, workflow="mailboxes.provision", subject_id=batch.pk)
+
+
+def start_provisioning(actor: Actor, batch: Batch, *, only: Mailbox | None = None) -> Job:
+    return start_job(
+        actor,
+        "mailboxes.provision",
+        label=f"Prove {only}" if only else f"Provision {batch.size}",
+        subject_id=batch.pk,
+        subject_label=str(batch.domain),
+        params={"mailboxes": [str(only.pk)]} if only else {},
+        lock=f"mailboxes:{batch.domain_id}",
+    )
+
+
+def _new_mailbox(batch: Batch, address: Address, password: str) -> Mailbox:
+    mailbox = Mailbox(
+        tenant_id=batch.tenant_id,
+        domain=batch.domain,
+        batch=batch,
+        local_part=address.local_part,
+        address=f"{address.local_part}@{batch.domain.name}",
+        first_name=address.first_name,
+        last_name=address.last_name,
+    )
+    mailbox.set_password(password)
+    return mailbox
+
+
+# --- Called by states ------------------------------------------------------------------------
+
+
+@transaction.atomic
+def count_as_provisioned(batch: Batch) -> None:
+    """All of a batch is proved."""
+    _has_inboxes(Domain.objects.get(pk=batch.domain_id))
+    record(system(batch.tenant_id), "mailboxes.proved", batch, f"Proved {batch} by logging in.")
+
+
+def has_inboxes_already(domain: Domain) -> None:
+    """A domain that becomes ready again, after its DNS was set up anew, keeps its inboxes."""
+    if Mailbox.objects.filter(domain=domain, status=Mailbox.ACTIVE).exists():
+        _has_inboxes(domain)
+
+
+@transaction.atomic
+def give_up_unproved(batch: Batch, code: str, message: str) -> None:
+    """The job ended before these could be proved; each can be retried alone."""
+    batch.chosen.unproved().update(
+        status=Mailbox.FAILED, error_code=code, error_message=message, updated_at=timezone.now()
+    )
+    if batch.mailboxes.filter(status=Mailbox.ACTIVE).exists():
+        _has_inboxes(Domain.objects.get(pk=batch.domain_id))
+
+
+def _has_inboxes(domain: Domain) -> None:
+    if domain.status == Domain.READY:
+        domain.move(Domain.PROVISIONED)
