@@ -79,8 +79,7 @@ class AliasAdmin(ReadOnlyAdmin):
 class SendingDayAdmin(ReadOnlyAdmin):
     list_display = ("day", "kind", "subject_id", "tenant", "sent", "deferred", "bounced")
     list_select_related = ("tenant",)
-    list_filter = ("kind",)
-    search_fields = ("subject_id__exact", "tenant__name")
+    search_fields = ("kind__exact", "subject_id__exact", "tenant__name")
     date_hierarchy = "day"
     ordering = ("-id",)
 
