@@ -8,6 +8,7 @@ from mailboxes.services.lifecycle import (
     suspend_mailbox,
 )
 from mailboxes.services.provisioning import (
+    READY,
     DomainNotReady,
     MailElsewhere,
     begin_batch,
@@ -24,6 +25,7 @@ from mailboxes.services.provisioning import (
     start_provisioning,
 )
 from mailboxes.services.reveal import (
+    PROVED,
     AlreadyRevealed,
     Credential,
     NothingToReveal,
@@ -34,6 +36,8 @@ from mailboxes.services.reveal import (
 )
 
 __all__ = [
+    "PROVED",
+    "READY",
     "AlreadyRevealed",
     "Credential",
     "DomainNotReady",
