@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import dns.exception
+import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import idna
 
-from dnszones import dkim, dmarc, spf
+from dnszones import dkim, dmarc, recordtypes, spf
 from mpanel.core.errors import Invalid
 
 Purpose = Literal["spf", "dkim", "dmarc", "mx", "tracking", "other"]
@@ -21,6 +22,7 @@ DEFAULT_TTL: Final = 300
 # What every provider of ours accepts: seconds, and bytes of text (Cloudflare's limit).
 LEAST_TTL, GREATEST_TTL = 60, 86_400
 LONGEST_TXT = 2048
+LONGEST = 4096  # characters of any content; what is longer is not even read
 
 # Their content is one host name, after the preference where there is one.
 HOST_TYPES: Final = frozenset({"CNAME", "DNAME", "MX", "NS", "PTR"})
@@ -87,8 +89,13 @@ def canonical(record: RecordData) -> RecordData:
 
 def check_record(record: RecordData) -> RecordData:
     """The record in normal form, fit to be published. Raises `Invalid` naming the field."""
+    if len(record.content) > LONGEST:
+        raise Invalid.field("content", f"The content is longer than {LONGEST} characters.")
+    if record.type.upper() not in recordtypes.TYPES:
+        types = ", ".join(recordtypes.TYPES)
+        raise Invalid.field("type", f"Records of this type cannot be written, only {types}.")
+    check_name(record.name[: LONGEST + 1])
     checked = canonical(record)
-    check_name(checked.name)
     if not LEAST_TTL <= checked.ttl <= GREATEST_TTL:
         raise Invalid.field("ttl", f"The TTL is between {LEAST_TTL} and {GREATEST_TTL} seconds.")
     if (checked.priority is not None) != (checked.type in PRIORITY_TYPES):
@@ -96,19 +103,28 @@ def check_record(record: RecordData) -> RecordData:
         raise Invalid.field("priority", f"A record of type {checked.type} {needs} priority.")
     if checked.priority is not None and not 0 <= checked.priority <= 65_535:
         raise Invalid.field("priority", "The priority is between 0 and 65535.")
-    if not checked.content.isprintable():
-        raise Invalid.field("content", "The content has line breaks or other unseen characters.")
-    if checked.type == "TXT" and not 0 < len(checked.content.encode()) <= LONGEST_TXT:
-        raise Invalid.field("content", f"The text has between 1 and {LONGEST_TXT} bytes.")
-    if checked.type in HOST_TYPES and checked.content != ".":
-        check_name(checked.content, field="content", host=checked.type in {"MX", "NS"})
-    try:
-        kind = dns.rdatatype.from_text(checked.type)
-        dns.rdata.from_text(dns.rdataclass.IN, kind, to_presentation(checked))
-    except (dns.exception.DNSException, ValueError) as error:
-        message = f"This is no valid content of a {checked.type} record."
-        raise Invalid.field("content", message) from error
+    _check_content(checked)
     return checked
+
+
+def _check_content(record: RecordData) -> None:
+    """Raise `Invalid` unless the content is one of the record's type."""
+    if not record.content.isprintable():
+        raise Invalid.field("content", "The content has line breaks or other unseen characters.")
+    if record.type == "TXT" and not 0 < len(record.content.encode()) <= LONGEST_TXT:
+        raise Invalid.field("content", f"The text has between 1 and {LONGEST_TXT} bytes.")
+    if record.type in HOST_TYPES and record.content != ".":
+        check_name(record.content, field="content", host=record.type in {"MX", "NS"})
+    try:
+        kind = dns.rdatatype.from_text(record.type)
+        dns.rdata.from_text(dns.rdataclass.IN, kind, to_presentation(record))
+    except (dns.exception.DNSException, ValueError) as error:
+        raise Invalid.field("content", f"{recordtypes.expected(record.type)}.") from error
+    target = recordtypes.split_target(record.type, record.content)[1]
+    if target not in {"", "."}:
+        check_name(target, field="content")
+    if broken := recordtypes.broken_rule(record.type, record.name, record.content):
+        raise Invalid.field(*broken)
 
 
 def check_name(name: str, *, field: str = "name", host: bool = False) -> str:
@@ -165,9 +181,9 @@ def to_presentation(record: RecordData) -> str:
     content = record.content
     if record.type in HOST_TYPES:
         content = _absolute(content)
-    elif record.type == "SRV":
-        *numbers, target = content.split() or [""]
-        content = " ".join([*numbers, _absolute(target)])
+    else:
+        before, target, after = recordtypes.split_target(record.type, content)
+        content = f"{before}{_absolute(target)}{after}" if target else content
     return content if record.priority is None else f"{record.priority} {content}"
 
 
@@ -285,14 +301,23 @@ def _canonical_address(content: str) -> str:
 
 
 def _canonical_rdata(kind: str, content: str, priority: int | None) -> str:
-    """What dnspython writes for this content; names inside lose their last dot for SRV only."""
+    """What dnspython writes for this content; a host name inside loses its last dot."""
     text = content if priority is None else f"{priority} {content}"
     try:
-        rdata = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.from_text(kind), text)
+        rdata = dns.rdata.from_text(
+            dns.rdataclass.IN,
+            dns.rdatatype.from_text(kind),
+            text,
+            origin=dns.name.root,
+            relativize=False,
+        )
+        written = rdata.to_text()
     except (dns.exception.DNSException, ValueError):
         return content
-    written = rdata.to_text() if priority is None else rdata.to_text().partition(" ")[2]
-    return normal_name(written) if kind == "SRV" else written
+    if priority is not None:
+        written = written.partition(" ")[2]
+    before, target, after = recordtypes.split_target(kind, written)
+    return f"{before}{normal_name(target) or '.'}{after}" if target else written
 
 
 def _absolute(name: str) -> str:

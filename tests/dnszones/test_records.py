@@ -3,7 +3,7 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 from dns.rdtypes.ANY.TXT import TXT
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnszones import dkim
@@ -23,6 +23,7 @@ from dnszones.records import (
     txt_strings,
     unquote_txt,
 )
+from dnszones.recordtypes import TYPES
 from mpanel.core.errors import Invalid
 
 APEX = "ada.test"
@@ -78,7 +79,25 @@ def test_canonical(given_record, normal):
         (RecordData("a.test", "TXT", "lone \ud800 surrogate"), "content"),
         (RecordData("a.test", "TXT", "x" * 2049), "content"),
         (RecordData("a.test", "A", "192.0.2.1", ttl=1), "ttl"),
-        (RecordData("a.test", "NOTATYPE", "x"), "content"),
+        (RecordData("a.test", "NOTATYPE", "x"), "type"),
+        (RecordData("a.test", "SOA", "a. b. 1 2 3 4 5"), "type"),
+        (RecordData("a.test", "TXT", "x" * 65_536), "content"),
+        (RecordData("a.test", "TXT", "nul \0"), "content"),
+        (RecordData("a" * 65_536, "A", "192.0.2.1"), "name"),
+        (RecordData("a.test", "MX", "192.0.2.1", priority=10), "content"),
+        (RecordData("a.test", "CNAME", "."), "content"),
+        (RecordData("a.test", "CNAME", "a.test"), "content"),
+        (RecordData("a.test", "NS", "ns_1.b.test"), "content"),
+        (RecordData("sip.a.test", "SRV", "5 5060 sip.a.test", priority=1), "name"),
+        (RecordData("_sip._tcp.a.test", "SRV", "5 5060 two..dots", priority=1), "content"),
+        (RecordData("a.test", "TLSA", "3 1 1 " + "ab" * 32), "name"),
+        (RecordData("a.test", "CAA", '7 issue "ca.test"'), "content"),
+        (RecordData("a.test", "CAA", "0 issue"), "content"),
+        (RecordData("a.test", "DS", "60485 13 2 abcd"), "content"),
+        (RecordData("a.test", "HTTPS", "1 . alpn"), "content"),
+        (RecordData("a.test", "SSHFP", "4 2 xyz"), "content"),
+        (RecordData("a.test", "URI", "1", priority=1), "content"),
+        (RecordData("a.test", "NAPTR", "100 10 u"), "content"),
     ],
 )
 def test_what_cannot_be_published_is_refused_with_its_field(record, field):
@@ -100,6 +119,51 @@ def test_what_cannot_be_published_is_refused_with_its_field(record, field):
 )
 def test_what_can_be_published_passes_unchanged(record):
     assert check_record(record) == record
+
+
+NAMES = {"SRV": "_sip._tcp.a.test", "TLSA": "_443._tcp.a.test"}
+PRIORITIES = {"MX": 10, "SRV": 10, "URI": 10}
+WORDS = st.sampled_from(
+    """0 1 2 3 . 128 443 65535 65536 a.test A.Test. two..dots issue iodef "ca.test" "\\"q" "
+    alpn=h2 alpn="h2,h3" port=443 mandatory=alpn ipv4hint=192.0.2.1 key65000="a" 192.0.2.1
+    2001:DB8::1 abababababababababababababababab""".split()
+)
+
+
+def of_type(kind: str, content: str) -> RecordData:
+    return RecordData(NAMES.get(kind, "w.a.test"), kind, content, 300, PRIORITIES.get(kind))
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_example_of_each_type_can_be_published(kind: str) -> None:
+    record = of_type(kind, TYPES[kind].example)
+    assert check_record(record) == record
+
+
+@settings(max_examples=1_500, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(TYPES)),
+    content=st.one_of(st.text(max_size=60), st.lists(WORDS, min_size=1, max_size=6).map(" ".join)),
+)
+def test_what_passes_is_the_same_after_presentation(kind: str, content: str) -> None:
+    """Whatever is written into the field: it is refused, or it is a record that keeps its form."""
+    try:
+        checked = check_record(of_type(kind, content))
+    except Invalid:
+        return
+    assert check_record(checked) == checked
+    again = from_presentation(checked.name, checked.type, to_presentation(checked), checked.ttl)
+    assert again == checked
+
+
+def test_host_names_inside_of_content_are_in_normal_form() -> None:
+    for kind, given_text, normal in (
+        ("SRV", "5 5060 SIP.Bücher.test.", "5 5060 sip.xn--bcher-kva.test"),
+        ("HTTPS", "1 SVC.a.test. alpn=h2", '1 svc.a.test alpn="h2"'),
+        ("SVCB", "0 svc.a.test", "0 svc.a.test"),
+        ("NAPTR", '100 10 "u" "E2U+sip" "" A.test.', '100 10 "u" "E2U+sip" "" a.test'),
+    ):
+        assert check_record(of_type(kind, given_text)).content == normal
 
 
 def test_a_host_name_has_no_underscore():
