@@ -16,7 +16,8 @@ import idna
 from dnszones import dkim, dmarc, recordtypes, spf
 from mpanel.core.errors import Invalid
 
-Purpose = Literal["spf", "dkim", "dmarc", "mx", "tracking", "other"]
+# What a record is for; `record` where a person wrote it themselves.
+Purpose = Literal["spf", "dkim", "dmarc", "mx", "tracking", "other", "record"]
 
 DEFAULT_TTL: Final = 300
 # What every provider of ours accepts: seconds, and bytes of text (Cloudflare's limit).

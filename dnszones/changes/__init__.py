@@ -4,7 +4,9 @@ Pure: a plan is computed from what a zone holds and what it should hold, stored 
 and carried out later, as often as need be, by asking `remaining` what is left to do.
 """
 
+from .edits import Edit, plan_edits, plan_import
 from .plan import (
+    BY_HAND,
     Action,
     Change,
     ChangePlan,
@@ -17,10 +19,12 @@ from .planner import plan_changes, spf_to_extend
 from .progress import Batch, batch, inverse, remaining
 
 __all__ = [
+    "BY_HAND",
     "Action",
     "Batch",
     "Change",
     "ChangePlan",
+    "Edit",
     "ExistingRecord",
     "batch",
     "change_from_json",
@@ -28,6 +32,8 @@ __all__ = [
     "inverse",
     "is_current",
     "plan_changes",
+    "plan_edits",
+    "plan_import",
     "remaining",
     "spf_to_extend",
 ]

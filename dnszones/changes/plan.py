@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
@@ -19,6 +20,9 @@ STILL: Final = frozenset({"keep", "conflict"})
 # plan that changes more than this share of what is there must be confirmed.
 HANDFUL: Final = 5
 LARGEST_SHARE: Final = 0.3
+
+# The purpose of records that a person writes themselves: nothing is known about what they are for.
+BY_HAND: Final = "record"
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,8 @@ def bears_on(zone_name: str, purpose: str, wanted: RecordData, present: RecordDa
         # A CNAME stands alone (RFC 1034 §3.6.2), but at the apex, where a provider that takes one
         # answers with its addresses instead.
         return "CNAME" in {present.type, wanted.type} and present.name != zone_name
+    if purpose == BY_HAND:
+        return wanted.type == "CNAME"  # other types may have several values, and a person sees them
     belongs = {"spf": spf.is_spf, "dmarc": dmarc.is_dmarc}.get(purpose)
     return present.type != "TXT" or belongs is None or belongs(present.content)
 
@@ -184,9 +190,14 @@ def looked_at(
     zone_name: str, changes: Sequence[Change], existing: Iterable[ExistingRecord]
 ) -> list[ExistingRecord]:
     """The records on which these changes rest."""
+    about: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        names = {record.data.name for record in change.before}
+        for name in names | ({change.after.name} if change.after else set()):
+            about[name].append(change)
 
     def counts(record: ExistingRecord) -> bool:
-        for change in changes:
+        for change in about.get(record.data.name, ()):
             if change.after is not None and bears_on(
                 zone_name, change.purpose, change.after, record.data
             ):
@@ -196,6 +207,14 @@ def looked_at(
         return False
 
     return [record for record in existing if counts(record)]
+
+
+def by_name(existing: Iterable[ExistingRecord]) -> dict[str, list[ExistingRecord]]:
+    """The records of each name; without it, plans for large zones would take for ever."""
+    found: dict[str, list[ExistingRecord]] = defaultdict(list)
+    for record in existing:
+        found[record.data.name].append(record)
+    return dict(found)
 
 
 def listed(records: Iterable[ExistingRecord]) -> str:

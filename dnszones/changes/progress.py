@@ -1,6 +1,7 @@
 """Carrying a change plan out, going on after a crash, and taking it back."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dnszones.providers.base import RemoteRecord
@@ -12,6 +13,7 @@ from .plan import (
     Change,
     ChangePlan,
     ExistingRecord,
+    by_name,
     in_the_way,
     listed,
     make_change,
@@ -47,24 +49,28 @@ def remaining(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> list[Chan
     After a crash in the middle, what is done is skipped. A record in the way that is neither what
     the plan found nor what it writes makes its step a conflict.
     """
-    known = [record.data for change in plan.changes for record in change.before]
-    known += [change.after for change in plan.changes if change.after is not None]
+    here, by_id = by_name(existing), {record.remote_id: record for record in existing}
+    known: dict[str, list[RecordData]] = defaultdict(list)
+    for change in plan.changes:
+        for data in (*(record.data for record in change.before), *_after(change)):
+            known[data.name].append(data)
     left: list[Change] = []
     for step in plan.steps:
-        old = _find(existing, step.before[0].data) if step.before else None
+        old = _find(here, step.before[0].data) if step.before else None
         if step.after is None:
-            changed = _changed(existing, step)
+            changed = by_id.get(step.before[0].remote_id)
             if old is not None:
                 left.append(replace(step, before=(old,)))
             elif changed is not None:
                 left.append(_as_conflict(step, (changed,)))
             continue
+        present = here.get(step.after.name, [])
         strangers = tuple(
             record
-            for record in in_the_way(plan.zone_name, step.purpose, step.after, existing)
-            if not any(same_value(record.data, data) for data in known)
+            for record in in_the_way(plan.zone_name, step.purpose, step.after, present)
+            if not any(same_value(record.data, data) for data in known[record.data.name])
         )
-        held = _find(existing, step.after)
+        held = _find(here, step.after)
         if strangers:
             left.append(_as_conflict(step, strangers))
         elif held is None and old is not None:
@@ -73,6 +79,8 @@ def remaining(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> list[Chan
             left.append(replace(step, action="create", before=()))
         elif old is not None and not same_value(old.data, step.after):
             left.append(replace(step, action="delete", before=(old,), after=None))
+        elif _is_about_ttl(step) and held.data.ttl != step.after.ttl:
+            left.append(replace(step, before=(held,)))
     return left
 
 
@@ -119,15 +127,21 @@ def _undone(change: Change) -> Change:
     )
 
 
-def _find(existing: Iterable[ExistingRecord], data: RecordData) -> ExistingRecord | None:
-    return next((record for record in existing if same_value(record.data, data)), None)
+def _after(change: Change) -> tuple[RecordData, ...]:
+    return () if change.after is None else (change.after,)
 
 
-def _changed(existing: Iterable[ExistingRecord], step: Change) -> ExistingRecord | None:
-    """The record that a delete step names, where it holds another value now."""
-    return next(
-        (record for record in existing if record.remote_id == step.before[0].remote_id), None
-    )
+def _is_about_ttl(step: Change) -> bool:
+    """Whether the step changes nothing but a TTL, which is not compared otherwise."""
+    if step.action != "update" or step.after is None:
+        return False
+    before = step.before[0].data
+    return before.ttl != step.after.ttl and same_value(before, step.after)
+
+
+def _find(here: Mapping[str, list[ExistingRecord]], data: RecordData) -> ExistingRecord | None:
+    found = here.get(data.name, ())
+    return next((record for record in found if same_value(record.data, data)), None)
 
 
 def _remote(record: ExistingRecord) -> RemoteRecord:

@@ -124,9 +124,21 @@ def test_what_can_be_published_passes_unchanged(record):
 NAMES = {"SRV": "_sip._tcp.a.test", "TLSA": "_443._tcp.a.test"}
 PRIORITIES = {"MX": 10, "SRV": 10, "URI": 10}
 WORDS = st.sampled_from(
-    """0 1 2 3 . 128 443 65535 65536 a.test A.Test. two..dots issue iodef "ca.test" "\\"q" "
-    alpn=h2 alpn="h2,h3" port=443 mandatory=alpn ipv4hint=192.0.2.1 key65000="a" 192.0.2.1
-    2001:DB8::1 abababababababababababababababab""".split()
+    [
+        *("0", "1", "2", "3", ".", "128", "443", "65535", "65536", "192.0.2.1", "2001:DB8::1"),
+        *(
+            "a.test",
+            "A.Test.",
+            "two..dots",
+            "issue",
+            "iodef",
+            '"ca.test"',
+            '"\\"q"',
+            '"',
+            "ab" * 32,
+        ),
+        *("alpn=h2", 'alpn="h2,h3"', "port=443", "mandatory=alpn", "ipv4hint=192.0.2.1"),
+    ]
 )
 
 
