@@ -11,6 +11,7 @@ from domains.models import Domain
 from mpanel.core import registry
 from mpanel.core.checks import parse_resolvers
 from mpanel.core.dnsclient import DNSClient, Server
+from mpanel.core.errors import ProviderError
 from tenants.models import ProviderCredential
 from tenants.services import register_builder
 
@@ -18,14 +19,13 @@ from tenants.services import register_builder
 def dns_provider(credential: ProviderCredential) -> DNSProvider:
     """The DNS provider of a credential, ready to act for its tenant."""
     cls: type[DNSProvider] = registry.get("dns", credential.provider)
-    return cls(
-        credential.values(),
-        base_url={
-            "cloudflare": settings.CLOUDFLARE_BASE_URL,
-            "powerdns": settings.POWERDNS_BASE_URL,
-        }[credential.provider],
-        timeout=settings.VENDOR_TIMEOUT,
-    )
+    base_url = {
+        "cloudflare": settings.CLOUDFLARE_BASE_URL,
+        "powerdns": settings.POWERDNS_BASE_URL,
+    }[credential.provider]
+    if not base_url:
+        raise ProviderError("NOT_OFFERED", f"{cls.label} is not offered here.", retryable=False)
+    return cls(credential.values(), base_url=base_url, timeout=settings.VENDOR_TIMEOUT)
 
 
 def resolvers() -> list[Server]:
@@ -54,3 +54,4 @@ def chosen_setup(domain: Domain, choices: dict[str, Any]) -> MailSetup:
 
 
 register_builder("dns", dns_provider)
+registry.offer("dns", "powerdns", when=lambda: bool(settings.POWERDNS_BASE_URL))

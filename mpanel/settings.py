@@ -65,7 +65,7 @@ NAMECHEAP_BASE_URL = vendor(
     sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/xml.response",
 )
 # PowerDNS is the host's own: its HTTP API up to /servers/localhost; empty where there is none.
-POWERDNS_BASE_URL = env.str("POWERDNS_BASE_URL", default="")
+POWERDNS_BASE_URL = env.str("POWERDNS_BASE_URL", default="").rstrip("/")
 # Google's APIs have two addresses, and a third that gives tokens for service accounts.
 GOOGLE_DIRECTORY_BASE_URL = vendor(
     "GOOGLE_DIRECTORY_BASE_URL",
@@ -92,6 +92,8 @@ INSTANTLY_BASE_URL = vendor(
     real="https://api.instantly.ai",
     sandbox=f"http://127.0.0.1:{SANDBOX_PORT}/instantly",
 )
+# Whether calls to outreach tools keep the distance that their limits ask for.
+OUTREACH_PACED = env.bool("OUTREACH_PACED", default=not SANDBOX)
 VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", default=20.0)  # seconds per call
 
 # A DNS account that every new tenant may use from the start; empty for none. The host pays for it.
@@ -101,11 +103,17 @@ HOUSE_CLOUDFLARE_TOKEN = env.str(
 HOUSE_CLOUDFLARE_ACCOUNT = env.str(
     "HOUSE_CLOUDFLARE_ACCOUNT", default=SANDBOX_ACCOUNT if SANDBOX else ""
 )
+# The same of the host's PowerDNS: its API key, and its nameservers, separated by commas.
+HOUSE_POWERDNS_KEY = env.str("HOUSE_POWERDNS_KEY", default="")
+HOUSE_POWERDNS_NAMESERVERS = env.str("HOUSE_POWERDNS_NAMESERVERS", default="")
 # A registrar's account that every new tenant may buy domains with; empty for none. Only the
 # sandbox has one: elsewhere the customer's own account pays.
 HOUSE_NAMECHEAP_USER = env.str("HOUSE_NAMECHEAP_USER", default="mpanel" if SANDBOX else "")
 HOUSE_NAMECHEAP_KEY = env.str("HOUSE_NAMECHEAP_KEY", default="sandbox-mpanel" if SANDBOX else "")
 HOUSE_NAMECHEAP_ADDRESS = env.str("HOUSE_NAMECHEAP_ADDRESS", default="127.0.0.1" if SANDBOX else "")
+# Outreach tools that every new tenant may use; like the registrar's account, in the sandbox only.
+HOUSE_SMARTLEAD_KEY = env.str("HOUSE_SMARTLEAD_KEY", default="sandbox-mpanel" if SANDBOX else "")
+HOUSE_INSTANTLY_KEY = env.str("HOUSE_INSTANTLY_KEY", default="sandbox-mpanel" if SANDBOX else "")
 
 # Delegations are followed from here, as a resolver does (IANA's root hints).
 DNS_ROOT_SERVERS = [
@@ -160,6 +168,8 @@ MAILSERVER_ADDRESSES = env.list("MAILSERVER_ADDRESSES", default=[])
 # which running sessions are ended; empty for none.
 MAILSERVER_ADMIN_URL = env.str("MAILSERVER_ADMIN_URL", default="")
 MAILSERVER_ADMIN_KEY = env.str("MAILSERVER_ADMIN_KEY", default="")
+# The database's role by which Dovecot and Postfix read the mail views, and nothing else.
+MAILSERVER_ROLE = env.str("MAILSERVER_ROLE", default="mpanel_mail")
 # Where `manage.py mailpolicy` and `manage.py mailsigner` listen for Postfix, and where the signer
 # gives the signed mail back to it.
 MAILPOLICY_ADDRESS = env.str(
@@ -167,6 +177,8 @@ MAILPOLICY_ADDRESS = env.str(
 )
 MAILSIGNER_ADDRESS = env.str("MAILSIGNER_ADDRESS", default="127.0.0.1:10025")
 MAILSIGNER_NEXT_HOP = env.str("MAILSIGNER_NEXT_HOP", default="127.0.0.1:10026")
+# The largest message that may be submitted, in bytes.
+MAIL_SIZE_LIMIT = env.int("MAIL_SIZE_LIMIT", default=26_214_400)
 # What Postfix does when nobody can tell whether a sender may send: "closed" tries later, "open"
 # lets the mail pass uncounted.
 MAILPOLICY_FAILS = env.str("MAILPOLICY_FAILS", default="closed")
@@ -202,12 +214,22 @@ WEBHOOK_ALLOWED_NETWORKS = env.list(
 MAILBOX_BCRYPT_COST = env.int("MAILBOX_BCRYPT_COST", default=10)
 MAILBOX_DAILY_LIMIT = env.int("MAILBOX_DAILY_LIMIT", default=200)  # recipients, per mailbox
 DELETED_MAIL_KEPT = env.int("DELETED_MAIL_KEPT", default=30)  # days
+# How long a DKIM key that was replaced stays published, for mail that is on its way; and how often
+# keys are replaced by themselves, 0 for never.
+DKIM_RETIRE_AFTER = env.int("DKIM_RETIRE_AFTER", default=7)  # days
+DKIM_ROTATE_EVERY = env.int("DKIM_ROTATE_EVERY", default=0)  # days
 # Sending pauses when this share of what was tried in seven days bounced, of at least so many.
 BOUNCE_THRESHOLD = env.float("BOUNCE_THRESHOLD", default=0.08)
 BOUNCE_SAMPLE = env.int("BOUNCE_SAMPLE", default=25)
+# Postfix's log, where this machine has it: what bounced is read from there.
+MAILLOG_FILE = env.str(
+    "MAILLOG_FILE", default=str(SANDBOX_DIR / "mail.log") if SANDBOX else ""
+)
+HEALTH_INTERVAL = env.int("HEALTH_INTERVAL", default=60 if SANDBOX else 3600)  # seconds
 # DNS blocklists for the addresses that mail is sent from, and the resolver that may ask them
 # ("address[:port]"); without one, nobody is asked: public resolvers get wrong answers.
 BLOCKLISTS = env.list("BLOCKLISTS", default=["zen.spamhaus.org", "bl.spamcop.net"])
+DOMAIN_BLOCKLISTS = env.list("DOMAIN_BLOCKLISTS", default=["dbl.spamhaus.org"])  # for names
 BLOCKLIST_RESOLVER = env.str("BLOCKLIST_RESOLVER", default="")
 PROPAGATION_INTERVAL = env.int("PROPAGATION_INTERVAL", default=30)  # seconds, while a session runs
 DNS_WATCH_INTERVAL = env.int("DNS_WATCH_INTERVAL", default=30 if SANDBOX else 300)  # seconds, after

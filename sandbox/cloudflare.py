@@ -99,6 +99,12 @@ class CloudflareApi:
                 self._route("/zones/{zone_id}", GET=self.get_zone, DELETE=self.delete_zone),
                 self._route("/zones/{zone_id}/activation_check", PUT=self.check_activation),
                 self._route(
+                    "/zones/{zone_id}/dnssec",
+                    GET=self.get_dnssec,
+                    PATCH=self.edit_dnssec,
+                    DELETE=self.delete_dnssec,
+                ),
+                self._route(
                     "/zones/{zone_id}/dns_records", GET=self.list_records, POST=self.create_record
                 ),
                 self._route("/zones/{zone_id}/dns_records/batch", POST=self.batch_records),
@@ -174,6 +180,19 @@ class CloudflareApi:
     async def check_activation(self, request: Request, account: Account) -> Response:
         # The delegation was compared when it changed; asking again finds the same.
         return _success({"id": self._zone(request, account).id})
+
+    # DNSSEC
+
+    async def get_dnssec(self, request: Request, account: Account) -> Response:
+        return _success(self._zones.signing.state(self._zone(request, account)))
+
+    async def edit_dnssec(self, request: Request, account: Account) -> Response:
+        zone, body = self._zone(request, account), await _body(request)
+        return _success(self._zones.signing.change(zone, body.get("status")))
+
+    async def delete_dnssec(self, request: Request, account: Account) -> Response:
+        self._zones.signing.change(self._zone(request, account), "disabled")
+        return _success("")
 
     # Records
 

@@ -18,6 +18,8 @@ from .cloudflare_errors import CloudflareError
 from .dns_servers import InvalidState, Resolver
 from .faults import Fault, InvalidFault
 from .namecheap import DEMO_USER, KEY_PREFIX, WHITELISTED, as_json
+from .outreach import DEMO_OWNER
+from .outreach import as_json as sender_json
 from .registry import InvalidDelegation
 from .room import Room, UnknownZone
 
@@ -42,8 +44,11 @@ class Control:
             _route("mail", GET=self.mail),
             _route("requests", GET=self.requests, DELETE=self.forget_requests),
             _route("registrar", GET=self.registrar, POST=self.set_nameservers),
+            _route("registrar/ds", POST=self.set_ds_records),
             _route("namecheap", GET=self.namecheap, POST=self.set_namecheap),
+            _route("outreach", GET=self.outreach, POST=self.change_outreach),
             _route("auto-delegate", GET=self.auto_delegate, POST=self.set_auto_delegate),
+            _route("mail-policy", GET=self.mail_policy, POST=self.set_mail_policy),
             _route("faults", GET=self.faults, POST=self.add_fault, DELETE=self.clear_faults),
             _route("dns/servers", GET=self.servers, POST=self.set_server),
             _route("dns/resolvers", GET=self.servers, POST=self.set_resolver),
@@ -97,6 +102,7 @@ class Control:
                 "domain": registration.domain,
                 "nameservers": list(registration.nameservers),
                 "by_hand": registration.by_hand,
+                "ds_records": self._room.registry.ds_records(registration.domain),
                 "zones": [zone.as_json() for zone in room.zones.of_domain(registration.domain)],
             }
             for registration in room.registry.registrations()
@@ -114,6 +120,14 @@ class Control:
             raise BadRequest("nameservers: a list of names")
         done = self._room.registry.set_nameservers(domain, wanted)
         return {"domain": done.domain, "nameservers": list(done.nameservers)}
+
+    def set_ds_records(self, body: Body) -> Any:
+        """Give the registry these DS `records` of a `domain`: a list, or text with lines."""
+        given = body.get("records") or []
+        records = given.splitlines() if isinstance(given, str) else given
+        if not isinstance(records, list) or not all(isinstance(one, str) for one in records):
+            raise BadRequest("records: DS records, one a line")
+        return self._room.registry.set_ds_records(_text(body, "domain"), records)
 
     def namecheap(self, body: Body) -> Any:
         """What was bought, and the balance (in cents) of `account`."""
@@ -137,6 +151,51 @@ class Control:
             self._room.namecheap.set_price(_text(body, "ending").lower(), int(price))
         return self.namecheap(body)
 
+    def outreach(self, body: Body) -> Any:
+        """Every mailbox at an outreach tool, and the campaigns of `service` and `owner`."""
+        desk = self._room.outreach
+        service, owner = str(body.get("service") or ""), str(body.get("owner") or "")
+        campaigns = desk.campaigns(service, owner or DEMO_OWNER)
+        return {
+            "senders": [sender_json(one) for one in desk.senders(service, owner)],
+            "campaigns": [
+                {**row, "senders": [one.email for one in desk.seats(row["id"])]}
+                for row in campaigns
+            ],
+        }
+
+    def change_outreach(self, body: Body) -> Any:
+        """What happens at a tool behind mPanel's back.
+
+        `action`: add or delete (the mailbox `email`), break (its login), seat (in the `campaign`),
+        revoke or restore (the key), age (all warm-up is `days` older)."""
+        desk, action = self._room.outreach, _text(body, "action")
+        if action == "age":
+            desk.age(int(_number(body, "days", least=1) or 1))
+            return {}
+        service, owner = _text(body, "service"), str(body.get("owner") or DEMO_OWNER)
+        if action == "add":
+            desk.add(service, owner, _text(body, "email"), "", logs_in=True)
+            return {}
+        if action in ("revoke", "restore"):
+            desk.revoke(service, owner, revoked=action == "revoke")
+            return {}
+        sender = desk.sender(service, owner, email=_text(body, "email"))
+        if sender is None:
+            raise BadRequest("email: a mailbox that is there")
+        match action:
+            case "delete":
+                desk.delete(sender)
+            case "break":
+                desk.change(sender, logs_in=False)
+            case "seat":
+                for row in desk.campaigns(service, owner):
+                    if row["name"] == _text(body, "campaign"):
+                        desk.seat(row["id"], [sender], seated=True)
+            case _:
+                raise BadRequest("action: add, delete, break, seat, revoke, restore or age")
+        return {}
+
     def auto_delegate(self, body: Body) -> Any:
         return {"seconds": self._room.auto_delegate}
 
@@ -144,6 +203,14 @@ class Control:
         """Delegate new domains by itself after `seconds`; `null` for never. Until a restart."""
         self._room.auto_delegate = _number(body, "seconds", least=0)
         return self.auto_delegate(body)
+
+    def mail_policy(self, body: Body) -> Any:
+        """Who is asked before a mailbox may send; an empty `address` for nobody."""
+        return {"address": self._room.mail_policy}
+
+    def set_mail_policy(self, body: Body) -> Any:
+        self._room.mail_policy = str(body.get("address") or "")
+        return self.mail_policy(body)
 
     def faults(self, body: Body) -> Any:
         return [vars(fault) for fault in self._room.faults.all()]

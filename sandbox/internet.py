@@ -94,10 +94,14 @@ SPF = {
     "_spf.atlassian.net": "ip4:167.89.0.0/17 ip4:192.174.80.0/21 include:mailgun.org ~all",
     "mktomail.com": "ip4:199.15.212.0/22 ip4:192.28.144.0/20 ip4:103.237.104.0/22 -all",
 }
+# Where a real PowerDNS may listen, on the sandbox's DNS port; nobody else does.
+POWERDNS_ADDRESS = "127.0.0.5"
 # A leading "*" stands for any one label (each Microsoft 365 domain has its own MX name).
 ADDRESSES = {
     REGISTRY_NAME: REGISTRY_ADDRESS,
     "mx.mail-sandbox.test": "127.0.0.1",
+    "ns1.powerdns-sandbox.test": POWERDNS_ADDRESS,
+    "ns2.powerdns-sandbox.test": POWERDNS_ADDRESS,
     "smtp.google.com": "192.0.2.25",
     "aspmx.l.google.com": "192.0.2.26",
     "alt1.aspmx.l.google.com": "192.0.2.27",

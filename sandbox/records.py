@@ -16,7 +16,7 @@ import dns.tokenizer
 
 from .cloudflare_errors import CloudflareError, validation_error
 
-TYPES = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT")
+TYPES = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT")
 PROXIABLE = ("A", "AAAA", "CNAME")
 AUTOMATIC_TTL = 1
 AUTOMATIC_TTL_SECONDS = 300
@@ -28,6 +28,7 @@ INVALID_CONTENT = {
     "MX": (9009, "Content for MX record must be a hostname."),
     "NS": (9008, "Content for NS record must be a hostname."),
     "TXT": (9026, "Content for TXT record is invalid."),
+    "PTR": (9008, "Content for PTR record must be a hostname."),
     "SRV": (9101, "Data for SRV record is invalid."),
     "CAA": (9102, "Data for CAA record is invalid."),
 }
@@ -63,7 +64,7 @@ class RecordFields:
                 text = f"{self.priority} {_absolute(self.content)}"
             case "SRV":
                 text = f"{self.priority} {_absolute(self.content)}"
-            case "CNAME" | "NS":
+            case "CNAME" | "NS" | "PTR":
                 text = _absolute(self.content)
             case _:
                 text = self.content
@@ -246,7 +247,7 @@ def _content(
                 return _caa(body)
             case "MX":
                 return hostname(body.get("content")), _short(body.get("priority")), None
-            case "CNAME" | "NS":
+            case "CNAME" | "NS" | "PTR":
                 return hostname(body.get("content")), None, None
             case "TXT":
                 return txt_content(body.get("content")), None, None

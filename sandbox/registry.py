@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dns.exception
+import dns.rdata
 
 from .internet import PARKING
 from .records import hostname
@@ -15,7 +16,7 @@ from .world import World
 
 
 class InvalidDelegation(Exception):
-    """The domain or a nameserver is no host name."""
+    """The domain or a nameserver is no host name, or a DS record none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,30 @@ class Registry:
         found = self.registration(domain)
         if found is None:
             raise LookupError(domain)
+        return found
+
+    def ds_records(self, domain: str) -> list[str]:
+        """The DS records that the registry publishes for a domain, as in a zone file."""
+        stored = self._store.value("SELECT records FROM delegation_signer WHERE domain = ?", domain)
+        found: list[str] = json.loads(stored) if stored else []
+        return found
+
+    def set_ds_records(self, domain: str, records: Sequence[str]) -> list[str]:
+        """Publish these DS records for a registered domain. Raises `InvalidDelegation`."""
+        try:
+            domain = hostname(domain)
+            found = sorted({str(dns.rdata.from_text("IN", "DS", text)) for text in records})
+        except (ValueError, dns.exception.DNSException) as error:
+            raise InvalidDelegation("not a DS record: key tag, algorithm, type, digest") from error
+        if self.registration(domain) is None:
+            raise InvalidDelegation("the domain is not registered")
+        self._store.write(
+            "INSERT INTO delegation_signer VALUES (?, ?) ON CONFLICT (domain)"
+            " DO UPDATE SET records = excluded.records",
+            domain,
+            json.dumps(found),
+        )
+        self._world.publish(domain)
         return found
 
     def _check_zones(self, domain: str, delegation: Sequence[str], now: float) -> None:

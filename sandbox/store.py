@@ -43,6 +43,16 @@ CREATE TABLE IF NOT EXISTS record (
     modified_on REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS record_name ON record (zone_id, name);
+CREATE TABLE IF NOT EXISTS zone_dnssec (
+    zone_id TEXT PRIMARY KEY REFERENCES zone (id) ON DELETE CASCADE,
+    is_on INTEGER NOT NULL,
+    public_key TEXT NOT NULL,  -- base64
+    modified_on REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS delegation_signer (
+    domain TEXT PRIMARY KEY,
+    records TEXT NOT NULL  -- JSON list of DS records
+);
 CREATE TABLE IF NOT EXISTS fault (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     service TEXT NOT NULL,
@@ -88,8 +98,45 @@ CREATE TABLE IF NOT EXISTS namecheap_domain (
     charged INTEGER NOT NULL,  -- cents
     nameservers TEXT NOT NULL  -- JSON list
 );
+CREATE TABLE IF NOT EXISTS outreach_sender (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    service TEXT NOT NULL,  -- smartlead or instantly
+    owner TEXT NOT NULL,
+    email TEXT NOT NULL,
+    name TEXT NOT NULL,
+    logs_in INTEGER NOT NULL,
+    is_paused INTEGER NOT NULL,
+    warms INTEGER NOT NULL,
+    daily INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    rampup INTEGER NOT NULL,
+    since REAL NOT NULL  -- the first warm-up; 0 for never
+);
+CREATE TABLE IF NOT EXISTS outreach_campaign (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    service TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_on REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS outreach_seat (
+    campaign_id INTEGER NOT NULL,
+    sender_id INTEGER NOT NULL,
+    PRIMARY KEY (campaign_id, sender_id)
+);
+CREATE TABLE IF NOT EXISTS outreach_revoked (
+    service TEXT NOT NULL,
+    owner TEXT NOT NULL
+);
 """
 TABLES = (
+    "outreach_sender",
+    "outreach_campaign",
+    "outreach_seat",
+    "outreach_revoked",
+    "zone_dnssec",
+    "delegation_signer",
     "record",
     "zone",
     "registration",

@@ -20,6 +20,7 @@ from .timeline import Timeline
 
 MAX_CHAIN = 8  # CNAMEs followed
 SOA_TTL = 1800
+DS_TTL = 30  # short, so that nobody here waits for the hours that it is outside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,15 @@ class Domain:
 
     name: str
     delegation: tuple[str, ...] | None = None
+    ds_records: tuple[str, ...] = ()
     zones: tuple[HostedZone, ...] = ()
+
+    @cached_property
+    def signer(self) -> Answer:
+        """What the registry says about the domain's keys: DS records are the parent's."""
+        if not self.ds_records:
+            return parent_answer(self.name, RdataType.DS, domains_below=True)
+        return Answer(answer=(_rrset(self.name, DS_TTL, "DS", *self.ds_records),))
 
     @property
     def hosted(self) -> HostedZone | None:
@@ -177,6 +186,8 @@ class Domain:
         """
         if self.delegation is None:
             return parent_answer(name, kind)
+        if kind == RdataType.DS and name == self.name:
+            return self.signer
         if self.delegated_zone is not None:
             answer = self.delegated_zone.answer(name, kind)
             return answer if answer.authoritative else Answer(rcode=dns.rcode.SERVFAIL)
@@ -235,8 +246,8 @@ class World:
         timeline = self.find(name)
         if timeline is None or timeline.latest.delegation is None:
             return parent_answer(name, kind, domains_below=name in self._parents)
-        if kind == RdataType.DS and name == timeline.latest.name:  # the parent's to say: unsigned
-            return parent_answer(name, kind, domains_below=True)
+        if kind == RdataType.DS and name == timeline.latest.name:
+            return timeline.latest.signer
         return timeline.latest.referral
 
     def hosting_answer(self, name: str, kind: RdataType) -> Answer:
@@ -278,6 +289,9 @@ class World:
         nameservers = self._store.value(
             "SELECT nameservers FROM registration WHERE domain = ?", before.name
         )
+        ds_records = self._store.value(
+            "SELECT records FROM delegation_signer WHERE domain = ?", before.name
+        )
         known = {zone.id: zone for zone in before.zones}
         zones = []
         for row in self._store.rows(
@@ -297,6 +311,7 @@ class World:
         return Domain(
             name=before.name,
             delegation=tuple(json.loads(nameservers)) if nameservers else None,
+            ds_records=tuple(json.loads(ds_records)) if ds_records else (),
             zones=tuple(zones),
         )
 

@@ -14,6 +14,7 @@ from publicsuffixlist import PublicSuffixList
 
 from .accounts import Account
 from .cloudflare_errors import CloudflareError, invalid_request, unknown_zone
+from .dnssec import Signing
 from .internet import NAMESERVER_PAIRS
 from .records import Record, RecordFields, hostname, merged, parse, timestamp
 from .registry import Registry
@@ -102,6 +103,7 @@ class Zones:
         self._store = store
         self._world = world
         self._registry = registry
+        self.signing = Signing(store, registry)
 
     @cached_property
     def _suffixes(self) -> PublicSuffixList:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import powerdns
 from tests.postgresql import PrivatePostgreSQL, binaries
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,10 +33,15 @@ class Need:
 NEEDS = (
     Need("chromium", lambda: shutil.which("chromium") is not None, "browser"),
     Need("postgresql", lambda: binaries() is not None, "postgresql"),
+    Need("pdns-server", powerdns.PROGRAM.exists, "PowerDNS"),
+    Need("pdns-backend-sqlite3", powerdns.SCHEMA.exists, "PowerDNS"),
     Need("swaks", lambda: shutil.which("swaks") is not None, "mail clients"),
     Need("libnet-ssleay-perl", lambda: _perl_has("Net::SSLeay"), "mail clients"),
     Need("bind9-dnsutils", lambda: shutil.which("dig") is not None, "dig"),
 )
+
+# The groups whose tests are left out by their marker; the others fail by themselves.
+MARKERS = {"browser": "browser", "postgresql": "postgresql", "PowerDNS": "powerdns"}
 
 
 def main() -> int:
@@ -64,14 +70,14 @@ def main() -> int:
     check("imports", "lint-imports")
     check("migrations", "python", "manage.py", "makemigrations", "--check", "--dry-run",
           DJANGO_SETTINGS_MODULE="tests.settings")  # fmt: skip
-    left_out = [f"not {need.group}" for need in missing if need.group in {"browser", "postgresql"}]
+    left_out = [f"not {MARKERS[need.group]}" for need in missing if need.group in MARKERS]
     chosen = " and ".join(dict.fromkeys(left_out))
     parallel = ("-n", str(os.cpu_count() or 1), "--dist", "loadfile")
     suite = ("python", "-m", "pytest", *parallel)
     check("suite on SQLite", *suite, "-m", chosen)
     if binaries() is not None:
         with PrivatePostgreSQL() as server:
-            on_both = "not browser and not postgresql"
+            on_both = " and ".join(dict.fromkeys(["not browser", "not postgresql", *left_out]))
             # Shapes of answers do not differ by database, and it takes a minute and a half.
             check("suite on PostgreSQL", *suite, "-m", on_both, *DATABASE_TESTS,
                   "--ignore=tests/contract/test_schemathesis.py",

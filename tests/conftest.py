@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
+from django.conf import LazySettings, settings
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from sandbox.management.commands.sandbox import database_url
 from tests.cast import Person, helper_of, owner
+from tests.mailservers import PrivateMailServer
+from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
 
 
@@ -31,6 +34,23 @@ def sandbox(sandbox_process: RunningSandbox) -> RunningSandbox:
     return sandbox_process
 
 
+@pytest.fixture(scope="session")
+def powerdns_process(sandbox_process: RunningSandbox) -> Iterator[PrivatePowerDNS]:
+    """PowerDNS, where the sandbox's DNS says that its nameservers are."""
+    with PrivatePowerDNS(dns_port=sandbox_process.dns_port) as running:
+        yield running
+
+
+@pytest.fixture
+def powerdns(
+    powerdns_process: PrivatePowerDNS, sandbox: RunningSandbox, settings: LazySettings
+) -> PrivatePowerDNS:
+    """The host's PowerDNS without any zone. Mark such tests with `pytest.mark.powerdns`."""
+    powerdns_process.reset()
+    settings.POWERDNS_BASE_URL = powerdns_process.url
+    return powerdns_process
+
+
 @pytest.fixture
 def ada(db: None) -> Person:
     """Owns a tenant."""
@@ -47,3 +67,30 @@ def bo(ada: Person) -> Person:
 def cy(db: None) -> Person:
     """Owns another tenant: a stranger."""
     return owner("cy")
+
+
+@pytest.fixture(scope="session")
+def mail_server_process(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[PrivateMailServer]:
+    """Dovecot and Postfix that read the suite's database."""
+    if connection.vendor != "postgresql":
+        pytest.skip("Dovecot and Postfix read PostgreSQL: the pass with DATABASE_URL runs this.")
+    with django_db_blocker.unblock():
+        running = PrivateMailServer()
+        running.make_role()
+        running.configure()
+    with running:
+        yield running
+    with django_db_blocker.unblock():
+        running.drop_role()
+
+
+@pytest.fixture
+def mail_server(
+    mail_server_process: PrivateMailServer, settings: LazySettings
+) -> PrivateMailServer:
+    """The house's mail server for real. Mark such tests with `pytest.mark.mailserver`."""
+    for name, value in mail_server_process.settings.items():
+        setattr(settings, name, value)
+    return mail_server_process

@@ -196,9 +196,17 @@ class RunningSandbox:
         """Delegate a domain; without names to those that its zone was assigned."""
         self.control("POST", "registrar", {"domain": domain, "nameservers": nameservers})
 
+    def set_ds_records(self, domain: str, records: list[str]) -> None:
+        """Give the registry the DS records of a domain; none takes them away."""
+        self.control("POST", "registrar/ds", {"domain": domain, "records": records})
+
     def delegations(self) -> dict[str, list[str]]:
         """The nameservers of every registered domain."""
         return {row["domain"]: row["nameservers"] for row in self.control("GET", "registrar")}
+
+    def set_mail_policy(self, address: str) -> None:
+        """Whom submission asks before it takes a message: "host:port", "" for nobody."""
+        self.control("POST", "mail-policy", {"address": address})
 
     def set_auto_delegate(self, seconds: float | None) -> None:
         self.control("POST", "auto-delegate", {"seconds": seconds})

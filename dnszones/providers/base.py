@@ -1,5 +1,6 @@
 """The DNS port: what mPanel asks of every DNS provider."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ class RemoteZone:
     """A zone at the provider.
 
     `nameservers`: those that the zone was assigned, which its parent must delegate to. `status`:
-    `pending` until the provider sees the delegation, `moved` when it is gone again.
+    `pending` until the provider sees the delegation, `moved` when it is gone again; always
+    `pending` at a provider that never looks. Whether the delegation is there, we ask the parent.
     """
 
     id: str
@@ -40,12 +42,58 @@ class RemoteRecord:
 class Capabilities:
     """`record_types`: those that can be written. `batch_size`: changes that one call may hold.
 
-    `atomic_batches`: whether such a call is applied whole or not at all.
+    `atomic_batches`: whether such a call is applied whole or not at all. `one_ttl_per_rrset`: a
+    record that is written gives its TTL to all of its name and type, as RFC 2181 §5.2 has it; else
+    each keeps its own. `dnssec`: whether it can sign zones.
     """
 
     record_types: frozenset[str]
     batch_size: int
     atomic_batches: bool
+    one_ttl_per_rrset: bool = False
+    dnssec: bool = False
+
+
+SHA_1 = 1
+_HEX = re.compile(r"(?:[0-9A-F]{2})+")
+
+
+@dataclass(frozen=True, order=True)
+class DsRecord:
+    """What the parent zone must say about a signed zone's key (RFC 4034 §5). `digest` in hex."""
+
+    key_tag: int
+    algorithm: int
+    digest_type: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.key_tag} {self.algorithm} {self.digest_type} {self.digest}"
+
+    @classmethod
+    def from_text(cls, text: str) -> "DsRecord":
+        """From its presentation form. Raises `ValueError` for what is none."""
+        key_tag, algorithm, digest_type, *digest = text.split()
+        joined = "".join(digest).upper()
+        if not _HEX.fullmatch(joined):
+            raise ValueError(f"{text[:80]!r} is no DS record")
+        return cls(int(key_tag), int(algorithm), int(digest_type), joined)
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it may be published: SHA-1 digests must not be (RFC 8624 §3.3)."""
+        return self.digest_type != SHA_1
+
+
+@dataclass(frozen=True)
+class DnssecState:
+    """Whether the provider signs a zone; and the DS records that its parent must then have.
+
+    A parent needs one of them: each is another digest of the same key.
+    """
+
+    is_on: bool
+    ds_records: tuple[DsRecord, ...] = ()
 
 
 class DNSProvider(ABC):
@@ -106,3 +154,15 @@ class DNSProvider(ABC):
         Atomic as `capabilities` says, in calls of at most `batch_size` changes. What is already so
         counts as done: a record to delete that is gone, one to create that stands there.
         """
+
+    @abstractmethod
+    def dnssec(self, zone_id: str) -> DnssecState:
+        """Whether the zone is signed. `ZONE_GONE` where it is not there any more."""
+
+    @abstractmethod
+    def enable_dnssec(self, zone_id: str) -> DnssecState:
+        """Sign the zone. Twice is harmless, and leaves the key as it is."""
+
+    @abstractmethod
+    def disable_dnssec(self, zone_id: str) -> DnssecState:
+        """Sign the zone no more. Twice is harmless."""

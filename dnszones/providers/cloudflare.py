@@ -8,6 +8,7 @@ from itertools import batched, count
 from typing import Any, ClassVar
 
 import cloudflare
+from cloudflare.types.dns.dnssec import DNSSEC
 from cloudflare.types.zones import Zone
 
 from dnszones.records import (
@@ -21,7 +22,15 @@ from dnszones.records import (
 from mpanel.core.errors import ProviderError
 from mpanel.core.registry import CredentialField, provider
 
-from .base import Capabilities, DNSProvider, RemoteRecord, RemoteZone, ZoneStatus
+from .base import (
+    Capabilities,
+    DNSProvider,
+    DnssecState,
+    DsRecord,
+    RemoteRecord,
+    RemoteZone,
+    ZoneStatus,
+)
 
 PER_PAGE = 100
 AUTOMATIC_TTL = 1  # what Cloudflare calls "Auto" and answers as 300 seconds
@@ -77,6 +86,7 @@ class CloudflareDNS(DNSProvider):
         record_types=frozenset({"A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"}),
         batch_size=200,  # of the free plan; the others allow 3,500
         atomic_batches=True,
+        dnssec=True,
     )
 
     def __init__(self, credentials: Mapping[str, str], *, base_url: str, timeout: float) -> None:
@@ -143,6 +153,18 @@ class CloudflareDNS(DNSProvider):
             # The call that was refused changed nothing. What is done already is left out of it.
             there = self.list_records(zone_id)
             self._send(zone_id, *_still_to_do(there, deletes, updates, creates))
+
+    def dnssec(self, zone_id: str) -> DnssecState:
+        found = _call(self._client.dns.dnssec.get, zone_id=zone_id)
+        return _dnssec(_present(found, write=False), write=False)
+
+    def enable_dnssec(self, zone_id: str) -> DnssecState:
+        edit = self._client.dns.dnssec.edit
+        return _dnssec(_write(edit, zone_id=zone_id, status="active"), write=True)
+
+    def disable_dnssec(self, zone_id: str) -> DnssecState:
+        edit = self._client.dns.dnssec.edit
+        return _dnssec(_write(edit, zone_id=zone_id, status="disabled"), write=True)
 
     def _send(
         self,
@@ -289,6 +311,23 @@ def _record(record: Any) -> RemoteRecord:
         record.name, record.type, content, ttl, None if priority is None else int(priority)
     )
     return RemoteRecord(record.id, canonical(data), record.comment or "")
+
+
+def _dnssec(found: DNSSEC, *, write: bool) -> DnssecState:
+    """`pending` is signed and waits for the DS, `pending-disabled` waits for the DS to go.
+
+    https://developers.cloudflare.com/api/resources/dns/subresources/dnssec/
+    """
+    if found.status == "error":
+        message = "Cloudflare could not sign this zone. Ask its support."
+        raise ProviderError("DNSSEC_FAILED", message, retryable=False)
+    if found.status not in {"active", "pending"}:
+        return DnssecState(is_on=False)
+    try:
+        text = f"{found.key_tag:.0f} {found.algorithm} {found.digest_type} {found.digest}"
+        return DnssecState(is_on=True, ds_records=(DsRecord.from_text(text),))
+    except (TypeError, ValueError) as error:
+        raise _unusable(write=write) from error
 
 
 def _body(data: RecordData) -> dict[str, Any]:

@@ -14,7 +14,13 @@ from mpanel.core.dnsclient import Server
 from mpanel.core.secrets import parse_key_ring
 
 # Addresses that lead outside, by setting; with the sandbox on, all must be loopback.
-OUTSIDE = ("CLOUDFLARE_BASE_URL", "NAMECHEAP_BASE_URL", "MAILSERVER_HOST")
+OUTSIDE = (
+    "CLOUDFLARE_BASE_URL",
+    "NAMECHEAP_BASE_URL",
+    "SMARTLEAD_BASE_URL",
+    "INSTANTLY_BASE_URL",
+    "MAILSERVER_HOST",
+)
 # The Cloudflare library drops our token when it finds these (wire notes, seen 2026-11).
 POISON = ("CLOUDFLARE_EMAIL", "CLOUDFLARE_API_KEY", "CLOUDFLARE_API_USER_SERVICE_KEY")
 
@@ -93,6 +99,14 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
                 f"WEBHOOK_ALLOWED_NETWORKS: {network!r} is not a network.",
                 "Write networks such as 10.1.0.0/16, separated by commas.",
             )
+    if settings.HOUSE_POWERDNS_KEY and not (
+        settings.POWERDNS_BASE_URL and settings.HOUSE_POWERDNS_NAMESERVERS
+    ):
+        refuse(
+            21,
+            "HOUSE_POWERDNS_KEY is set, so POWERDNS_BASE_URL and HOUSE_POWERDNS_NAMESERVERS must "
+            "be, too.",
+        )
     for name in POISON:
         if os.environ.get(name):
             refuse(
@@ -105,11 +119,27 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
 
 
 @register()
+def mail_policy_makes_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Where Postfix asks whether a mailbox may send, and what holds when nobody answers."""
+    found: list[CheckMessage] = []
+    if settings.MAILPOLICY_FAILS not in {"open", "closed"}:
+        found.append(Error("MAILPOLICY_FAILS must be open or closed.", id="mpanel.E021"))
+    _, _, port = settings.MAILPOLICY_ADDRESS.rpartition(":")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        sentence = "MAILPOLICY_ADDRESS must be an address and a port, such as 127.0.0.1:10031."
+        found.append(Error(sentence, id="mpanel.E022"))
+    return found
+
+
+@register()
 def sandbox_stays_inside(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """With the sandbox on, no vendor's address may lead off this machine."""
     if not settings.SANDBOX:
         return []
     addresses = {name: getattr(settings, name) for name in OUTSIDE}
+    # The host's own PowerDNS, where there is one.
+    if settings.POWERDNS_BASE_URL:
+        addresses["POWERDNS_BASE_URL"] = settings.POWERDNS_BASE_URL
     # A mailer without a host (a file, the console) leads nowhere.
     if mail_host := settings.MAILERS["default"].get("OPTIONS", {}).get("host"):
         addresses["EMAIL_URL"] = mail_host

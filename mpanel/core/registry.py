@@ -31,6 +31,8 @@ class Provider(Protocol):
 
 
 _providers: dict[tuple[str, str], Any] = {}
+# Of providers that not every host has: whether this one does.
+_offers: dict[tuple[str, str], Callable[[], bool]] = {}
 
 
 def provider[P: Provider](port: str) -> Callable[[type[P]], type[P]]:
@@ -45,6 +47,17 @@ def provider[P: Provider](port: str) -> Callable[[type[P]], type[P]]:
     return register
 
 
+def offer(port: str, key: str, *, when: Callable[[], bool]) -> None:
+    """Offer a provider only while `when` says so; all others always are."""
+    _offers[port, key] = when
+
+
+def is_offered(port: str, key: str) -> bool:
+    """Whether a customer may add a credential for this provider. Raises `KeyError` for none."""
+    get(port, key)
+    return _offers.get((port, key), lambda: True)()
+
+
 def load(package: str) -> None:
     """Import every module of a `providers` package, so that its classes register."""
     module = importlib.import_module(package)
@@ -55,6 +68,11 @@ def load(package: str) -> None:
 def get(port: str, key: str) -> Any:
     """The provider class. Raises `KeyError` for one that is not installed."""
     return _providers[(port, key)]
+
+
+def offered() -> dict[tuple[str, str], Any]:
+    """The provider classes that customers may choose, by port and key."""
+    return {name: cls for name, cls in _providers.items() if is_offered(*name)}
 
 
 def all_providers() -> dict[tuple[str, str], Any]:

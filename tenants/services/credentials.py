@@ -33,7 +33,7 @@ def provider_for(credential: ProviderCredential) -> Any:
 
 
 class CredentialInUse(Conflict):
-    """Domains still use this credential. Disconnect them first."""
+    """Domains or mailboxes still use this credential. Disconnect them first."""
 
     code = "CREDENTIAL_IN_USE"
 
@@ -49,6 +49,8 @@ def add_credential(
         cls = registry.get(port, provider)
     except KeyError:
         raise Invalid.field("provider", "Choose one of the providers offered.") from None
+    if not registry.is_offered(port, provider):
+        raise Invalid.field("provider", f"{cls.label} is not offered here. Choose another one.")
     credential = ProviderCredential(
         tenant_id=actor.tenant_id, port=port, provider=provider, label=label.strip() or cls.label
     )
@@ -71,6 +73,17 @@ def include_house_credentials(actor: Actor) -> None:
                 "account_id": settings.HOUSE_CLOUDFLARE_ACCOUNT,
             },
         )
+    if settings.HOUSE_POWERDNS_KEY and registry.is_offered("dns", "powerdns"):
+        add_credential(
+            actor,
+            port="dns",
+            provider="powerdns",
+            label="Included PowerDNS",
+            values={
+                "api_key": settings.HOUSE_POWERDNS_KEY,
+                "nameservers": settings.HOUSE_POWERDNS_NAMESERVERS,
+            },
+        )
     if settings.HOUSE_NAMECHEAP_USER:
         add_credential(
             actor,
@@ -83,6 +96,13 @@ def include_house_credentials(actor: Actor) -> None:
                 "client_ip": settings.HOUSE_NAMECHEAP_ADDRESS,
             },
         )
+    for provider, label, key in (
+        ("smartlead", "Included Smartlead", settings.HOUSE_SMARTLEAD_KEY),
+        ("instantly", "Included Instantly", settings.HOUSE_INSTANTLY_KEY),
+    ):
+        if key:
+            values = {"api_key": key}
+            add_credential(actor, port="outreach", provider=provider, label=label, values=values)
 
 
 @transaction.atomic

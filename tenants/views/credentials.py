@@ -34,7 +34,7 @@ def credential_add(request: PageRequest) -> HttpResponseBase:
     """Choose a provider."""
     providers = [
         {"port": port, "key": key, "label": cls.label, "fields": cls.credential_fields}
-        for (port, key), cls in registry.all_providers().items()
+        for (port, key), cls in registry.offered().items()
         if cls.credential_fields
     ]
     if len(providers) == 1:
@@ -48,10 +48,9 @@ def credential_add(request: PageRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 def credential_new(request: PageRequest, port: str, provider: str) -> HttpResponseBase:
     """Add a credential for one provider, and test it."""
-    try:
-        cls = registry.get(port, provider)
-    except KeyError:
-        raise NotFound from None
+    cls = registry.offered().get((port, provider))
+    if cls is None:
+        raise NotFound
     form = CredentialForm(request.POST or None, provider=cls, initial={"label": cls.label})
     if request.method == "POST" and form.is_valid():
         try:

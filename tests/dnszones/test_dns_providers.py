@@ -1,51 +1,75 @@
 """The contract of the DNS port: one suite, run against every provider.
 
-A provider joins with one entry in `BACKENDS`: a context manager that starts what stands for the
-vendor and yields the provider on it.
+A provider joins with one entry in `BACKENDS`: a context manager that starts the vendor's server, or
+what stands for it, and yields the provider on it and a way to ask its nameservers.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from dnszones import dkim
-from dnszones.providers.base import DNSProvider, RemoteRecord
+from dnszones.providers.base import DNSProvider, DnssecState, RemoteRecord
 from dnszones.providers.cloudflare import CloudflareDNS
-from dnszones.records import RecordData, same_value
+from dnszones.providers.powerdns import PowerDNS
+from dnszones.records import RecordData, canonical, same_value
 from mpanel.core.errors import ProviderError
 from sandbox.accounts import account_of
-from tests.sandboxes import RunningSandbox
+from tests.powerdns import KEY, PrivatePowerDNS
+from tests.sandboxes import NAMESERVERS, RunningSandbox
+
+# A provider, and a way to ask its nameservers for a name and a type.
+Opened = tuple[DNSProvider, Callable[[str, str], list[str]]]
 
 
 @contextlib.contextmanager
-def cloudflare_on_sandbox(state: Path) -> Iterator[DNSProvider]:
-    token = "sandbox-ada"
-    account = account_of(token)
+def cloudflare_on_sandbox(state: Path) -> Iterator[Opened]:
+    account = account_of(TOKEN)
     assert account is not None
     with RunningSandbox(state) as sandbox:
-        yield CloudflareDNS(
-            {"api_token": token, "account_id": account.id},
+        provider = CloudflareDNS(
+            {"api_token": TOKEN, "account_id": account.id},
             base_url=sandbox.cloudflare_url,
             timeout=5,
         )
+        yield provider, lambda name, kind: sandbox.texts(NAMESERVERS[0], name, kind)
 
 
-BACKENDS: dict[str, Callable[[Path], AbstractContextManager[DNSProvider]]] = {
-    "cloudflare on the sandbox": cloudflare_on_sandbox,
-}
+@contextlib.contextmanager
+def powerdns_itself(state: Path) -> Iterator[Opened]:
+    with PrivatePowerDNS() as server:
+        yield PowerDNS(server.credentials, base_url=server.url, timeout=5), server.texts
 
+
+BACKENDS = [
+    pytest.param(cloudflare_on_sandbox, id="cloudflare on the sandbox"),
+    pytest.param(powerdns_itself, id="powerdns on the real server", marks=pytest.mark.powerdns),
+]
+
+TOKEN = "sandbox-ada"
 names = count(1)
 DKIM_VALUE = dkim.make_key().value
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
-def provider(request, tmp_path_factory):
-    with BACKENDS[request.param](tmp_path_factory.mktemp("backend")) as opened:
-        yield opened
+def opened(request, tmp_path_factory):
+    with request.param(tmp_path_factory.mktemp("backend")) as both:
+        yield both
+
+
+@pytest.fixture
+def provider(opened):
+    return opened[0]
+
+
+@pytest.fixture
+def dig(opened):
+    """What the vendor's nameservers answer to a name and a type."""
+    return opened[1]
 
 
 @pytest.fixture
@@ -56,9 +80,8 @@ def zone(provider):
 
 
 def records(provider, zone):
-    """What the zone holds besides the provider's own NS and SOA."""
-    found = provider.list_records(zone.id)
-    return [record for record in found if record.data.type not in {"NS", "SOA"}]
+    """What the zone holds; its own SOA and NS are the provider's matter."""
+    return provider.list_records(zone.id)
 
 
 def samples(apex):
@@ -83,7 +106,8 @@ def test_the_connection_names_the_account(provider):
 
 
 def test_nothing_secret_is_printed(provider):
-    assert "sandbox-ada" not in repr(provider) + str(provider)
+    printed = repr(provider) + str(provider)
+    assert TOKEN not in printed and KEY not in printed
 
 
 def test_a_zone_is_created_found_and_deleted(provider):
@@ -111,6 +135,78 @@ def test_what_is_written_is_read_back_alike(provider, zone):
     provider.apply_batch(zone.id, creates=wanted)
     found = [record.data for record in records(provider, zone)]
     assert sorted(found, key=str) == sorted(wanted, key=str)
+
+
+def test_what_is_written_is_answered(provider, zone, dig):
+    provider.apply_batch(zone.id, creates=samples(zone.name))
+    assert dig(zone.name, "MX") == ["10 mx1.mail.test.", "20 mx2.mail.test."]
+    assert dig(zone.name, "TXT") == ['"v=spf1 include:_spf.mail.test ~all"']
+    assert dig(f"_submission._tcp.{zone.name}", "SRV") == ["0 5 587 mail.test."]
+    (key,) = dig(f"mpanel._domainkey.{zone.name}", "TXT")
+    assert key.replace('" "', "").strip('"') == DKIM_VALUE
+    assert sorted(dig(zone.name, "NS")) == sorted(f"{name}." for name in zone.nameservers)
+    provider.apply_batch(zone.id, deletes=records(provider, zone))
+    assert dig(zone.name, "MX") == []
+
+
+# Of each type that mail does not need: a name below the zone, content and priority.
+OTHERS = {
+    "CAA": ("odd", '0 iodef "mailto:ada@people.test"', None),
+    "DNAME": ("old", "new.test", None),
+    "DS": ("signed", "12345 13 2 " + "ab" * 32, None),
+    "HTTPS": ("www", '1 . alpn="h2,h3" port="8443" ipv4hint="192.0.2.1"', None),
+    "NAPTR": ("sip", '100 10 "S" "SIP+D2U" "" _sip._udp.voice.test.', None),
+    "NS": ("below", "ns1.elsewhere.test", None),
+    "PTR": ("1", "host.elsewhere.test", None),
+    "SSHFP": ("shell", "4 2 " + "cd" * 32, None),
+    "SVCB": ("_dns.resolver", '1 dns.test. alpn="dot"', None),
+    "TLSA": ("_25._tcp.mx", "3 1 1 " + "ef" * 32, None),
+    "URI": ("_ftp._tcp", '1 "ftp://files.test/public"', 10),
+}
+
+
+def test_every_type_that_it_takes_is_known_here(provider, zone):
+    known = {data.type for data in samples(zone.name)} | set(OTHERS)
+    assert provider.capabilities.record_types <= known
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_every_type_that_it_takes(provider, zone, kind):
+    if kind not in provider.capabilities.record_types:
+        pytest.skip(f"it takes no {kind}")
+    label, content, priority = OTHERS[kind]
+    wanted = canonical(RecordData(f"{label}.{zone.name}", kind, content, priority=priority))
+    for _ in range(2):
+        provider.apply_batch(zone.id, creates=[wanted])
+        (found,) = provider.list_records(zone.id)
+        assert found.data == wanted
+    provider.apply_batch(zone.id, deletes=[found])
+    assert provider.list_records(zone.id) == []
+
+
+def test_a_ttl_is_of_the_whole_rrset(provider, zone):
+    if not provider.capabilities.one_ttl_per_rrset:
+        pytest.skip("each record keeps a TTL of its own")
+    first, second = (RecordData(zone.name, "MX", f"mx{n}.mail.test", 3600, n) for n in (1, 2))
+    provider.apply_batch(zone.id, creates=[first, second])
+    provider.apply_batch(zone.id, creates=[RecordData(zone.name, "MX", "mx3.mail.test", 300, 3)])
+    assert {record.data.ttl for record in records(provider, zone)} == {300}
+    assert len(records(provider, zone)) == 3
+
+
+def test_only_the_ttl_is_changed(provider, zone):
+    provider.apply_batch(zone.id, creates=[RecordData(f"a.{zone.name}", "TXT", "text", 3600)])
+    (found,) = records(provider, zone)
+    provider.apply_batch(zone.id, updates=[(found, replace(found.data, ttl=120))])
+    assert [record.data for record in records(provider, zone)] == [replace(found.data, ttl=120)]
+
+
+def test_records_of_one_name_and_type_do_not_touch_each_other(provider, zone):
+    texts = [RecordData(zone.name, "TXT", f"proof {n}") for n in range(3)]
+    provider.apply_batch(zone.id, creates=texts)
+    gone = next(record for record in records(provider, zone) if record.data == texts[1])
+    provider.apply_batch(zone.id, deletes=[gone])
+    assert {record.data for record in records(provider, zone)} == {texts[0], texts[2]}
 
 
 def test_records_are_updated_and_deleted(provider, zone):
@@ -214,3 +310,54 @@ def test_an_update_of_a_record_that_is_gone_is_not_lost_silently(provider, zone)
     with contextlib.suppress(ProviderError):
         provider.apply_batch(zone.id, updates=[(ghost, new)])
         assert any(same_value(record.data, new) for record in records(provider, zone))
+
+
+# --- DNSSEC ---------------------------------------------------------------------------------------
+
+
+def needs_dnssec(provider):
+    if not provider.capabilities.dnssec:
+        pytest.skip("it signs no zones")
+
+
+def test_a_new_zone_is_not_signed(provider, zone):
+    needs_dnssec(provider)
+    assert provider.dnssec(zone.id) == DnssecState(is_on=False)
+    assert provider.disable_dnssec(zone.id) == DnssecState(is_on=False)
+
+
+def test_a_zone_is_signed_and_signed_no_more(provider, zone):
+    needs_dnssec(provider)
+    signed = provider.enable_dnssec(zone.id)
+    assert signed.is_on
+    # ECDSA P-256 with SHA-256, which every validating resolver knows (RFC 8624).
+    assert (13, 2, 64) in [
+        (ds.algorithm, ds.digest_type, len(ds.digest)) for ds in signed.ds_records
+    ]
+    assert all(ds.is_fit for ds in signed.ds_records)
+    assert len({ds.key_tag for ds in signed.ds_records}) == 1
+    assert provider.enable_dnssec(zone.id) == provider.dnssec(zone.id) == signed, "one key"
+    assert provider.disable_dnssec(zone.id) == DnssecState(is_on=False)
+    assert provider.dnssec(zone.id) == provider.disable_dnssec(zone.id)
+    assert provider.enable_dnssec(zone.id) == signed, "the same DS as before"
+
+
+def test_records_are_written_to_a_signed_zone_as_to_others(provider, zone, dig):
+    needs_dnssec(provider)
+    provider.enable_dnssec(zone.id)
+    wanted = samples(zone.name)
+    provider.apply_batch(zone.id, creates=wanted)
+    assert sorted((record.data for record in records(provider, zone)), key=str) == sorted(
+        wanted, key=str
+    )
+    assert dig(f"v6.{zone.name}", "AAAA") == ["2001:db8::1"]
+
+
+def test_dnssec_of_a_zone_that_is_gone(provider):
+    needs_dnssec(provider)
+    gone = provider.create_zone(f"gone{next(names)}.test")
+    provider.delete_zone(gone.id)
+    for call in (provider.dnssec, provider.enable_dnssec, provider.disable_dnssec):
+        with pytest.raises(ProviderError) as raised:
+            call(gone.id)
+        assert raised.value.error_code == "ZONE_GONE"
