@@ -1,0 +1,210 @@
+"""SMTP in, SMTP out, and the signature in between.
+
+Replies to MAIL and RCPT are the next hop's own. Whatever goes wrong here answers 451, so that
+Postfix keeps the message in its queue: nothing is lost, and nothing that should carry a signature
+leaves without one.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+
+from dnszones.records import normal_name
+from mailboxes.signing.keys import FORGET_EVERY, KeyRing, NoSigningKey
+from mailboxes.signing.nexthop import NextHop
+from mailboxes.signing.signatures import (
+    Unsignable,
+    author_domains,
+    is_looping,
+    normal_lines,
+    sign,
+)
+from mpanel.core.secrets import Unsealable
+
+log = logging.getLogger("mailboxes.signing")
+logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's own, a line per command
+
+LATER = "451 4.3.0 The message cannot be signed now"
+# Postfix sends no longer lines (line_length_limit); what it adds on the way is below this.
+LONGEST_LINE = 2048
+HEADERS_ON_THE_WAY = 65_536
+THREADS = 16
+NULL_SENDER = "<>"
+PATIENCE = 30.0  # seconds that messages under way are given at the end
+
+
+@dataclass
+class Signer:
+    """What all sessions share. `next_hop`: host and port of the server that takes signed mail."""
+
+    next_hop: tuple[str, int]
+    ring: KeyRing = field(default_factory=KeyRing)
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
+    busy: int = 0
+    is_closing: bool = False
+
+    def signed(self, message: bytes, sender: str) -> bytes:
+        """The message as it leaves: signed where the sender's domain is ours and is its author's.
+
+        `sender`: the envelope's, "" for none. Raises `Unsignable`, and whatever means: later.
+        """
+        message = normal_lines(message)
+        if is_looping(message):
+            raise Unsignable("The message runs in a circle.")
+        domain = normal_name(sender.rpartition("@")[2])
+        key = self.ring.key_of(domain) if domain else None
+        if key is None:
+            log.warning("no key of ours for %s: passed unsigned", domain or "the null sender")
+            return message
+        authors = author_domains(message)
+        if len(authors) != 1:
+            raise Unsignable("A message has exactly one From header.")
+        if authors[0] != {domain}:
+            log.warning("the author is not of %s: passed unsigned", domain)
+            return message
+        signed = sign(message, key)
+        log.info("signed d=%s s=%s bytes=%d", domain, key.selector, len(signed))
+        return signed
+
+    async def in_thread[T](self, work: Callable[..., T], *arguments: object) -> T:
+        """Blocking work, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+
+
+class SigningSession:
+    """One connection of Postfix, and the one that it leads to."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        self.hop = NextHop(*signer.next_hop)
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self._signer.is_closing:
+            return LATER
+        sender = "" if address == NULL_SENDER else address
+        answer = await self._signer.in_thread(
+            lambda: self.hop.begin(
+                sender, eight_bit="BODY=8BITMIME" in options, utf8="SMTPUTF8" in options
+            )
+        )
+        if answer.startswith("2"):
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+        return answer
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        answer = await self._signer.in_thread(self.hop.add, address)
+        if answer.startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        sender = str(envelope.mail_from)
+        self._signer.busy += 1
+        try:
+            return await self._signer.in_thread(
+                self._hand_over,
+                bytes(envelope.original_content or b""),
+                "" if sender == NULL_SENDER else sender,
+            )
+        finally:
+            self._signer.busy -= 1
+
+    async def handle_RSET(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        await self._signer.in_thread(self.hop.abandon)
+        return "250 2.0.0 Ok"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        await self._signer.in_thread(self.hop.quit)
+        return "221 2.0.0 Bye"
+
+    async def handle_exception(self, error: Exception) -> str:
+        log.error("a session failed", exc_info=error)
+        return LATER
+
+    def _hand_over(self, message: bytes, sender: str) -> str:
+        try:
+            signed = self._signer.signed(message, sender)
+        except Unsignable as error:
+            answer = f"554 5.6.0 {error}"
+        except (DatabaseError, InterfaceError) as error:
+            log.error("keys cannot be read: %s", type(error).__name__)
+            answer = LATER
+        except NoSigningKey as error:
+            log.error("no key of %s signs now: the mail waits", error)
+            answer = LATER
+        except Unsealable as error:
+            log.error("a key does not open: %s", error)
+            answer = LATER
+        else:
+            return self.hop.send(signed)
+        self.hop.abandon()
+        return answer
+
+
+class SigningServer(SMTP):
+    """aiosmtpd's server for one connection, with what a filter of Postfix must speak."""
+
+    line_length_limit = LONGEST_LINE + 3
+
+    def __init__(self, signer: Signer) -> None:
+        self._ours = SigningSession(signer)
+        super().__init__(
+            self._ours,
+            hostname="mailsigner",
+            ident="ESMTP",
+            data_size_limit=settings.MAIL_SIZE_LIMIT + HEADERS_ON_THE_WAY,
+            enable_SMTPUTF8=True,
+            loop=asyncio.get_running_loop(),
+        )
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._ours.hop.close()
+
+
+async def listen(host: str, port: int, signer: Signer) -> asyncio.Server:
+    """Take mail for signing. Raises `OSError`."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: SigningServer(signer), host, port)
+
+
+async def serve(host: str, port: int, signer: Signer, stop: asyncio.Event) -> None:
+    """Take mail until `stop` is set, and finish what is under way then. Raises `OSError`."""
+    server = await listen(host, port, signer)
+    forgetting = asyncio.create_task(_forget_keys(signer.ring))
+    try:
+        await stop.wait()
+    finally:
+        signer.is_closing = True
+        server.close()
+        await _until_idle(signer)
+        forgetting.cancel()
+        server.close_clients()
+        signer.threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _forget_keys(ring: KeyRing) -> Any:
+    while True:
+        await asyncio.sleep(FORGET_EVERY)
+        ring.forget_old()
+
+
+async def _until_idle(signer: Signer) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE
+    await asyncio.sleep(0)
+    while signer.busy and loop.time() < deadline:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # for the last reply to leave
