@@ -56,6 +56,10 @@ class Taken:
 class _LikePostfix(SMTP):
     line_length_limit = 2051
 
+    def connection_made(self, transport: Any) -> None:
+        self.event_handler.transports.append(transport)
+        super().connection_made(transport)
+
 
 class NextHopServer:
     """Takes mail like the Postfix server behind the signer; `replies` changes its answers."""
@@ -64,6 +68,7 @@ class NextHopServer:
         self.port = port or free_port()
         self.taken: list[Taken] = []
         self.replies: dict[str, str] = {}  # a command, or an address in RCPT, to a reply
+        self.transports: list[asyncio.Transport] = []
         self._loop = Loop()
         self._server: asyncio.Server | None = None
 
@@ -126,7 +131,8 @@ class NextHopServer:
 
     async def _close(self, server: asyncio.Server) -> None:
         server.close()
-        server.abort_clients()
+        for transport in self.transports:
+            transport.abort()
 
 
 class RunningSigner:

@@ -98,10 +98,11 @@ class NextHop:
             self.close()
             return SILENT
 
-    def _told(self, code: int, text: bytes) -> str:
+    def _told(self, code: int, text: bytes | str) -> str:
         """The reply in one line. A server that takes its leave means: later."""
         if code == 421 or not 200 <= code < 600:
             self.close()
             return SILENT
-        line = " ".join(text.decode(errors="replace").split())
+        said = text.decode(errors="replace") if isinstance(text, bytes) else text
+        line = " ".join(said.split())
         return f"{code} {line[:400]}"

@@ -191,7 +191,6 @@ async def serve(host: str, port: int, signer: Signer, stop: asyncio.Event) -> No
         server.close()
         await _until_idle(signer)
         forgetting.cancel()
-        server.close_clients()
         signer.threads.shutdown(wait=False, cancel_futures=True)
 
 
