@@ -25,6 +25,7 @@ from provisioning.models import Job
 from provisioning.services import start_job
 
 OWN_DKIM = ("mailserver", "custom")
+MOST_DKIM_KEYS = 10  # in one zone: each is made and kept for whoever names a new selector
 
 
 class DomainNotVerified(Conflict):
@@ -51,10 +52,10 @@ class PlanNeedsConfirmation(Conflict):
     code = "PLAN_NEEDS_CONFIRMATION"
 
 
-class NothingToRevert(Conflict):
-    """Only the newest applied plan can be taken back, once."""
+class TooManyKeys(Conflict):
+    """This zone has as many DKIM keys as it may have. Use one of its selectors."""
 
-    code = "NOTHING_TO_REVERT"
+    code = "TOO_MANY_DKIM_KEYS"
 
 
 @transaction.atomic
@@ -73,7 +74,7 @@ def agree_to_replace(actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str])
     """Plan again with the same setup, and overwrite these conflicts, as the customer agreed."""
     actor.require(ADMIN, "dns:write")
     plan = selectors.get_plan(actor, plan_id)
-    if plan.status != ChangePlan.READY:
+    if plan.status != ChangePlan.READY or plan.kind != ChangePlan.SETUP:
         raise PlanNotReady
     setup, agreed = MailSetup.from_json(plan.setup), agreed_replacements(plan, replace_ids)
     return begin_plan(actor, plan.zone.domain, setup, replace_ids=agreed)
@@ -106,11 +107,7 @@ def apply_plan(actor: Actor, plan_id: UUID, *, confirmed: bool = False) -> Job:
         raise DomainIsLeaving
     if computed.requires_confirmation and not confirmed:
         raise PlanNeedsConfirmation(" ".join(computed.confirmations))
-    try:
-        with transaction.atomic():
-            plan.move(ChangePlan.APPLYING)
-    except IntegrityError:
-        raise PlanNotReady("Another plan is being applied to this zone just now.") from None
+    begin_applying(plan)
     domain = plan.zone.domain
     record(
         actor,
@@ -124,35 +121,6 @@ def apply_plan(actor: Actor, plan_id: UUID, *, confirmed: bool = False) -> Job:
         "dnszones.apply",
         label="Write the DNS records",
         subject_id=plan.pk,
-        subject_label=str(domain),
-        lock=f"zone:{plan.zone_id}",
-    )
-
-
-@transaction.atomic
-def revert_plan(actor: Actor, plan_id: UUID) -> Job:
-    """Take back what the newest applied plan changed; nothing else is touched."""
-    actor.require(ADMIN, "dns:write")
-    plan = selectors.get_plan(actor, plan_id)
-    domain = plan.zone.domain
-    Zone.objects.select_for_update().get(pk=plan.zone_id)
-    newest = selectors.revertible_plan(domain)
-    if newest is None or newest.pk != plan.pk:
-        raise NothingToRevert
-    under_way = plan.zone.plans.filter(reverts=plan, status__in=("computing", "applying")).first()
-    if under_way and (
-        job := Job.objects.filter(subject_id=under_way.pk, workflow="dnszones.revert").first()
-    ):
-        return job
-    revert = ChangePlan.objects.create(
-        zone=plan.zone, created_by_id=actor.user_id, reverts=plan, setup=plan.setup
-    )
-    record(actor, "dns.plan_reverted", domain, f"Took back the last DNS plan of {domain}.")
-    return start_job(
-        actor,
-        "dnszones.revert",
-        label="Take back the DNS changes",
-        subject_id=revert.pk,
         subject_label=str(domain),
         lock=f"zone:{plan.zone_id}",
     )
@@ -239,7 +207,7 @@ def begin_plan(
     zone = lock_zone(actor, domain)
     desired_records(with_own_key(zone, setup))
     outdated = (ChangePlan.COMPUTING, ChangePlan.READY, ChangePlan.FAILED)
-    replaced = list(zone.plans.filter(status__in=outdated))
+    replaced = list(zone.plans.filter(kind=ChangePlan.SETUP, status__in=outdated))
     for old in replaced:
         old.move(ChangePlan.SUPERSEDED)
     # What would have been applied at once ends here: nothing failed, so nobody is told.
@@ -285,6 +253,17 @@ def lock_zone(actor: Actor, domain: Domain) -> Zone:
 # --- Called by states and sweeps -------------------------------------------------------------
 
 
+def begin_applying(plan: ChangePlan, **columns: Any) -> None:
+    """From here on the plan is written. Raises `PlanNotReady` while another one of its zone is."""
+    try:
+        with transaction.atomic():
+            plan.move(ChangePlan.APPLYING, **columns)
+    except IntegrityError:
+        raise PlanNotReady(
+            "Another plan is being applied to this zone just now. Try again when it is done."
+        ) from None
+
+
 def with_own_key(zone: Zone, setup: MailSetup) -> MailSetup:
     """The setup with our DKIM key filled in, where the platform signs with ours."""
     if setup.platform not in OWN_DKIM or setup.dkim_value:
@@ -294,10 +273,12 @@ def with_own_key(zone: Zone, setup: MailSetup) -> MailSetup:
 
 @transaction.atomic
 def dkim_key(zone: Zone, selector: str) -> DkimKey:
-    """Our DKIM key of a selector, made at the first call."""
+    """Our DKIM key of a selector, made at the first call. Raises `TooManyKeys`."""
     Zone.objects.select_for_update().get(pk=zone.pk)
     if known := zone.dkim_keys.filter(selector=selector).first():
         return known
+    if zone.dkim_keys.exclude(status=DkimKey.RETIRED).count() >= MOST_DKIM_KEYS:
+        raise TooManyKeys
     pair = dkim.make_key()
     is_first = not zone.dkim_keys.filter(status=DkimKey.SIGNING).exists()
     key = DkimKey(zone=zone, selector=selector, public_value=pair.value)
@@ -355,8 +336,10 @@ def our_data(zone: Zone, *, but: ChangePlan | None = None) -> list[RecordData]:
     A plan that was begun and then failed or was cancelled may have written all of it. `but` is the
     plan under way, whose own writes it judges by itself.
     """
-    ours = [row.data for row in zone.records.filter(ours=True)]
-    begun = zone.plans.filter(snapshot__isnull=False, applied_at=None)
+    rows = zone.records.filter(ours=True)
+    # A plan leaves alone what stands beside the mail setup (extras.py).
+    ours = [row.data for row in (rows.exclude(purpose="other") if but else rows)]
+    begun = zone.plans.filter(kind=ChangePlan.SETUP, snapshot__isnull=False, applied_at=None)
     for row in begun.exclude(pk__in=[but.pk] if but else []):
         plan = selectors.plan_of(row)
         ours += [
@@ -373,7 +356,7 @@ def keep_records(zone: Zone, plan: Plan | None) -> None:
     A required record that could not be written for a conflict is among them: it is watched like the
     others, shows as a conflict, and keeps the domain from becoming ready.
     """
-    rows = list(zone.records.all())
+    rows = list(zone.records.exclude(purpose="other"))
     kept = []
     for change in plan.changes if plan else ():
         is_conflict = change.action == "conflict"
@@ -396,4 +379,4 @@ def keep_records(zone: Zone, plan: Plan | None) -> None:
         ) and not is_conflict
         row.save()
         kept.append(row.pk)
-    zone.records.exclude(pk__in=kept).delete()
+    zone.records.exclude(pk__in=kept).exclude(purpose="other").delete()

@@ -1,14 +1,19 @@
 """Where providers meet settings and rows: the mail provider of a domain, the house's server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from uuid import UUID
 
 from django.conf import settings
 
 from dnszones.vendors import register_mail_hosts
 from domains.models import Domain
 from mailboxes.models import Mailbox, MailDomain, MailServer
-from mailboxes.providers.base import MailProvider
+from mailboxes.providers.base import LoginSettings, MailProvider
+from mailboxes.providers.google_workspace import GoogleWorkspace
 from mailboxes.providers.mailserver import MailServer as MailServerProvider
+from mpanel.core import registry
+from tenants.models import ProviderCredential
+from tenants.services import register_builder
 
 
 def house_server() -> MailServer:
@@ -41,14 +46,34 @@ def house_server() -> MailServer:
 
 def mail_provider_of(mailbox: Mailbox) -> MailProvider:
     """The provider that holds a mailbox, ready to be asked."""
+    return provider_of_domain_id(mailbox.domain_id)
+
+
+def provider_of_domain_id(domain_id: UUID) -> MailProvider:
+    """The provider of a domain's mail, ready to be asked."""
     found = MailDomain.objects.select_related("server", "credential")
-    return provider_of_domain(found.filter(domain_id=mailbox.domain_id).first())
+    return provider_of_domain(found.filter(domain_id=domain_id).first())
 
 
 def provider_of_domain(mail: MailDomain | None) -> MailProvider:
     """The provider of a domain's mail; the house's server where none was chosen."""
     key = mail.provider if mail else MailServerProvider.key
     return _BUILDERS[key](mail)
+
+
+def logins_of(domain_ids: Iterable[UUID]) -> dict[UUID, LoginSettings]:
+    """Where the mailboxes of each of these domains log in; one query for all."""
+    wanted = set(domain_ids)
+    found = MailDomain.objects.select_related("server", "credential").filter(domain_id__in=wanted)
+    known = {mail.domain_id: provider_of_domain(mail).login_settings() for mail in found}
+    if missing := wanted - set(known):
+        known |= dict.fromkeys(missing, provider_of_domain(None).login_settings())
+    return known
+
+
+def is_ours(mailbox: Mailbox) -> bool:
+    """Whether aliases, quotas and limits of ours hold for a mailbox."""
+    return bool(registry.get("mail", mailbox.provider).is_ours)
 
 
 def mail_provider(key: str) -> MailProvider:
@@ -69,9 +94,25 @@ def _mail_server(mail: MailDomain | None) -> MailServerProvider:
     )
 
 
+def _google(mail: MailDomain | None) -> GoogleWorkspace:
+    return google_workspace(mail.credential if mail else None)
+
+
+def google_workspace(credential: ProviderCredential | None) -> GoogleWorkspace:
+    """Google Workspace with a customer's service account; without one it only tells settings."""
+    return GoogleWorkspace(
+        credential.values() if credential else {},
+        directory_url=settings.GOOGLE_DIRECTORY_BASE_URL,
+        verification_url=settings.GOOGLE_VERIFICATION_BASE_URL,
+        token_url=settings.GOOGLE_TOKEN_URL,
+        timeout=settings.VENDOR_TIMEOUT,
+    )
+
+
 # How a provider is built for a domain's mail (None: the house's), by its key.
 _BUILDERS: dict[str, Callable[[MailDomain | None], MailProvider]] = {
     MailServerProvider.key: _mail_server,
+    GoogleWorkspace.key: _google,
 }
 
 
@@ -83,3 +124,4 @@ def mail_hosts(domain: Domain) -> tuple[str, str]:
 
 
 register_mail_hosts(mail_hosts)
+register_builder("mail", google_workspace)

@@ -4,6 +4,7 @@ Every POST takes JSON, or the same fields as a form; a form is answered with a r
 came from (its field `next`), and may ask for another method in its field `_method`.
 """
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,13 @@ from .accounts import DEMO_TOKEN, account_of
 from .cloudflare_errors import CloudflareError
 from .dns_servers import InvalidState, Resolver
 from .faults import Fault, InvalidFault
+from .google_workspace import (
+    DEMO_ADMIN,
+    GoogleError,
+    GoogleWorkspace,
+    domain_as_json,
+    user_as_json,
+)
 from .namecheap import DEMO_USER, KEY_PREFIX, WHITELISTED, as_json
 from .outreach import DEMO_OWNER
 from .outreach import as_json as sender_json
@@ -47,6 +55,8 @@ class Control:
             _route("registrar/ds", POST=self.set_ds_records),
             _route("namecheap", GET=self.namecheap, POST=self.set_namecheap),
             _route("outreach", GET=self.outreach, POST=self.change_outreach),
+            _route("google", GET=self.google, POST=self.set_google),
+            _route("google/users", POST=self.change_google_user),
             _route("auto-delegate", GET=self.auto_delegate, POST=self.set_auto_delegate),
             _route("mail-policy", GET=self.mail_policy, POST=self.set_mail_policy),
             _route("faults", GET=self.faults, POST=self.add_fault, DELETE=self.clear_faults),
@@ -196,6 +206,39 @@ class Control:
                 raise BadRequest("action: add, delete, break, seat, revoke, restore or age")
         return {}
 
+    def google(self, body: Body) -> Any:
+        """The service account to copy, its administrator, the domains and the users."""
+        workspace = self._room.google
+        customers = {row["customer"] for row in workspace.users(deleted=True) + workspace.users()}
+        known = self._room.store.rows("SELECT * FROM google_domain ORDER BY name")
+        return {
+            "service_account": workspace.service_account,
+            "admin_email": DEMO_ADMIN,
+            "customers": sorted(customers),
+            "mailbox_delay": workspace.mailbox_delay,
+            "seats": workspace.seats,
+            "domains": [{**domain_as_json(row), "customer": row["customer"]} for row in known],
+            "users": [_google_user(row, workspace) for row in workspace.users()],
+            "deleted": [_google_user(row, workspace) for row in workspace.users(deleted=True)],
+        }
+
+    def set_google(self, body: Body) -> Any:
+        """Let mailboxes take `mailbox_delay` seconds to be set up; a customer have `seats` (0: any
+        number). Until a restart."""
+        workspace = self._room.google
+        delay, seats = (_number(body, name, least=0) for name in ("mailbox_delay", "seats"))
+        workspace.mailbox_delay = workspace.mailbox_delay if delay is None else delay
+        workspace.seats = workspace.seats if seats is None else int(seats)
+        return self.google(body)
+
+    def change_google_user(self, body: Body) -> Any:
+        """Do something to the user `email` as an administrator, or Google: `suspend` (for `reason`,
+        or as an administrator), `delete`, `rename` (`to`), `purge` (as after twenty days), `make`
+        (somebody else's account)."""
+        action, email = _text(body, "action"), _text(body, "email").lower()
+        self._room.google.act(action, email, str(body.get("to") or body.get("reason") or ""))
+        return self.google(body)
+
     def auto_delegate(self, body: Body) -> Any:
         return {"seconds": self._room.auto_delegate}
 
@@ -271,6 +314,11 @@ class Control:
         return [record.as_json() for record in self._room.change_records(zone, action, fields)]
 
 
+def _google_user(row: sqlite3.Row, workspace: GoogleWorkspace) -> Body:
+    """A user as Google shows it, and the SHA-256 of the password."""
+    return {**user_as_json(row, workspace.mailbox_delay), "password_sha256": row["password"]}
+
+
 def _route(path: str, **actions: Action) -> Route:
     """A path and what each method does there."""
 
@@ -286,7 +334,7 @@ def _route(path: str, **actions: Action) -> Route:
             return JSONResponse({"error": str(error)}, 400)
         except UnknownZone as error:
             return JSONResponse({"error": f"no zone {error}"}, 404)
-        except CloudflareError as error:
+        except (CloudflareError, GoogleError) as error:
             return JSONResponse({"error": error.message, **error.as_json()}, error.status)
         if form:
             # Only a path of ours: "//host" and "/\host" would lead elsewhere.
@@ -325,6 +373,8 @@ _NUMBERS = (
     "priority",
     "balance",
     "price",
+    "mailbox_delay",
+    "seats",
 )
 
 

@@ -21,6 +21,9 @@ HTTP_KINDS = (
 KINDS = {
     "cloudflare": HTTP_KINDS,
     "namecheap": HTTP_KINDS,
+    "google": HTTP_KINDS,
+    "smartlead": HTTP_KINDS,
+    "instantly": HTTP_KINDS,
     "smtp": MAIL_KINDS,
     "imap": MAIL_KINDS,
 }

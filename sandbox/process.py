@@ -11,14 +11,17 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from . import cloudflare, namecheap, smtp
+from . import cloudflare, google, instantly, namecheap, smartlead, smtp
 from .cloudflare import CloudflareApi
 from .control import Control
+from .google import GoogleApi
 from .http import DroppableProtocol, Stage
 from .imap import ImapService
+from .instantly import InstantlyApi
 from .namecheap import ByCommand, NamecheapApi
 from .pages import Pages
 from .room import HOST, Options, Room
+from .smartlead import SmartleadApi
 
 
 class _HttpServer(uvicorn.Server):
@@ -61,7 +64,9 @@ async def _dns(room: Room) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def _mail(room: Room) -> AsyncIterator[None]:
     options = room.options
-    handler = smtp.Submission(room.logins, room.mails, room.faults, room.journal)
+    handler = smtp.Submission(
+        room.logins, room.mails, room.faults, room.journal, lambda: room.mail_policy
+    )
     catch_all = smtp.CatchAll(room.mails)
     imap = ImapService(room.logins, room.mails, room.faults, room.journal)
     async with contextlib.AsyncExitStack() as stack:
@@ -96,12 +101,39 @@ async def _http(room: Room) -> AsyncIterator[None]:
             failing=namecheap.failing,
         )
     )
+    smartlead_stage = Stage(
+        SmartleadApi(room.outreach).app,
+        service="smartlead",
+        prefix=smartlead.PREFIX,
+        faults=room.faults,
+        journal=room.journal,
+        failing=smartlead.failing,
+    )
+    instantly_stage = Stage(
+        InstantlyApi(room.outreach).app,
+        service="instantly",
+        prefix=instantly.PREFIX,
+        faults=room.faults,
+        journal=room.journal,
+        failing=instantly.failing,
+    )
+    google_api = Stage(
+        GoogleApi(room.google, room.google_limiter).app,
+        service="google",
+        prefix=google.PREFIX,
+        faults=room.faults,
+        journal=room.journal,
+        failing=google.failing,
+    )
     control = Control(room)
     pages = Pages(room, control)
     app = Starlette(
         routes=[
             Mount(cloudflare.PREFIX, stage),
             Route(namecheap.PATH, registrar),
+            Mount(google.PREFIX, google_api),
+            Mount(smartlead.PREFIX, smartlead_stage),
+            Mount(instantly.PREFIX, instantly_stage),
             *control.routes(),
             *pages.routes(),
         ],

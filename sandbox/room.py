@@ -11,12 +11,16 @@ from .cloudflare import RATE_LIMIT, RateLimiter
 from .cloudflare_errors import CloudflareError
 from .dns_servers import DEFAULT_DELAYS, DnsServers
 from .faults import Faults
+from .google import RATE_LIMIT as GOOGLE_RATE_LIMIT
+from .google import RateLimiter as GoogleRateLimiter
+from .google_workspace import GoogleWorkspace
 from .internet import RESOLVER_ADDRESSES
 from .journal import Journal
 from .logins import Logins
 from .mailstore import MailStore
 from .namecheap import RATE_LIMIT as NAMECHEAP_RATE_LIMIT
 from .namecheap import NamecheapShop
+from .outreach import OutreachDesk
 from .records import Record, parse
 from .registry import Registry
 from .store import Store
@@ -36,6 +40,7 @@ class Options:
     `resolver_delays`: seconds that each of the four resolvers lags behind.
     `rate_limit`: Cloudflare requests per account and five minutes; 0 for no limit, at Namecheap
     neither.
+    `mail_policy`: "host:port" of the service that submission asks before it takes a message.
     """
 
     port: int
@@ -44,6 +49,7 @@ class Options:
     auto_delegate: float | None = 20.0
     resolver_delays: tuple[float, ...] = DEFAULT_DELAYS
     rate_limit: int = RATE_LIMIT
+    mail_policy: str = ""
 
     @property
     def dns_port(self) -> int:
@@ -85,21 +91,32 @@ class Room:
             self.registry,
             rate_limit=NAMECHEAP_RATE_LIMIT if options.rate_limit else 0,
         )
+        self.google = GoogleWorkspace(self.store, self.world, options.state_dir)
+        self.google_limiter = GoogleRateLimiter(GOOGLE_RATE_LIMIT if options.rate_limit else 0)
         delays = dict(zip(RESOLVER_ADDRESSES, options.resolver_delays, strict=True))
         self.dns = DnsServers(self.world, self.store, self.journal, delays)
         self.logins = Logins(options.database_url)
         self.mails = MailStore(self.store)
+        burst, per_minute = (10, 120) if options.rate_limit else (0, 0)
+        self.outreach = OutreachDesk(
+            self.store, ca_file=self.tls.ca, burst=burst, per_minute=per_minute
+        )
         self.auto_delegate = options.auto_delegate
+        self.mail_policy = options.mail_policy
 
     def reset(self) -> None:
         """Forget all zones, delegations, failures, mail and counts; be as the options say."""
         self.auto_delegate = self.options.auto_delegate
+        self.mail_policy = self.options.mail_policy
         self.store.reset()
         self.world.load()
         self.faults.load()
         self.dns.load()
         self.limiter.reset()
         self.namecheap.reset()
+        self.google.reset()
+        self.google_limiter.reset()
+        self.outreach.reset()
         self.journal.reset()
 
     def close(self) -> None:

@@ -80,6 +80,28 @@ CREATE TABLE IF NOT EXISTS mail (
     received_at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS mail_mailbox ON mail (mailbox);
+CREATE TABLE IF NOT EXISTS google_domain (
+    name TEXT PRIMARY KEY,
+    customer TEXT NOT NULL,
+    verified INTEGER NOT NULL,
+    created_on REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS google_user (
+    id TEXT PRIMARY KEY,
+    customer TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    email TEXT NOT NULL,
+    aliases TEXT NOT NULL DEFAULT '[]',  -- JSON list
+    given TEXT NOT NULL,
+    family TEXT NOT NULL,
+    password TEXT NOT NULL DEFAULT '',  -- its SHA-256
+    suspended INTEGER NOT NULL DEFAULT 0,
+    suspension_reason TEXT,
+    external_ids TEXT NOT NULL DEFAULT '[]',  -- JSON list
+    unit TEXT NOT NULL DEFAULT '/',
+    created_on REAL NOT NULL,
+    deleted_on REAL
+);
 CREATE TABLE IF NOT EXISTS namecheap_account (
     name TEXT PRIMARY KEY,
     balance INTEGER NOT NULL  -- cents
@@ -143,6 +165,8 @@ TABLES = (
     "fault",
     "nameserver",
     "mail",
+    "google_domain",
+    "google_user",
     "namecheap_account",
     "namecheap_price",
     "namecheap_domain",

@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from mpanel.core.actor import SCOPES
-from mpanel.core.registry import Provider
+from mpanel.core.registry import CredentialField, Provider
 from mpanel.core.templatetags.ui import AVATARS
 from tenants.services.passwords import LONGEST
 
@@ -235,6 +235,13 @@ class ApiKeyForm(forms.Form):
         return list(grouped.items())
 
 
+class SecretText(forms.Textarea):
+    """A secret of several lines. Like a password's field, it never shows what was entered."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
 class CredentialForm(forms.Form):
     """A provider's credential: the fields that the provider declares."""
 
@@ -250,11 +257,16 @@ class CredentialForm(forms.Form):
                     "Leave empty to keep the present one." if field.secret and kept else field.help
                 ),
                 max_length=8000,
-                widget=forms.PasswordInput(attrs={"autocomplete": "off"})
-                if field.secret
-                else forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+                widget=_widget(field),
             )
 
     def provider_values(self) -> dict[str, str]:
         """What was given, by the provider's field names."""
         return {name: value for name, value in self.cleaned_data.items() if name != "label"}
+
+
+def _widget(field: CredentialField) -> forms.Widget:
+    attrs = {"autocomplete": "off", "spellcheck": "false"}
+    if field.secret:
+        return SecretText(attrs) if field.is_long else forms.PasswordInput(attrs)
+    return forms.TextInput(attrs)

@@ -17,6 +17,9 @@ REVEAL_LASTS = timedelta(minutes=10)
 class Batch(Row):
     """Mailboxes that were asked for at once; its credentials are revealed once."""
 
+    # The convention of a batch whose passwords people chose.
+    CHOSEN = "chosen"
+
     tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
     domain = models.ForeignKey("domains.Domain", models.CASCADE, related_name="batches")
     created_by = models.ForeignKey(
@@ -121,6 +124,8 @@ class Mailbox(StatusRow):
     revealed_at = models.DateTimeField(null=True)
     # What a vendor's directory calls this account; empty for our own server.
     remote_id = models.CharField(max_length=64, blank=True)
+    # Where a vendor's directory puts a new account; null for its root.
+    organization_unit = models.CharField(max_length=200, null=True, blank=True)
     # The provider was not told the present password yet.
     password_pending = models.BooleanField(default=False)
     quota_mb = models.PositiveIntegerField(default=1024)
@@ -133,6 +138,8 @@ class Mailbox(StatusRow):
     # Sending was stopped because something is wrong, and why.
     paused_at = models.DateTimeField(null=True)
     paused_reason = models.TextField(blank=True)
+    # When a person let it go on (UTC): bounces up to that day do not pause it again.
+    resumed_on = models.DateField(null=True)
     health_score = models.PositiveSmallIntegerField(null=True)
     health = models.JSONField(default=list)
     health_at = models.DateTimeField(null=True)

@@ -73,9 +73,12 @@ class WantedAccount:
 
     `password` is empty where the present one stays. `may_log_in` is false for a suspended one.
     `is_present` is false for one that shall be gone. `remote_id` is empty until it is known.
+    `reference` is our own id of it: a provider that can keeps it with the account, so that we know
+    it again. `organization_unit` is where a new account goes in a provider's directory.
     """
 
     email: str
+    reference: str = ""
     first_name: str = ""
     last_name: str = ""
     password: str = field(default="", repr=False)
@@ -83,6 +86,7 @@ class WantedAccount:
     may_log_in: bool = True
     is_present: bool = True
     remote_id: str = ""
+    organization_unit: str = "/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +104,19 @@ class AccountState:
     remote_id: str = ""
 
 
+@dataclass(frozen=True)
+class DomainClaim:
+    """A domain in a vendor's directory. `is_verified`: the vendor believes that it is ours."""
+
+    name: str
+    is_verified: bool
+
+
 class MailProvider(ABC):
-    """Holds inboxes. A provider is made with a customer's credentials, by field name."""
+    """Holds inboxes. A provider is made with a customer's credentials, by field name.
+
+    Its methods may be called from several threads at once.
+    """
 
     key: ClassVar[str]
     label: ClassVar[str]
@@ -109,6 +124,14 @@ class MailProvider(ABC):
     has_imap: ClassVar[bool] = True
     # Whether it takes aliases, quotas, sending limits of ours.
     is_ours: ClassVar[bool] = False
+    # Whether it reads our rows by itself, so that no account is ever made there.
+    reads_rows: ClassVar[bool] = False
+    # Whether a domain must be claimed in its directory before it can have accounts.
+    claims_domains: ClassVar[bool] = False
+    # The platform of the DNS setup whose records lead to it (dnszones.blueprint.PLATFORMS).
+    platform: ClassVar[str] = "mailserver"
+    # How an inbox is proved, as texts go on after "Proved 3 inboxes ...".
+    proved_by: ClassVar[str] = "by logging in"
 
     @abstractmethod
     def login_settings(self) -> LoginSettings:
@@ -146,3 +169,22 @@ class MailProvider(ABC):
         """
         (state,) = self.observe_accounts([wanted])
         return state
+
+    def claim_domain(self, name: str) -> None:
+        """Enter a domain into the directory; one that is there already is fine.
+
+        Raises `ProviderError`: DOMAIN_TAKEN where another customer of the vendor has it.
+        """
+        raise NotImplementedError
+
+    def domain_claim(self, name: str) -> DomainClaim | None:
+        """The domain in the directory, None where it is not there. Raises `ProviderError`."""
+        raise NotImplementedError
+
+    def verification_token(self, name: str) -> str:
+        """The text of the TXT record at the domain by which the vendor knows that it is ours."""
+        raise NotImplementedError
+
+    def verify_domain(self, name: str) -> bool:
+        """Have the vendor look for that record now; whether it found it. Harmless to repeat."""
+        raise NotImplementedError

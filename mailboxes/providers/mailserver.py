@@ -58,6 +58,7 @@ class MailServer(MailProvider):
     key: ClassVar[str] = "mailserver"
     label: ClassVar[str] = "mPanel mail server"
     is_ours: ClassVar[bool] = True
+    reads_rows: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -20,6 +20,9 @@ class CredentialField:
     secret: bool = False
     required: bool = True
     help: str = ""
+    is_long: bool = False  # of several lines
+    # What is wrong with a value, as a sentence; "" for nothing.
+    check: Callable[[str], str] | None = None
 
 
 class Provider(Protocol):

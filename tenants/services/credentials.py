@@ -189,9 +189,11 @@ def _cleaned(cls: type[registry.Provider], values: Mapping[str, str]) -> dict[st
             missing[field.name] = [f"Please give the {field.label}."]
         elif len(value) > 8000:
             missing[field.name] = [f"The {field.label} is too long."]
+        elif value and field.check and (problem := field.check(value)):
+            missing[field.name] = [problem]
         cleaned[field.name] = value
     if missing:
-        raise Invalid("Some values are missing.", details=missing)
+        raise Invalid("Some values are missing or not right.", details=missing)
     return cleaned
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from sandbox.google_workspace import make_service_account
 from sandbox.logins import SQLITE_SCHEME
 from sandbox.process import run
 from sandbox.room import Options
@@ -26,8 +27,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--no-auto-delegate", action="store_const", const=None, dest="auto_delegate"
         )
+        parser.add_argument(
+            "--mail-policy",
+            default="",
+            metavar="HOST:PORT",
+            help="the service that is asked before a mailbox may send",
+        )
+        parser.add_argument(
+            "--make-keys",
+            action="store_true",
+            help="only write the key file of Google's service account, if it is missing",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["make_keys"]:
+            make_service_account(settings.SANDBOX_DIR)
+            return
         try:
             run(
                 Options(
@@ -35,6 +50,7 @@ class Command(BaseCommand):
                     state_dir=settings.SANDBOX_DIR,
                     database_url=database_url(settings.DATABASES["default"]),
                     auto_delegate=options["auto_delegate"] or None,
+                    mail_policy=options["mail_policy"],
                 )
             )
         except OSError as error:

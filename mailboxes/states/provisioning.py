@@ -1,19 +1,21 @@
-"""What should be true of mailboxes, and the workflows that provision and delete them."""
+"""New mailboxes: made at the vendor, hashed for our own servers, proved."""
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from domains.services import register_blocker, register_ready_hook
 from mailboxes import services
-from mailboxes.models import Batch, Mailbox
+from mailboxes.models import Batch, Mailbox, MailboxQuerySet
 from mailboxes.passwords import mail_hashes, proof_digest
-from mailboxes.providers.base import Login, Proof
-from mailboxes.vendors import mail_provider_of
+from mailboxes.providers.base import Login, MailProvider, Proof
+from mailboxes.services import PROVED
+from mailboxes.states.remote import Result, bring_about, note, observed, raise_troubles
+from mailboxes.vendors import mail_provider_of, provider_of_domain_id
 from mpanel.core.errors import NotFound, ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
@@ -22,13 +24,89 @@ from provisioning.run import progress, say
 CHUNK = 50  # mailboxes written at once
 
 
+def provider_of_batch(batch: Batch) -> MailProvider:
+    """The provider that holds, or shall hold, the mailboxes of a batch."""
+    return provider_of_domain_id(batch.domain_id)
+
+
+class AccountsAsWanted(DesiredState[Batch]):
+    """Every mailbox has its account at a vendor that must be told of each."""
+
+    name = "accounts_as_wanted"
+    label = "Make the accounts"
+
+    def observe(self, subject: Batch) -> Observation:
+        provider = provider_of_batch(subject)
+        if provider.reads_rows:
+            return Observation.matches("The mail server knows the mailboxes.")
+        total = _wanted(subject).count()
+        if unmade := _unmade(subject).count():
+            return Observation.missing(f"{unmade} of {total} accounts are to be made.")
+        lacking, unknown = _looked_at(subject, provider)
+        if unknown:
+            return Observation.unknown(f"{provider.label} does not tell of {unknown} accounts.")
+        if lacking:
+            return Observation.missing(f"{len(lacking)} of {total} accounts are not as wanted.")
+        return Observation.matches(f"{provider.label} has {_accounts(total)}.")
+
+    def apply(self, subject: Batch) -> None:
+        provider = provider_of_batch(subject)
+        total = _wanted(subject).count()
+        left = list(_unmade(subject).order_by("pk")) or _looked_at(subject, provider)[0]
+        done = itertools.count(total - len(left) + 1)
+        unproved = Mailbox.objects.unproved()
+
+        def keep(mailbox: Mailbox, result: Result) -> None:
+            if not note(mailbox, result, Mailbox.objects.present()):
+                assert not isinstance(result, ProviderError)
+                unproved.filter(pk=mailbox.pk).update(
+                    status=Mailbox.FAILED,
+                    error_code=result.code,
+                    error_message=result.detail,
+                    updated_at=timezone.now(),
+                )
+            progress(next(done), total)
+
+        troubles = bring_about(provider, left, on_result=keep)
+        raise_troubles(troubles, total, "made")
+
+
+def _wanted(batch: Batch) -> MailboxQuerySet:
+    """The batch's mailboxes that shall have an account."""
+    return batch.chosen.filter(status__in=(Mailbox.PROVISIONING, *PROVED))
+
+
+def _unmade(batch: Batch) -> MailboxQuerySet:
+    """Those of which we do not know yet that the vendor has them, with their present password."""
+    return batch.chosen.unproved().filter(Q(remote_id="") | Q(password_pending=True))
+
+
+def _looked_at(batch: Batch, provider: MailProvider) -> tuple[list[Mailbox], int]:
+    """Those that the vendor does not hold as wanted, and how many nobody can tell about."""
+    rows = list(_wanted(batch).order_by("pk"))
+    states = observed(provider, rows)
+    lacking = [
+        mailbox
+        for mailbox, state in zip(rows, states, strict=True)
+        if state.outcome in {"missing", "conflicts"}
+    ]
+    return lacking, sum(state.outcome == "unknown" for state in states)
+
+
+def _accounts(number: int) -> str:
+    return "1 account" if number == 1 else f"{number} accounts"
+
+
 class PasswordsAreHashed(DesiredState[Batch]):
-    """The mail system knows every mailbox's password by its bcrypt hash."""
+    """Our own mail system knows every mailbox's password by its bcrypt hash."""
 
     name = "passwords_are_hashed"
     label = "Set the passwords"
 
     def observe(self, subject: Batch) -> Observation:
+        provider = provider_of_batch(subject)
+        if not provider.is_ours:
+            return Observation.matches(f"{provider.label} was told the passwords.")
         left = subject.chosen.unproved().filter(password_hash="").count()
         if left:
             return Observation.missing(f"{left} passwords are to be set.", found=str(left))
@@ -59,7 +137,7 @@ class PasswordsAreHashed(DesiredState[Batch]):
 
 
 class LoginsAreProved(DesiredState[Batch]):
-    """Every mailbox was logged in to, over SMTP and, where the backend has it, IMAP."""
+    """Every mailbox was logged in to, or found ready by the vendor's own word."""
 
     name = "logins_are_proved"
     label = "Prove every login"
@@ -81,7 +159,7 @@ class LoginsAreProved(DesiredState[Batch]):
                 found=f"{proved} proved",
             )
         inboxes = "1 inbox" if number == 1 else f"{number} inboxes"
-        return Observation.matches(f"Proved {inboxes} by logging in.")
+        return Observation.matches(f"Proved {inboxes} {provider_of_batch(subject).proved_by}.")
 
     def apply(self, subject: Batch) -> None:
         total = subject.chosen.present().count()
@@ -98,8 +176,8 @@ class LoginsAreProved(DesiredState[Batch]):
             )
 
 
-def _prove(mailboxes: Sequence[Mailbox], *, on_result: Callable[[Proof], None]) -> list[Proof]:
-    """Log in to these for real."""
+def prove(mailboxes: Sequence[Mailbox], *, on_result: Callable[[Proof], None]) -> list[Proof]:
+    """Log in to these for real, or do what their provider can be asked instead."""
     return mail_provider_of(mailboxes[0]).prove(
         [Login(mailbox.address, mailbox.password()) for mailbox in mailboxes],
         on_result=on_result,
@@ -126,7 +204,7 @@ def _prove_and_keep(mailboxes: Sequence[Mailbox], *, done: int, total: int) -> N
         if len(fresh) == CHUNK:
             keep()
 
-    _prove(mailboxes, on_result=take)
+    prove(mailboxes, on_result=take)
     keep()
 
 
@@ -135,20 +213,16 @@ def _keep(mailboxes: list[Mailbox], proofs: list[Proof]) -> None:
     now = timezone.now()
     # Whoever was suspended or deleted meanwhile is left alone.
     rows = Mailbox.objects.unproved()
-    proved = [
-        mailbox.pk
-        for mailbox, proof in zip(mailboxes, proofs, strict=True)
-        if proof.outcome == "matches"
-    ]
-    rows.filter(pk__in=proved).update(
-        status=Mailbox.ACTIVE,
-        proof_digest="",
-        error_code="",
-        error_message="",
-        smtp_proved_at=now,
-        imap_proved_at=now,
-        updated_at=now,
-    )
+    for imap_at, proved in _proved(mailboxes, proofs, now).items():
+        rows.filter(pk__in=proved).update(
+            status=Mailbox.ACTIVE,
+            proof_digest="",
+            error_code="",
+            error_message="",
+            smtp_proved_at=now,
+            imap_proved_at=imap_at,
+            updated_at=now,
+        )
     for mailbox, proof in zip(mailboxes, proofs, strict=True):
         if proof.outcome == "missing":
             rows.filter(pk=mailbox.pk).update(
@@ -164,36 +238,15 @@ def _keep(mailboxes: list[Mailbox], proofs: list[Proof]) -> None:
             )
 
 
-@dataclass(frozen=True)
-class Removal:
-    """Mailboxes that are to go."""
-
-    job: Job
-    mailboxes: tuple[Mailbox, ...]
-
-
-class MailboxesAbsent(DesiredState[Removal]):
-    """The mail system refuses the logins of mailboxes that were deleted."""
-
-    name = "mailboxes_absent"
-    label = "Close the logins"
-
-    def observe(self, subject: Removal) -> Observation:
-        # The mail server's views leave these rows out already; whether it really refuses them is
-        # asked of the server itself.
-        known = [m for m in subject.mailboxes if m.password_hash]
-        if not known:
-            return Observation.matches("There is no login left.")
-        answers = itertools.count(1)
-        proofs = _prove(known, on_result=lambda _: progress(next(answers), len(known)))
-        outcomes = [proof.smtp for proof in proofs]
-        if "matches" in outcomes:
-            return Observation.unknown(
-                f"{outcomes.count('matches')} logins are still open.", found="open"
-            )
-        if "unknown" in outcomes:
-            return Observation.unknown("The mail server does not answer, so nothing is certain.")
-        return Observation.matches("The mail server refuses these logins.")
+def _proved(
+    mailboxes: list[Mailbox], proofs: list[Proof], now: datetime
+) -> dict[datetime | None, list[object]]:
+    """The ids of those that were proved, by when their IMAP was: None where it was not tried."""
+    found: dict[datetime | None, list[object]] = {}
+    for mailbox, proof in zip(mailboxes, proofs, strict=True):
+        if proof.outcome == "matches":
+            found.setdefault(now if proof.imap else None, []).append(mailbox.pk)
+    return found
 
 
 def _load_batch(job: Job) -> Batch:
@@ -214,18 +267,11 @@ def _open_again(batch: Batch) -> None:
     )
 
 
-def _load_removal(job: Job) -> Removal:
-    rows = Mailbox.objects.filter(
-        tenant_id=job.tenant_id, pk__in=job.params["mailboxes"], status=Mailbox.DELETING
-    )
-    return Removal(job, tuple(rows))
-
-
 register(
     Workflow(
         name="mailboxes.provision",
         label="Provision inboxes",
-        states=(PasswordsAreHashed(), LoginsAreProved()),
+        states=(AccountsAsWanted(), PasswordsAreHashed(), LoginsAreProved()),
         load=_load_batch,
         on_success=services.count_as_provisioned,
         on_failure=services.give_up_unproved,
@@ -235,15 +281,3 @@ register(
         on_retry=_open_again,
     )
 )
-register(
-    Workflow(
-        name="mailboxes.delete",
-        label="Delete mailboxes",
-        states=(MailboxesAbsent(),),
-        load=_load_removal,
-        on_success=lambda removal: services.forget_mailboxes(removal.mailboxes),
-        cancellable=False,
-    )
-)
-register_blocker(services.domain_blocker)
-register_ready_hook(services.has_inboxes_already)

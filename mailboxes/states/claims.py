@@ -1,0 +1,121 @@
+"""A domain in a vendor's directory: entered there, and believed to be ours."""
+
+from datetime import timedelta
+
+from dnszones.extras import is_published, publish_record
+from dnszones.models import Zone
+from dnszones.records import RecordData
+from mailboxes import maildomains
+from mailboxes.models import MailDomain
+from mailboxes.vendors import provider_of_domain
+from mpanel.core.errors import NotFound
+from provisioning.desired import DesiredState, Observation, Workflow, register
+from provisioning.models import Job
+
+LOOK_EVERY = timedelta(seconds=15)
+GIVE_UP_AFTER = timedelta(hours=48)
+
+
+class DomainInDirectory(DesiredState[MailDomain]):
+    """The vendor's directory has the domain, as one of this customer's."""
+
+    name = "domain_in_directory"
+    label = "Enter the domain into the directory"
+
+    def observe(self, subject: MailDomain) -> Observation:
+        provider = provider_of_domain(subject)
+        if provider.domain_claim(subject.domain.name) is None:
+            return Observation.missing(f"{subject.domain} is not in {provider.label} yet.")
+        return Observation.matches(f"{subject.domain} is in {provider.label}.")
+
+    def apply(self, subject: MailDomain) -> None:
+        provider_of_domain(subject).claim_domain(subject.domain.name)
+
+
+class VerificationIsPublished(DesiredState[MailDomain]):
+    """The zone has the record by which the vendor knows that the domain is ours."""
+
+    name = "verification_is_published"
+    label = "Publish the verification record"
+
+    def observe(self, subject: MailDomain) -> Observation:
+        if _is_believed(subject):
+            return Observation.matches("The vendor knows already that the domain is yours.")
+        record = _record(subject)
+        if record is None or not is_published(_zone(subject), record):
+            return Observation.missing("The verification record is to be written.")
+        return Observation.matches(f"The zone has the record {record.content}.")
+
+    def apply(self, subject: MailDomain) -> None:
+        provider = provider_of_domain(subject)
+        subject.verification = provider.verification_token(subject.domain.name)
+        subject.save(update_fields=["verification", "updated_at"])
+        record = _record(subject)
+        assert record is not None
+        publish_record(
+            _zone(subject),
+            record,
+            reason=f"Shows {provider.label} that the domain is yours.",
+        )
+
+
+class DomainIsVerified(DesiredState[MailDomain]):
+    """The vendor has seen the record. It looks when it is asked to, which changes nothing else."""
+
+    name = "domain_is_verified"
+    label = "Wait until the vendor has seen it"
+    interval = LOOK_EVERY
+    deadline = GIVE_UP_AFTER
+
+    def observe(self, subject: MailDomain) -> Observation:
+        provider, name = provider_of_domain(subject), subject.domain.name
+        if _is_believed(subject):
+            return Observation.matches(f"{provider.label} knows that {name} is yours.")
+        if not provider.verify_domain(name):
+            return Observation.missing(f"{provider.label} does not see the record yet.")
+        if not _is_believed(subject):
+            return Observation.missing(f"{provider.label} saw the record, and takes a moment more.")
+        return Observation.matches(f"{provider.label} verified {name}.")
+
+
+def _is_believed(mail: MailDomain) -> bool:
+    claim = provider_of_domain(mail).domain_claim(mail.domain.name)
+    return claim is not None and claim.is_verified
+
+
+def _record(mail: MailDomain) -> RecordData | None:
+    if not mail.verification:
+        return None
+    return RecordData(mail.domain.name, "TXT", mail.verification)
+
+
+def _zone(mail: MailDomain) -> Zone:
+    if zone := Zone.objects.filter(domain_id=mail.domain_id).first():
+        return zone
+    raise NotFound("The domain's zone was removed meanwhile.")
+
+
+def _load(job: Job) -> MailDomain:
+    """The domain's mail, if it is still to be attached to what this job is about."""
+    found = MailDomain.objects.select_related("domain__dns_credential", "credential").filter(
+        pk=job.subject_id, tenant_id=job.tenant_id, credential_id=job.params["credential"]
+    )
+    if mail := found.first():
+        return mail
+    raise NotFound("The domain's mail was attached elsewhere meanwhile.")
+
+
+register(
+    Workflow(
+        name="maildomains.attach",
+        label="Attach mail",
+        states=(DomainInDirectory(), VerificationIsPublished(), DomainIsVerified()),
+        load=_load,
+        on_success=maildomains.finish_attaching,
+        on_failure=maildomains.fail_attaching,
+        on_cancel=lambda mail: maildomains.fail_attaching(
+            mail, "CANCELLED", "Cancelled before the domain was verified."
+        ),
+        on_retry=maildomains.attach_again,
+    )
+)
