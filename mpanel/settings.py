@@ -222,15 +222,21 @@ DKIM_ROTATE_EVERY = env.int("DKIM_ROTATE_EVERY", default=0)  # days
 BOUNCE_THRESHOLD = env.float("BOUNCE_THRESHOLD", default=0.08)
 BOUNCE_SAMPLE = env.int("BOUNCE_SAMPLE", default=25)
 # Postfix's log, where this machine has it: what bounced is read from there.
-MAILLOG_FILE = env.str(
-    "MAILLOG_FILE", default=str(SANDBOX_DIR / "mail.log") if SANDBOX else ""
-)
+MAILLOG_FILE = env.str("MAILLOG_FILE", default=str(SANDBOX_DIR / "mail.log") if SANDBOX else "")
 HEALTH_INTERVAL = env.int("HEALTH_INTERVAL", default=60 if SANDBOX else 3600)  # seconds
 # DNS blocklists for the addresses that mail is sent from, and the resolver that may ask them
 # ("address[:port]"); without one, nobody is asked: public resolvers get wrong answers.
-BLOCKLISTS = env.list("BLOCKLISTS", default=["zen.spamhaus.org", "bl.spamcop.net"])
-DOMAIN_BLOCKLISTS = env.list("DOMAIN_BLOCKLISTS", default=["dbl.spamhaus.org"])  # for names
-BLOCKLIST_RESOLVER = env.str("BLOCKLIST_RESOLVER", default="")
+BLOCKLISTS = env.list(
+    "BLOCKLISTS",
+    default=["bl.mail-sandbox.test"] if SANDBOX else ["zen.spamhaus.org", "bl.spamcop.net"],
+)
+DOMAIN_BLOCKLISTS = env.list(  # for names
+    "DOMAIN_BLOCKLISTS",
+    default=["dbl.mail-sandbox.test"] if SANDBOX else ["dbl.spamhaus.org"],
+)
+BLOCKLIST_RESOLVER = env.str(
+    "BLOCKLIST_RESOLVER", default=f"127.0.0.11:{SANDBOX_PORT + 1}" if SANDBOX else ""
+)
 PROPAGATION_INTERVAL = env.int("PROPAGATION_INTERVAL", default=30)  # seconds, while a session runs
 DNS_WATCH_INTERVAL = env.int("DNS_WATCH_INTERVAL", default=30 if SANDBOX else 300)  # seconds, after
 NAMESERVER_INTERVAL = env.int("NAMESERVER_INTERVAL", default=10 if SANDBOX else 30)  # seconds

@@ -110,6 +110,10 @@ ADDRESSES = {
     "alt4.aspmx.l.google.com": "192.0.2.30",
     "*.mail.protection.outlook.com": "192.0.2.31",
     "open.sleadtrack.com": "192.0.2.40",
+    # A DNS blocklist of addresses and one of names, with their test entries (RFC 5782, 5).
+    "2.0.0.127.bl.mail-sandbox.test": "127.0.0.2",
+    "test.dbl.mail-sandbox.test": "127.0.1.2",
+    "listed.test.dbl.mail-sandbox.test": "127.0.1.2",
 }
 
 Records = dict[dns.rdatatype.RdataType, dns.rrset.RRset]

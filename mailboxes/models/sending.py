@@ -46,11 +46,16 @@ class LogPosition(Row):
 
 
 class QueuedMessage(Row):
-    """Which mailbox a message in the mail server's queue is from, until its fate is known."""
+    """Which mailbox a message in the mail server's queue is from, until its fate is known.
+
+    The log tells first that a message of ours is there, and the line after that from whom. In
+    `deferred` stand the recipients whose delivery was put off, which counts once.
+    """
 
     server = models.ForeignKey("mailboxes.MailServer", models.CASCADE, related_name="+")
     queue_id = models.CharField(max_length=32)
-    mailbox = models.ForeignKey("mailboxes.Mailbox", models.CASCADE, related_name="+")
+    mailbox = models.ForeignKey("mailboxes.Mailbox", models.CASCADE, null=True, related_name="+")
+    deferred = models.JSONField(default=list)
 
     class Meta:
         constraints = [
