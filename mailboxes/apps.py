@@ -1,9 +1,11 @@
 """Mailboxes, credentials, naming."""
 
 from django.apps import AppConfig
+from django.conf import settings
+from django.db.models.signals import post_migrate
 from django.urls import reverse
 
-from mpanel.core import registry
+from mpanel.core import periodic, registry
 
 
 class MailboxesConfig(AppConfig):
@@ -11,8 +13,18 @@ class MailboxesConfig(AppConfig):
 
     def ready(self) -> None:
         registry.load("mailboxes.providers")
+        post_migrate.connect(let_mail_server_read, sender=self)
         from events import kinds
-        from mailboxes import states  # noqa: F401  (its workflows register themselves)
+        from mailboxes import (
+            bounces,
+            health,
+            pausing,
+            states,  # noqa: F401  (its workflows register themselves)
+        )
+
+        periodic.register("mailboxes.log", every=10, work=bounces.sweep)
+        periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)
+        periodic.register("mailboxes.health", every=15, work=health.sweep)
 
         kinds.register(
             "mailboxes.proved",
@@ -21,3 +33,17 @@ class MailboxesConfig(AppConfig):
             title="Your inboxes are ready",
             link=lambda event: reverse("mailbox-list"),
         )
+        kinds.register(
+            "mailbox.paused",
+            "Sending paused",
+            action="mailbox.paused",
+            title="Sending of a mailbox was paused",
+            link=lambda event: reverse("mailbox-detail", args=[event.subject_id]),
+        )
+
+
+def let_mail_server_read(**kwargs: object) -> None:
+    """A view that a migration made anew has lost its grants; the mail server needs them at once."""
+    from mailboxes.mailserver.role import grant_views_again
+
+    grant_views_again([settings.MAILSERVER_ROLE])

@@ -1,0 +1,137 @@
+"""The files that Dovecot and Postfix read: rendered whole, written by renaming."""
+
+import grp
+import os
+import pwd
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.template import Context, Engine
+
+from mailboxes.mailserver.configuration import Configuration
+from mpanel.core.errors import Invalid
+
+TEMPLATES = Path(__file__).parent / "templates"
+POSTFIX = "postfix"  # the user and group that Debian's package makes
+MAPS = ("domains", "recipients", "aliases", "senders", "refusals")
+_UNSET = "(unset)"
+
+
+@dataclass(frozen=True)
+class ConfigurationFile:
+    """A file to be written. `mode` is what others may: 0640 where Postfix must read a password."""
+
+    path: str
+    mode: int
+
+
+FILES = (
+    ConfigurationFile("dovecot/dovecot.conf", 0o600),
+    ConfigurationFile("dovecot/sql.conf", 0o600),
+    ConfigurationFile("postfix/main.cf", 0o644),
+    ConfigurationFile("postfix/master.cf", 0o644),
+    ConfigurationFile("postfix/full_disk.regexp", 0o644),
+    ConfigurationFile("postfix/submitted_headers.regexp", 0o644),
+    *(ConfigurationFile(f"postfix/maps/{name}.cf", 0o640) for name in MAPS),
+    ConfigurationFile("systemd/mpanel-dovecot.service", 0o644),
+    ConfigurationFile("systemd/mpanel-postfix.service", 0o644),
+)
+
+
+def write(configuration: Configuration) -> Iterator[tuple[str, bool]]:
+    """Write every file that is not as it should be; each path with whether it was written.
+
+    A file appears whole or not at all. Where Postfix is installed, its group can read its files.
+    """
+    for file in FILES:
+        text = render(configuration, file.path)
+        yield file.path, _write(configuration.folder / file.path, text, file.mode)
+
+
+def render(configuration: Configuration, path: str) -> str:
+    """One file's text."""
+    engine = Engine(dirs=[TEMPLATES], autoescape=False, string_if_invalid=_UNSET)
+    text = engine.get_template(path).render(Context(_values(configuration), autoescape=False))
+    assert _UNSET not in text, f"{path} names a value that nobody gives"
+    return re.sub(r"\n{2,}", "\n" if path.endswith("master.cf") else "\n\n", text).strip() + "\n"
+
+
+def prepare_folders(configuration: Configuration) -> None:
+    """Make the folders in which mail, queue, state and logs lie. Needs root and Postfix."""
+    try:
+        postfix = pwd.getpwnam(POSTFIX).pw_uid
+    except KeyError:
+        raise Invalid("Postfix is not installed here. Use --files-only to write files.") from None
+    own = configuration.vmail_id
+    for path, owner, mode in (
+        (configuration.vmail, own, 0o700),
+        (configuration.state, 0, 0o755),
+        (configuration.state / "dovecot", 0, 0o755),
+        (configuration.state / "postfix", postfix, 0o700),
+        (configuration.state / "spool", 0, 0o755),
+        (configuration.log, 0, 0o755),
+    ):
+        if not path.exists():
+            path.mkdir(parents=True, mode=mode)
+            path.chmod(mode)
+            group = own if owner == own else -1
+            os.chown(path, owner, group)
+
+
+def _values(configuration: Configuration) -> dict[str, object]:
+    """What the templates name. Every value was checked by `Configuration`."""
+    values = {name: getattr(configuration, name) for name in configuration.__dataclass_fields__}
+    listen = configuration.listen
+    folder = configuration.folder
+    return values | {
+        "spool": configuration.state / "spool",
+        "dovecot_listen": ", ".join(listen) or "*, ::",
+        "postfix_interfaces": ", ".join(listen) or "all",
+        "postfix_protocols": "ipv4" if listen and not any(":" in a for a in listen) else "all",
+        # Before a port in master.cf; a port alone listens on all of inet_interfaces.
+        "listens": [f"{_bracketed(address)}:" for address in listen] or [""],
+        "maps": {name: f"proxy:pgsql:{folder}/postfix/maps/{name}.cf" for name in MAPS},
+        "policy_default": "DUNNO"
+        if configuration.policy_fails == "open"
+        else "451 4.3.5 Nobody can tell whether this may be sent, please try again later",
+        # Brackets tell Postfix not to look for an MX.
+        "signer": re.sub(r"^\[?(.*?)\]?:(\d+)$", r"[\1]:\2", configuration.signer),
+        "host_pattern": re.escape(configuration.host),
+        "admin_port": configuration.admin_port,
+        "admin_address": "127.0.0.1" if configuration.admin_is_local else "*",
+        "admin_tls": "no" if configuration.admin_is_local else "yes",
+    }
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _write(path: Path, text: str, mode: int) -> bool:
+    is_root = os.getuid() == 0
+    group = _group_of_postfix() if is_root and mode & 0o040 else 0
+    if path.exists():
+        now = path.stat()
+        is_ours = not is_root or (now.st_uid, now.st_gid) == (0, group)
+        if is_ours and now.st_mode & 0o777 == mode and path.read_text() == text:
+            return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_root:
+        os.chown(file.name, 0, group)
+    Path(file.name).chmod(mode)
+    Path(file.name).replace(path)
+    return True
+
+
+def _group_of_postfix() -> int:
+    try:
+        return grp.getgrnam(POSTFIX).gr_gid
+    except KeyError:
+        return 0

@@ -1,0 +1,332 @@
+"""A private Dovecot and Postfix for tests and benchmarks, configured by `mailserver configure`.
+
+They read the mail views of this process's database, which must be PostgreSQL, listen on loopback at
+free ports, and relay nothing. Postfix needs root.
+"""
+
+import contextlib
+import datetime
+import io
+import json
+import shutil
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from imaplib import IMAP4_SSL
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from django.core.management import call_command
+from django.db import connection
+from django.test import override_settings
+
+from mailboxes.mailserver.purge import folder_of
+from mailboxes.models import Mailbox
+from tests.processes import descendants, is_alive
+from tests.sandboxes import find_free_port_block
+
+HOST = "localhost"
+PATIENCE = 20.0  # seconds
+
+
+class PrivateMailServer:
+    """Both servers in a folder of their own; a context manager that removes it."""
+
+    def __init__(self, *, slug: str = "house") -> None:
+        if connection.vendor != "postgresql":
+            raise RuntimeError("the mail server reads PostgreSQL only")
+        self.slug = slug
+        # Not pytest's folder, which the servers' users could not enter.
+        self.folder = Path(tempfile.mkdtemp(prefix="mpanel-mail-"))
+        self.folder.chmod(0o755)
+        self.vmail = self.folder / "vmail"
+        self.log = self.folder / "log" / "postfix.log"
+        first = find_free_port_block(8)
+        self.smtp_port, self.submission_port, self.submissions_port = first, first + 1, first + 2
+        self.imaps_port, self.admin_port = first + 3, first + 4
+        self.policy_address, self.signer_address, self.next_hop = (
+            f"127.0.0.1:{first + step}" for step in (5, 6, 7)
+        )
+        self.admin_key = "a-key-for-tests-of-sessions"
+        self.role = f"mail_{connection.settings_dict['NAME']}"[:63]
+        self.ca_file, self._certificate, self._key = make_certificates(self.folder)
+        self._dovecot: subprocess.Popen[bytes] | None = None
+        self._postfix: subprocess.Popen[bytes] | None = None
+
+    # Settings
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings under which this is the house's mail server."""
+        return {
+            "MAILSERVER_HOST": HOST,
+            "MAILSERVER_SUBMISSION_PORT": self.submission_port,
+            "MAILSERVER_IMAPS_PORT": self.imaps_port,
+            "MAILSERVER_CA_FILE": str(self.ca_file),
+            "MAILSERVER_ADMIN_URL": f"http://127.0.0.1:{self.admin_port}",
+            "MAILSERVER_ADMIN_KEY": self.admin_key,
+            "MAILPOLICY_ADDRESS": self.policy_address,
+            "MAILSIGNER_ADDRESS": self.signer_address,
+            "MAILSIGNER_NEXT_HOP": self.next_hop,
+        }
+
+    def make_role(self) -> None:
+        """The role by which the servers read, as an operator makes it."""
+        manage("role", f"--name={self.role}", "--password-stdin", given="a-password-of-the-tests")
+
+    def configure(
+        self, *, policy: bool = False, signer: bool = False, fails: str = "closed"
+    ) -> str:
+        """Write the configuration, as an operator does; what the command said."""
+        arguments = [
+            f"--dir={self.folder}",
+            f"--server={self.slug}",
+            f"--certificate={self._certificate}",
+            f"--private-key={self._key}",
+            "--listen=127.0.0.1",
+            f"--smtp-port={self.smtp_port}",
+            f"--submissions-port={self.submissions_port}",
+            f"--vmail={self.vmail}",
+            f"--state={self.folder / 'state'}",
+            f"--run={self.folder / 'run'}",
+            f"--log={self.folder / 'log'}",
+            "--message-size=1000000",
+            "--failure-delay=0",
+            "--login-processes=1",
+            f"--role={self.role}",
+            "--password-stdin",
+            "--no-outside",
+            *([] if policy else ["--no-policy"]),
+            *([] if signer else ["--no-signer"]),
+        ]
+        with override_settings(**self.settings, MAILPOLICY_FAILS=fails):
+            return manage("configure", *arguments, given="a-password-of-the-tests")
+
+    def reconfigure(self, **choices: Any) -> None:
+        """Write another configuration and have Postfix take it."""
+        if "Nothing has changed" in self.configure(**choices):
+            return
+        seen = len(self.said)
+        self.postfix("reload")
+        eventually(lambda: "reload -- version" in self.said[seen:])
+
+    # Processes
+
+    def start(self) -> None:
+        """Start both, and come back when they answer."""
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
+        with (self.folder / "started.log").open("ab") as log:
+            self._dovecot = subprocess.Popen(
+                ["/usr/sbin/dovecot", "-F", "-c", str(self.folder / "dovecot/dovecot.conf")],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            self._postfix = subprocess.Popen(
+                ["/usr/sbin/postfix", "-c", str(self.folder / "postfix"), "start-fg"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        for port in (self.imaps_port, self.submission_port, self.smtp_port):
+            eventually(lambda port=port: listens(port), why=self.complaints)
+
+    def stop(self) -> None:
+        """Stop both by their process ids, and wait for them and their children."""
+        mine = [process for process in (self._postfix, self._dovecot) if process is not None]
+        children = [child for process in mine for child in descendants(process.pid)]
+        for process in mine:
+            process.send_signal(signal.SIGTERM)
+        for process in mine:
+            process.wait(PATIENCE)
+        self._postfix = self._dovecot = None
+        eventually(lambda: not any(is_alive(child) for child in children))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def drop_role(self) -> None:
+        """No trace of the role stays in the database's server."""
+        with connection.cursor() as cursor:
+            cursor.execute(f'DROP OWNED BY "{self.role}"')
+            cursor.execute(f'DROP ROLE "{self.role}"')
+
+    # What an operator does
+
+    def postfix(self, *arguments: str) -> None:
+        """`postfix -c ... stop` and the like."""
+        run("/usr/sbin/postfix", "-c", str(self.folder / "postfix"), *arguments)
+
+    def doveadm(self, *arguments: str) -> str:
+        return run("/usr/bin/doveadm", "-c", str(self.folder / "dovecot/dovecot.conf"), *arguments)
+
+    def flush(self) -> None:
+        """Have Postfix try what waits in its queue now."""
+        run("/usr/sbin/postqueue", "-c", str(self.folder / "postfix"), "-f")
+
+    def queue(self) -> list[dict[str, Any]]:
+        """What waits in the queue."""
+        said = run("/usr/sbin/postqueue", "-c", str(self.folder / "postfix"), "-j")
+        return [json.loads(line) for line in said.splitlines()]
+
+    @property
+    def said(self) -> str:
+        """Postfix' log so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def complaints(self) -> str:
+        """All logs, for a test that failed."""
+        logs = (self.folder / "started.log", self.folder / "log" / "dovecot.log", self.log)
+        return "\n".join(log.read_text(errors="replace") for log in logs if log.exists())
+
+    # What customers do
+
+    def home(self, mailbox: Mailbox) -> Path:
+        """Where a mailbox's mail lies."""
+        return self.vmail / folder_of(mailbox.pk)
+
+    def inbox(self, mailbox: Mailbox) -> list[str]:
+        """The messages in a mailbox's inbox as they lie there, oldest first."""
+        found = [
+            *(self.home(mailbox) / "Maildir").glob("new/*"),
+            *(self.home(mailbox) / "Maildir").glob("cur/*"),
+        ]
+        return [path.read_bytes().decode() for path in sorted(found)]
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca_file))
+
+    @contextlib.contextmanager
+    def submission(self, login: str = "", password: str = "") -> Iterator[smtplib.SMTP]:
+        """A session on the submission port after STARTTLS, logged in where a login is given."""
+        with smtplib.SMTP(HOST, self.submission_port, "client.test", timeout=PATIENCE) as client:
+            client.starttls(context=self.tls)
+            client.ehlo()
+            if login:
+                client.login(login, password)
+            yield client
+
+    @contextlib.contextmanager
+    def imap(self, login: str, password: str) -> Iterator[IMAP4_SSL]:
+        """A session over IMAPS."""
+        with IMAP4_SSL(HOST, self.imaps_port, ssl_context=self.tls, timeout=PATIENCE) as client:
+            client.login(login, password)
+            yield client
+
+
+def manage(*arguments: str, given: str = "") -> str:
+    """`manage.py mailserver ...` with a line on standard input; what it said."""
+    said, stdin = io.StringIO(), sys.stdin
+    sys.stdin = io.StringIO(given + "\n")
+    try:
+        call_command("mailserver", *arguments, stdout=said)
+    finally:
+        sys.stdin = stdin
+    return said.getvalue()
+
+
+def run(*command: str) -> str:
+    """A program's standard output; fails the test where the program fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 0, f"{command} ended with {done.returncode}: {done.stderr}"
+    return done.stdout
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def eventually[T](
+    look: Callable[[], T], *, seconds: float = PATIENCE, why: Callable[[], str] | None = None
+) -> T:
+    """What `look` finds, as soon as it is something; fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            pytest.fail("it did not come true in time\n" + (why() if why else ""))
+        time.sleep(0.02)
+    return found
+
+
+def make_certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """A CA, and a server's certificate and key for `localhost`: the paths of all three."""
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A CA for tests")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    ca = _certificate(ca_name, ca_key, ca_name, ca_key, is_ca=True)
+    leaf = _certificate(name, key, ca_name, ca_key, is_ca=False)
+    paths = folder / "ca.pem", folder / "server.pem", folder / "server.key"
+    paths[0].write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    paths[2].touch(mode=0o600)
+    paths[2].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return paths
+
+
+def _certificate(
+    name: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    *,
+    is_ca: bool,
+) -> x509.Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    public = key.public_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=True,
+                key_cert_sign=is_ca,
+                crl_sign=is_ca,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+        .sign(issuer_key, hashes.SHA256())
+    )
