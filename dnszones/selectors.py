@@ -4,15 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from dnszones.changes import ChangePlan as Plan
-from dnszones.models import ChangePlan, PropagationSession, Record
+from dnszones.models import ChangePlan, PropagationSession, Record, Zone
 from dnszones.resolvers import RecordStatus, estimated_completion, overall_percentage
 from domains.models import Domain
 from domains.selectors import get_domain
 from mpanel.core.actor import Actor
 from mpanel.core.errors import NotFound
+
+
+class ZoneNotFound(NotFound):
+    """There is no such zone in your account."""
+
+    code = "ZONE_NOT_FOUND"
 
 
 class PlanNotFound(NotFound):
@@ -47,6 +53,48 @@ class PurposeState:
     records: tuple[Record, ...]
 
 
+def zones(
+    actor: Actor,
+    *,
+    search: str = "",
+    customer_id: UUID | None = None,
+    domain_id: UUID | None = None,
+) -> QuerySet[Zone]:
+    """The tenant's zones, by name. `customer_id`: their own customer, or nothing is found."""
+    actor.need("dns:read")
+    found = Zone.objects.filter(domain__tenant_id=actor.tenant_id).select_related(
+        "domain__dns_credential"
+    )
+    if search:
+        found = found.filter(
+            Q(domain__name__icontains=search) | Q(domain__unicode_name__icontains=search)
+        )
+    if customer_id:
+        found = found.filter(domain__tenant__customer=customer_id)
+    if domain_id:
+        found = found.filter(domain_id=domain_id)
+    return found.order_by("domain__name", "id")
+
+
+def get_zone(actor: Actor, zone_id: UUID) -> Zone:
+    """One zone of the tenant, with its domain and credential. Raises `ZoneNotFound`."""
+    if zone := zones(actor).filter(pk=zone_id).first():
+        return zone
+    raise ZoneNotFound
+
+
+def zone_status(zone: Zone) -> str:
+    """`creating` until the provider has it, `pending` until its nameservers are asked, `active`,
+    `moved` where the domain points elsewhere now, `deleting`."""
+    if zone.domain.status == Domain.DELETING:
+        return "deleting"
+    if not zone.remote_id:
+        return "creating"
+    if zone.domain.delegation_trouble:
+        return "moved"
+    return "active" if zone.domain.is_verified else "pending"
+
+
 def records_of(domain: Domain) -> list[Record]:
     """The records that we keep for a domain."""
     return list(Record.objects.filter(zone__domain=domain))
@@ -66,31 +114,28 @@ def get_plan(actor: Actor, plan_id: UUID, *, domain_id: UUID | None = None) -> C
     raise PlanNotFound
 
 
-def plans_of(domain: Domain) -> list[ChangePlan]:
+def plans_of(domain: Domain) -> QuerySet[ChangePlan]:
     """The plans of a domain that were shown or applied, newest first."""
-    return list(
+    return (
         ChangePlan.objects.filter(zone__domain=domain)
         .exclude(status=ChangePlan.SUPERSEDED)
-        .select_related("created_by", "zone__domain")[:20]
+        .select_related("created_by", "zone__domain")
+        .defer("snapshot", "edits")
     )
 
 
 def present_plan(domain: Domain) -> ChangePlan | None:
-    """The plan that is being made, shown, or applied now."""
+    """The plan of a mail setup that is being made, shown, or applied now."""
     open_statuses = (ChangePlan.COMPUTING, ChangePlan.READY, ChangePlan.APPLYING, ChangePlan.FAILED)
-    return (
-        ChangePlan.objects.filter(zone__domain=domain, status__in=open_statuses)
-        .select_related("zone__domain")
-        .first()
-    )
+    setups = ChangePlan.objects.filter(zone__domain=domain, kind=ChangePlan.SETUP)
+    return setups.filter(status__in=open_statuses).select_related("zone__domain").first()
 
 
 def revertible_plan(domain: Domain) -> ChangePlan | None:
-    """The newest applied plan that was not taken back: the one that can be."""
+    """The mail setup in force: the newest applied plan of one that was not taken back."""
+    setups = ChangePlan.objects.filter(zone__domain=domain, kind=ChangePlan.SETUP)
     return (
-        ChangePlan.objects.filter(
-            zone__domain=domain, status=ChangePlan.APPLIED, reverts__isnull=True
-        )
+        setups.filter(status=ChangePlan.APPLIED, reverts__isnull=True)
         .exclude(Q(reverted_by__status=ChangePlan.APPLIED))
         .order_by("-applied_at")
         .first()

@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from dnszones import dkim, selectors
-from dnszones.blueprint import MailSetup, desired_records, selector_of
+from dnszones import dkim, rotation_keys, selectors
+from dnszones.blueprint import MailSetup, desired_records
 from dnszones.changes import ChangePlan as Plan
 from dnszones.models import SESSION_LASTS, ChangePlan, DkimKey, PropagationSession, Record, Zone
 from dnszones.records import RecordData, same_value
@@ -253,7 +253,7 @@ def lock_zone(actor: Actor, domain: Domain) -> Zone:
 # --- Called by states and sweeps -------------------------------------------------------------
 
 
-def begin_applying(plan: ChangePlan, **columns: Any) -> None:
+def begin_applying(plan: ChangePlan, /, **columns: Any) -> None:
     """From here on the plan is written. Raises `PlanNotReady` while another one of its zone is."""
     try:
         with transaction.atomic():
@@ -268,7 +268,8 @@ def with_own_key(zone: Zone, setup: MailSetup) -> MailSetup:
     """The setup with our DKIM key filled in, where the platform signs with ours."""
     if setup.platform not in OWN_DKIM or setup.dkim_value:
         return setup
-    return replace(setup, dkim_value=dkim_key(zone, selector_of(setup)).public_value)
+    key = dkim_key(zone, rotation_keys.selector_for(zone, setup))
+    return replace(setup, dkim_selector=key.selector, dkim_value=key.public_value)
 
 
 @transaction.atomic
@@ -304,7 +305,10 @@ def finish_plan(plan: ChangePlan) -> None:
     plan.move(ChangePlan.APPLIED, applied_at=timezone.now())
     zone, domain = plan.zone, Domain.objects.get(pk=plan.zone.domain_id)
     in_force = plan if plan.reverts_id is None else selectors.revertible_plan(domain)
-    keep_records(zone, selectors.plan_of(in_force) if in_force else None)
+    applied = selectors.plan_of(plan)
+    if applied is not None:
+        rotation_keys.follow_setup(zone, MailSetup.from_json(plan.setup), applied)
+    keep_records(zone, selectors.plan_of(in_force) if in_force else None, applied=applied)
     if in_force is None:
         zone.sessions.filter(status=PropagationSession.POLLING).update(
             status=PropagationSession.CANCELLED, completed_at=timezone.now()
@@ -350,8 +354,9 @@ def our_data(zone: Zone, *, but: ChangePlan | None = None) -> list[RecordData]:
     return ours
 
 
-def keep_records(zone: Zone, plan: Plan | None) -> None:
-    """Make the zone's `Record` rows those that the setup needs.
+def keep_records(zone: Zone, plan: Plan | None, *, applied: Plan | None = None) -> None:
+    """Make the zone's `Record` rows those that the setup needs, and a DKIM rotation (`applied`: the
+    plan that was written just now, which may be older than the rotation).
 
     A required record that could not be written for a conflict is among them: it is watched like the
     others, shows as a conflict, and keeps the domain from becoming ready.
@@ -361,6 +366,8 @@ def keep_records(zone: Zone, plan: Plan | None) -> None:
     for change in plan.changes if plan else ():
         is_conflict = change.action == "conflict"
         if change.after is None or (is_conflict and change.level != "required"):
+            continue
+        if rotation_keys.is_retired(zone, change.after):
             continue
         known = next((row for row in rows if same_value(row.data, change.after)), None)
         row = known or Record(
@@ -379,4 +386,5 @@ def keep_records(zone: Zone, plan: Plan | None) -> None:
         ) and not is_conflict
         row.save()
         kept.append(row.pk)
+    kept += [row.pk for row in rotation_keys.rows_that_stay(zone, applied)]
     zone.records.exclude(pk__in=kept).exclude(purpose="other").delete()

@@ -135,7 +135,7 @@ def is_settled(plan_id: UUID) -> bool:
 
 def _same(zone: Zone, setup: MailSetup, replace_ids: Sequence[str]) -> ChangePlan | None:
     """The zone's newest plan, if it is for this setup and the same request may mean it."""
-    newest = zone.plans.first()
+    newest = zone.plans.filter(kind=ChangePlan.SETUP).first()
     if newest is None or newest.reverts_id or newest.replace != list(replace_ids):
         return None
     if MailSetup.from_json(newest.setup) != setup:

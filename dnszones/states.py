@@ -2,17 +2,19 @@
 
 import asyncio
 from dataclasses import asdict
+from itertools import batched
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dnszones import changes, services, spf
+from dnszones import changes, edits, rotation_keys, services, spf
 from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
 from dnszones.models import ChangePlan, Zone
 from dnszones.providers.base import DNSProvider, RemoteRecord, RemoteZone
 from dnszones.records import same_value
+from dnszones.reverts import BY_A_PERSON
 from dnszones.vendors import dns_client, dns_provider, resolvers
 from domains.models import Domain
 from domains.services import DomainTaken, assign_nameservers, forget_domain
@@ -24,8 +26,6 @@ from provisioning.models import Job
 from provisioning.run import progress, say
 
 SETTLES_WITHIN = 25.0  # seconds
-BUSY = "Another plan is being applied to this zone just now. Retry when it is done."
-
 
 ZONE_TAKEN = (
     "Another customer of this DNS account began to set up this domain. If it is yours, connect it "
@@ -148,6 +148,8 @@ class PlanIsComputed(DesiredState[ChangePlan]):
 
     def observe(self, subject: ChangePlan) -> Observation:
         if subject.status == ChangePlan.COMPUTING:
+            if subject.kind in BY_A_PERSON and _is_busy(subject.zone):
+                return Observation.unknown("Another plan is being applied to this zone just now.")
             return Observation.missing("The zone is to be read.")
         plan = Plan.from_json(subject.plan) if subject.plan else None
         if plan is None:
@@ -158,20 +160,20 @@ class PlanIsComputed(DesiredState[ChangePlan]):
         existing = read_zone(subject)
         warnings: list[str] = []
         if subject.reverts is None:
-            plan, warnings = compute(subject, existing)
+            plan, warnings = _COMPUTE[subject.kind](subject, existing)
             goes_on = subject.at_once and (subject.confirmed or not plan.requires_confirmation)
-            status = ChangePlan.APPLYING if goes_on else ChangePlan.READY
         else:
             assert subject.reverts.plan is not None
             plan = changes.inverse(Plan.from_json(subject.reverts.plan), existing)
-            status = ChangePlan.APPLYING
+            goes_on = True
+        columns = {"plan": plan.to_json(), "warnings": warnings, "computed_at": timezone.now()}
         try:
-            with transaction.atomic():
-                subject.move(
-                    status, plan=plan.to_json(), warnings=warnings, computed_at=timezone.now()
-                )
-        except IntegrityError:
-            raise services.PlanNotReady(BUSY) from None
+            if goes_on:
+                services.begin_applying(subject, **columns)
+            else:
+                subject.move(ChangePlan.READY, **columns)
+        except services.PlanNotReady:
+            raise
         except Conflict:
             # A newer plan may have replaced this one while it was computed; then it is not needed.
             subject.refresh_from_db()
@@ -197,12 +199,9 @@ class PlanIsApplied(DesiredState[ChangePlan]):
                 f"{' '.join(plan.confirmations)} Nothing was written: confirm that you want that.",
             )
         existing = read_zone(subject)
-        if subject.snapshot is None and plan.steps and not changes.is_current(plan, existing):
-            return _zone_changed("Records that the plan rests on were changed meanwhile.")
         left = changes.remaining(plan, existing)
-        strangers = [change for change in left if change.action == "conflict"]
-        if strangers:
-            return _zone_changed(" ".join(change.reason for change in strangers))
+        if trouble := _trouble(subject, plan, existing, left):
+            return _zone_changed(trouble)
         if left:
             return Observation.missing(
                 f"{len(left)} of {len(plan.steps)} changes are to be written.",
@@ -219,32 +218,59 @@ class PlanIsApplied(DesiredState[ChangePlan]):
         if subject.zone.domain.status == Domain.DELETING:
             raise services.DomainIsLeaving
         if subject.status == ChangePlan.FAILED:
-            try:
-                with transaction.atomic():
-                    subject.move(ChangePlan.APPLYING)
-            except IntegrityError:
-                raise services.PlanNotReady(BUSY) from None
+            services.begin_applying(subject)
         plan, existing = _planned(subject), read_zone(subject)
         if subject.snapshot is None:
             subject.snapshot = [{"id": one.remote_id, **asdict(one.data)} for one in existing]
             subject.save(update_fields=["snapshot", "updated_at"])
         left = [c for c in changes.remaining(plan, existing) if c.action != "conflict"]
-        batch = changes.batch(left)
-        progress(len(plan.steps) - len(left), len(plan.steps))
-        domain = subject.zone.domain
-        provider_of(domain).apply_batch(
-            subject.zone.remote_id,
-            deletes=batch.deletes,
-            updates=batch.updates,
-            creates=batch.creates,
-        )
-        for change in left:
+        left.sort(key=lambda change: _ORDER.index(change.action))
+        done = len(plan.steps) - len(left)
+        provider = provider_of(subject.zone.domain)
+        # As many at a time as the provider takes whole, so that the lease is renewed in between.
+        for part in batched(left, provider.capabilities.batch_size):
+            progress(done, len(plan.steps))
+            batch = changes.batch(part)
+            provider.apply_batch(
+                subject.zone.remote_id,
+                deletes=batch.deletes,
+                updates=batch.updates,
+                creates=batch.creates,
+            )
+            done += len(part)
+        for change in left[:MOST_TOLD]:
             shown = change.after or change.before[0].data
             say(f"{_DONE[change.action]} {shown.type} {shown.name}.")
+        if len(left) > MOST_TOLD:
+            say(f"And {len(left) - MOST_TOLD} more.")
         progress(len(plan.steps), len(plan.steps))
 
 
+def _trouble(
+    row: ChangePlan, plan: Plan, existing: list[ExistingRecord], left: list[changes.Change]
+) -> str:
+    """Why the plan cannot be carried out as it was shown; "" where it can."""
+    if _is_all_or_nothing(row) and plan.conflicts:
+        return " ".join(change.reason for change in plan.conflicts)
+    if row.snapshot is None and plan.steps and not changes.is_current(plan, existing):
+        return "Records that the plan rests on were changed meanwhile."
+    return " ".join(change.reason for change in left if change.action == "conflict")
+
+
+def _is_all_or_nothing(row: ChangePlan) -> bool:
+    """Whether nobody was shown the plan and could have agreed to leave its conflicts out."""
+    return row.kind == ChangePlan.RECORDS or (
+        row.kind == ChangePlan.IMPORT and row.reverts_id is not None
+    )
+
+
+MOST_TOLD = 50  # lines of a job's log
+_ORDER = ("delete", "update", "create")
 _DONE = {"create": "Created", "update": "Updated", "delete": "Deleted"}
+
+
+def _is_busy(zone: Zone) -> bool:
+    return zone.plans.filter(status=ChangePlan.APPLYING).exists()
 
 
 def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
@@ -263,7 +289,7 @@ def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
 def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
     """The plan for a stored setup, and the warnings to show with it."""
     setup = services.with_own_key(row.zone, MailSetup.from_json(row.setup))
-    warnings = setup_warnings(setup)
+    wanted, warnings = desired_records(setup), setup_warnings(setup)
     foreign = [
         record.data.content
         for record in existing
@@ -285,11 +311,34 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
     plan = changes.plan_changes(
         setup.domain,
         existing,
-        desired_records(setup),
+        [*wanted, *rotation_keys.in_rotation(row.zone, wanted)],
         replace=frozenset(row.replace),
         spf_text=text,
     )
     return plan, warnings
+
+
+def compute_edits(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
+    """The plan for records that a person wrote."""
+    wanted = [changes.Edit.from_json(stored) for stored in row.edits]
+    return changes.plan_edits(row.zone.domain.name, existing, wanted), row.warnings
+
+
+def compute_import(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
+    """The plan for a zone file."""
+    wanted = [changes.Edit.from_json(stored).record for stored in row.edits]
+    consent = frozenset(row.replace)
+    return (
+        changes.plan_import(row.zone.domain.name, existing, wanted, consent=consent),
+        row.warnings,
+    )
+
+
+_COMPUTE = {
+    ChangePlan.SETUP: compute,
+    ChangePlan.RECORDS: compute_edits,
+    ChangePlan.IMPORT: compute_import,
+}
 
 
 async def _settle(setup: MailSetup, existing: str | None) -> spf.Flattening:
@@ -348,6 +397,11 @@ def load_plan(job: Job) -> ChangePlan:
     raise NotFound("The plan was removed meanwhile.")
 
 
+def _finish(plan: ChangePlan) -> None:
+    """A plan of any kind stands in the zone."""
+    (edits.finish_edits if plan.kind in BY_A_PERSON else services.finish_plan)(plan)
+
+
 register(
     Workflow(
         name="domains.connect",
@@ -383,7 +437,7 @@ register(
         label="Write the DNS records",
         states=(PlanIsApplied(),),
         load=load_plan,
-        on_success=services.finish_plan,
+        on_success=_finish,
         on_failure=services.fail_plan,
         on_cancel=services.fail_plan,
     )
@@ -394,7 +448,19 @@ register(
         label="Set up the DNS records",
         states=(PlanIsComputed(), PlanIsApplied()),
         load=load_plan,
-        on_success=services.finish_plan,
+        on_success=_finish,
+        on_failure=services.fail_plan,
+        on_cancel=services.fail_plan,
+        on_retry=services.compute_again,
+    )
+)
+register(
+    Workflow(
+        name="dnszones.records",
+        label="Write the DNS records",
+        states=(PlanIsComputed(), PlanIsApplied()),
+        load=load_plan,
+        on_success=_finish,
         on_failure=services.fail_plan,
         on_cancel=services.fail_plan,
         on_retry=services.compute_again,
@@ -406,7 +472,7 @@ register(
         label="Take back the DNS changes",
         states=(PlanIsComputed(), PlanIsApplied()),
         load=load_plan,
-        on_success=services.finish_plan,
+        on_success=_finish,
         on_failure=services.fail_plan,
         on_cancel=services.fail_plan,
         on_retry=services.compute_again,

@@ -16,8 +16,11 @@ from tenants.models import ProviderCredential
 from tenants.services import register_builder
 
 
-def dns_provider(credential: ProviderCredential) -> DNSProvider:
-    """The DNS provider of a credential, ready to act for its tenant."""
+def dns_provider(credential: ProviderCredential, *, timeout: float | None = None) -> DNSProvider:
+    """The DNS provider of a credential, ready to act for its tenant.
+
+    `timeout`: seconds for each call, where it may take less than usual.
+    """
     cls: type[DNSProvider] = registry.get("dns", credential.provider)
     base_url = {
         "cloudflare": settings.CLOUDFLARE_BASE_URL,
@@ -25,7 +28,7 @@ def dns_provider(credential: ProviderCredential) -> DNSProvider:
     }[credential.provider]
     if not base_url:
         raise ProviderError("NOT_OFFERED", f"{cls.label} is not offered here.", retryable=False)
-    return cls(credential.values(), base_url=base_url, timeout=settings.VENDOR_TIMEOUT)
+    return cls(credential.values(), base_url=base_url, timeout=timeout or settings.VENDOR_TIMEOUT)
 
 
 def resolvers() -> list[Server]:

@@ -7,7 +7,7 @@ from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from dnszones import selectors, services
+from dnszones import reverts, selectors, services
 from domains.registrars import REGISTRARS
 from domains.selectors import get_domain
 from events.selectors import trail
@@ -70,7 +70,7 @@ def records_check(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 def plan_list(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """The plans that were made for a domain."""
     domain = get_domain(request.actor, domain_id)
-    rows = selectors.plans_of(domain)
+    rows = list(selectors.plans_of(domain)[:20])
     context = {
         "domain": domain,
         "plans": [(row, selectors.plan_of(row)) for row in rows],
@@ -112,7 +112,7 @@ def plan_revert(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
     """Take back a plan, after a second question."""
     row = selectors.get_plan(request.actor, plan_id)
     if request.method == "POST":
-        job = services.revert_plan(request.actor, plan_id)
+        job = reverts.revert_plan(request.actor, plan_id)
         messages.success(request, "Taking the changes back.")
         return redirect("job-detail", job_id=job.pk)
     context = {

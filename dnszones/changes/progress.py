@@ -8,6 +8,7 @@ from dnszones.providers.base import RemoteRecord
 from dnszones.records import RecordData, same_value
 
 from .plan import (
+    BY_HAND,
     STILL,
     Action,
     Change,
@@ -73,6 +74,8 @@ def remaining(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> list[Chan
         held = _find(here, step.after)
         if strangers:
             left.append(_as_conflict(step, strangers))
+        elif held is None and old is None and step.action == "update" and step.purpose == BY_HAND:
+            left.append(_as_conflict(step, ()))  # beside a value of somebody else it would be wrong
         elif held is None and old is not None:
             left.append(replace(step, action="update", before=(old,)))
         elif held is None:
@@ -96,7 +99,8 @@ def inverse(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> ChangePlan:
 
 
 def _as_conflict(step: Change, strangers: tuple[ExistingRecord, ...]) -> Change:
-    reason = "The zone was changed since the plan was made: " + listed(strangers)
+    found = listed(strangers) if strangers else f"{step.before[0].data} is not there any more."
+    reason = f"The zone was changed since the plan was made: {found}"
     return make_change(
         "conflict",
         purpose=step.purpose,

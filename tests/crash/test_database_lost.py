@@ -11,7 +11,8 @@ from django.db import connection
 from django.utils import timezone
 
 from dnszones.models import ChangePlan
-from dnszones.services import apply_plan, revert_plan
+from dnszones.reverts import revert_plan
+from dnszones.services import apply_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
 from mailboxes.services import provision_mailboxes

@@ -17,7 +17,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from dnszones.models import ChangePlan, Record
-from dnszones.services import apply_plan, make_plan, revert_plan
+from dnszones.reverts import revert_plan
+from dnszones.services import apply_plan, make_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
 from mailboxes.models import Mailbox

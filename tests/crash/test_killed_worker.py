@@ -17,7 +17,8 @@ from django.db import connection
 from django.utils import timezone
 
 from dnszones.models import ChangePlan, PropagationSession
-from dnszones.services import apply_plan, check_records_now, make_plan, revert_plan
+from dnszones.reverts import revert_plan
+from dnszones.services import apply_plan, check_records_now, make_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
 from mailboxes.models import Mailbox

@@ -7,7 +7,8 @@ import pytest
 
 from dnszones import services, spf
 from dnszones.models import ChangePlan, DkimKey, PropagationSession, Record
-from dnszones.services import apply_plan, make_plan, revert_plan
+from dnszones.reverts import NothingToRevert, revert_plan
+from dnszones.services import apply_plan, make_plan
 from domains.models import Domain
 from events.models import Event
 from mpanel.core.errors import Forbidden, Invalid
@@ -246,7 +247,7 @@ def test_taking_back_the_second_plan_returns_to_the_first(
     second = planned(ada, domain, dmarc_policy="reject")
     ended(apply_plan(ada.actor, second.pk))
     assert contents(sandbox) != after_first
-    with pytest.raises(services.NothingToRevert):
+    with pytest.raises(NothingToRevert):
         revert_plan(ada.actor, first.pk)
     ended(revert_plan(ada.actor, second.pk))
     assert contents(sandbox) == after_first

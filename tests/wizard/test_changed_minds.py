@@ -3,12 +3,12 @@
 import pytest
 
 from dnszones.models import ChangePlan, Record
+from dnszones.reverts import revert_plan
 from dnszones.selectors import plan_of, revertible_plan
 from dnszones.services import (
     agree_to_replace,
     apply_plan,
     go_on_before_propagated,
-    revert_plan,
 )
 from domains.models import Domain
 from mailboxes.models import Mailbox
