@@ -31,7 +31,7 @@ class InboxesElsewhere(Conflict):
 
 
 class MailNotAttached(Conflict):
-    """The mail of this domain is not attached to this provider, or not verified there yet."""
+    """The vendor has not verified yet that this domain is yours. Wait, or attach it again."""
 
     code = "DOMAIN_NOT_VERIFIED"
 
@@ -157,10 +157,26 @@ def place_domain(domain: Domain, *, server: MailServer | None = None) -> MailDom
     return mail
 
 
-def require_attached(mail: MailDomain, provider: str = "") -> None:
+def require_attached(mail: MailDomain | None, provider: str = "") -> None:
     """Raise `MailNotAttached` unless inboxes can be made there now, by this provider if named."""
-    if mail.status != MailDomain.ACTIVE or provider not in {"", mail.provider}:
+    present = mail.provider if mail else OUR_SERVER
+    if provider not in {"", present}:
+        label = registry.get("mail", provider).label
+        raise MailNotAttached(f"The mail of this domain is not attached to {label}.")
+    if mail is not None and mail.status != MailDomain.ACTIVE:
         raise MailNotAttached(mail.error_message)
+
+
+def check_unit(unit: str, mail: MailDomain | None) -> None:
+    """Raise `Invalid` for an organisational unit where the provider has none."""
+    cls = registry.get("mail", mail.provider if mail else OUR_SERVER)
+    if unit != "/" and not cls.claims_domains:
+        raise Invalid.field("organization_unit", "This provider has no organisational units.")
+
+
+def proved_by(mail: MailDomain | None) -> str:
+    """How inboxes of a domain are proved, as texts go on: `by logging in`."""
+    return str(registry.get("mail", mail.provider if mail else OUR_SERVER).proved_by)
 
 
 def platform_of(mail: MailDomain | None) -> str:

@@ -117,7 +117,8 @@ class PasswordsAreHashed(DesiredState[Batch]):
         left = list(subject.chosen.unproved().filter(password_hash="").order_by("pk"))
         hashed_before = total - len(left)
         # One mailbox of a batch is proved against its bcrypt hash; the others by a digest that
-        # costs nothing to check, and goes when they are proved (docs/decisions/0003).
+        # costs nothing to check, and goes when they are proved (docs/decisions/0003). No password
+        # that a person chose ever has a digest.
         sample = subject.mailboxes.order_by("pk").values_list("pk", flat=True).first()
         passwords = [mailbox.password() for mailbox in left]
         hashes = mail_hashes(
@@ -130,7 +131,8 @@ class PasswordsAreHashed(DesiredState[Batch]):
         for chunk in itertools.batched(hashed, CHUNK):
             for mailbox, password, password_hash in chunk:
                 mailbox.password_hash = password_hash
-                mailbox.proof_digest = "" if mailbox.pk == sample else proof_digest(password)
+                slow = mailbox.pk == sample or subject.convention == Batch.CHOSEN
+                mailbox.proof_digest = "" if slow else proof_digest(password)
             Mailbox.objects.bulk_update(
                 [mailbox for mailbox, *_ in chunk], ["password_hash", "proof_digest"]
             )

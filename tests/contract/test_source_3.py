@@ -303,8 +303,8 @@ def test_accounts_that_cannot_be(
 
 
 def test_a_provider_that_nobody_installed_is_not_connected(ada: Person) -> None:
-    assert ("mail", "google_workspace") not in all_providers(), "it is there: change this test"
-    answer = Api(ada.token).post(ACCOUNTS, account(ready(ada), provider="google_workspace"))
+    assert ("mail", "microsoft-365") not in all_providers(), "it is there: change this test"
+    answer = Api(ada.token).post(ACCOUNTS, account(ready(ada), provider="microsoft-365"))
     assert (answer.status, answer.error) == (400, "VALIDATION_ERROR")
     assert "not connected yet" in answer.body["error"]["message"]
 
