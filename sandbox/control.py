@@ -177,15 +177,20 @@ class Control:
     def change_outreach(self, body: Body) -> Any:
         """What happens at a tool behind mPanel's back.
 
-        `action`: add or delete (the mailbox `email`), break (its login), seat (in the `campaign`),
-        revoke or restore (the key), age (all warm-up is `days` older)."""
+        `action`: add (`count` mailboxes named after `email`), delete (the mailbox `email`), break
+        (its login), seat (in the `campaign`), revoke or restore (the key), age (all warm-up is
+        `days` older).
+        """
         desk, action = self._room.outreach, _text(body, "action")
         if action == "age":
             desk.age(int(_number(body, "days", least=1) or 1))
             return {}
         service, owner = _text(body, "service"), str(body.get("owner") or DEMO_OWNER)
         if action == "add":
-            desk.add(service, owner, _text(body, "email"), "", logs_in=True)
+            email, count = _text(body, "email"), int(_number(body, "count", least=1) or 1)
+            for number in range(count):
+                name = f"{number}.{email}" if number else email
+                desk.add(service, owner, name, "", logs_in=True)
             return {}
         if action in ("revoke", "restore"):
             desk.revoke(service, owner, revoked=action == "revoke")

@@ -23,6 +23,7 @@ NAVIGATION = (
     ("/mail", "Mail"),
     ("/registrar", "Registrar"),
     ("/zones", "Zones"),
+    ("/outreach", "Outreach"),
     ("/servers", "DNS servers"),
     ("/faults", "Failures"),
     ("/requests", "Requests"),
@@ -46,6 +47,7 @@ class Pages:
             "/registrar": self.registrar,
             "/zones": self.zones,
             "/zones/{domain}": self.zone,
+            "/outreach": self.outreach,
             "/servers": self.servers,
             "/faults": self.faults,
             "/requests": self.requests,
@@ -110,6 +112,10 @@ class Pages:
         return self._page(
             request, "zone", zone.name, zone=zone.as_json(), records=records, types=TYPES
         )
+
+    async def outreach(self, request: Request) -> Response:
+        senders = self._control.outreach({})["senders"]
+        return self._page(request, "outreach", "Outreach tools", senders=senders)
 
     async def servers(self, request: Request) -> Response:
         servers = self._control.servers({})

@@ -29,8 +29,9 @@ class OutreachLink(StatusRow):
 
     tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
     mailbox = models.ForeignKey("mailboxes.Mailbox", models.CASCADE, related_name="outreach_links")
+    # Kept while anything must be done with it; a connection of the past lets it go.
     credential = models.ForeignKey(
-        "tenants.ProviderCredential", models.PROTECT, related_name="outreach_links"
+        "tenants.ProviderCredential", models.PROTECT, null=True, related_name="outreach_links"
     )
     provider = models.CharField(max_length=32)
     remote_id = models.CharField(max_length=320, blank=True)
