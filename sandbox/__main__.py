@@ -23,6 +23,9 @@ def main() -> None:
     parser.add_argument(
         "--rate-limit", type=int, default=RATE_LIMIT, help="per account and 5 minutes; 0: none"
     )
+    parser.add_argument(
+        "--mail-policy", default="", metavar="HOST:PORT", help="who is asked before mail is sent"
+    )
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     try:
@@ -34,6 +37,7 @@ def main() -> None:
                 auto_delegate=given.auto_delegate or None,
                 resolver_delays=given.resolver_delays,
                 rate_limit=given.rate_limit,
+                mail_policy=given.mail_policy,
             )
         )
     except OSError as error:

@@ -6,11 +6,22 @@ password, 553 for somebody else's address, 454 when the logins cannot be read.
 
 import asyncio
 import logging
+import secrets
 import ssl
+from collections.abc import Callable
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session, TLSSetupException
+from aiosmtpd.smtp import (
+    SMTP,
+    AuthResult,
+    Envelope,
+    LoginPassword,
+    Session,
+    TLSSetupException,
+    syntax,
+)
 
+from . import policy
 from .faults import Faults
 from .journal import Journal
 from .logins import Logins, LoginsUnavailable
@@ -48,6 +59,17 @@ class SubmissionServer(SMTP):
     async def auth_LOGIN(self, _: SMTP, args: list[str]) -> AuthResult:  # noqa: N802
         return await self._decide(await super().auth_LOGIN(_, args))
 
+    @syntax("DATA")
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        """Refuse before the message comes, as Postfix does."""
+        session, envelope = self.session, self.envelope
+        if session and envelope and session.authenticated and envelope.rcpt_tos and not arg:
+            refusal = await self._submission.refusal_of(session, envelope)
+            if refusal:
+                await self.push(refusal)
+                return
+        await super().smtp_DATA(arg)
+
     async def _handle_client(self) -> None:
         if await self._submission.refuses_connection():
             await self.push("421 4.3.2 Service not available, closing transmission channel")
@@ -74,11 +96,40 @@ def _gather(
 class Submission:
     """What is decided about a submission: who may log in, send, and to whom."""
 
-    def __init__(self, logins: Logins, mails: MailStore, faults: Faults, journal: Journal) -> None:
+    def __init__(
+        self,
+        logins: Logins,
+        mails: MailStore,
+        faults: Faults,
+        journal: Journal,
+        policy_address: Callable[[], str] = str,
+    ) -> None:
         self._logins = logins
         self._mails = mails
         self._faults = faults
         self._journal = journal
+        self._policy_address = policy_address
+
+    async def refusal_of(self, session: Session, envelope: Envelope) -> str:
+        """The reply by which the policy service refuses a message, "" where it may pass."""
+        login: Any = session.auth_data
+        instance = vars(envelope).setdefault("instance", secrets.token_hex(8))
+        attributes = {
+            "protocol_state": "DATA",
+            "protocol_name": "ESMTP",
+            "client_address": str(session.peer[0]) if session.peer else "",
+            "helo_name": session.host_name or "",
+            "sender": envelope.mail_from or "",
+            "recipient": envelope.rcpt_tos[0] if len(envelope.rcpt_tos) == 1 else "",
+            "recipient_count": str(len(envelope.rcpt_tos)),
+            "instance": instance,
+            "sasl_method": "plain",
+            "sasl_username": login.login.decode(),
+        }
+        refusal = await policy.refusal(self._policy_address(), attributes)
+        if refusal:
+            self._note("DATA", str(envelope.mail_from), int(refusal[:3]))
+        return refusal
 
     async def refuses_connection(self) -> bool:
         """Whether a failure on purpose meets this connection; a delay is waited for here."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.sandboxes import ROOT, RunningSandbox, find_free_port_block
 
-PARTS = 6  # ports: the pages, and the sandbox's five
+PARTS = 7  # ports: the pages, the sandbox's five, the mail policy
 PATIENCE = 90  # seconds to start
 
 

@@ -32,7 +32,7 @@ DEMO = "demo@example.test"
 
 
 class Command(BaseCommand):
-    """Starts web, worker, clock and sandbox, and stops them all together."""
+    """Starts web, worker, clock, mail policy and sandbox, and stops them all together."""
 
     help = "Run everything on this machine, on SQLite and the sandbox. Ctrl-C stops it."
     requires_system_checks: list[str] = []
@@ -63,7 +63,8 @@ class Command(BaseCommand):
     def run_parts(self, port: int, stop: threading.Event) -> None:
         """Start all parts, say where they are, and watch them until told to stop."""
         started = timezone.now()
-        self.start("sandbox", "sandbox")
+        self.start("sandbox", "sandbox", f"--mail-policy=127.0.0.1:{port + 6}")
+        self.start("mailpolicy", "mailpolicy")
         self.start("worker", "worker")
         self.start("clock", "tick")
         self.start_web(port)
@@ -145,6 +146,7 @@ def write_env(path: Path, port: int) -> dict[str, str]:
         "ENCRYPTION_KEYS": known.get("ENCRYPTION_KEYS") or new_key("local"),
         "SANDBOX": "yes",
         "SANDBOX_PORT": str(port + 1),
+        "MAILPOLICY_ADDRESS": f"127.0.0.1:{port + 6}",
         "ONBOARD_ACCOUNT": DEMO,
         "SITE_URL": f"http://localhost:{port}",
         "BANNER_TEXT": "Sandbox: nothing leaves this machine. Its e-mail and controls are here.",
@@ -158,14 +160,14 @@ def write_env(path: Path, port: int) -> dict[str, str]:
 
 def refuse_taken_ports(port: int) -> None:
     """Raise `CommandError` for a port that another program holds."""
-    for number in range(port, port + 6):
+    for number in range(port, port + 7):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", number))
             except OSError:
                 raise CommandError(
-                    f"Port {number} is taken. mPanel needs {port} to {port + 5}; choose another "
+                    f"Port {number} is taken. mPanel needs {port} to {port + 6}; choose another "
                     f"range with `make run PORT={port + 100}`."
                 ) from None
 
@@ -179,13 +181,17 @@ def has_ipv6() -> bool:
 
 
 def all_answer(port: int, *, since: datetime) -> bool:
-    """Whether web, sandbox, worker and clock have shown that they work."""
+    """Whether web, sandbox, mail policy, worker and clock have shown that they work."""
     for url in (f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{port + 1}/control/health"):
         try:
             with urllib.request.urlopen(url, timeout=3):  # noqa: S310  (our own address)
                 pass
         except (urllib.error.URLError, OSError):
             return False
+    try:
+        socket.create_connection(("127.0.0.1", port + 6), timeout=3).close()
+    except OSError:
+        return False
     try:
         beats = set(Heartbeat.objects.filter(seen_at__gte=since).values_list("name", flat=True))
     except OperationalError:

@@ -1,0 +1,1 @@
+"""How much may be sent: limits, their counters, the policy service that Postfix asks."""
