@@ -37,6 +37,14 @@ def get_domain(actor: Actor, domain_id: UUID) -> Domain:
         raise DomainNotFound from None
 
 
+def domain_called(actor: Actor, name: str) -> Domain:
+    """The tenant's domain of this name, in ASCII or not. Raises `DomainNotFound`."""
+    name = name.lower()
+    if found := domains(actor).filter(Q(name=name) | Q(unicode_name=name)).first():
+        return found
+    raise DomainNotFound
+
+
 # Workflows at whose end a domain is verified.
 CONNECTING = ("domains.connect", "domains.register")
 

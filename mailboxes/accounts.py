@@ -12,12 +12,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing.services import lock_account
+from domains.selectors import domain_called
 from events.services import record
 from mailboxes import selectors
+from mailboxes.maildomains import check_unit, mail_of
 from mailboxes.models import Batch, Mailbox
-from mailboxes.naming import MAX_NAME, Address, Persona, local_part_error
+from mailboxes.naming import Address, Persona, local_part_error, name_error
 from mailboxes.passwords import check_given
 from mailboxes.services import (
+    QUOTAS_MB,
+    Choices,
     Credential,
     begin_batch,
     domain_for_inboxes,
@@ -26,6 +30,8 @@ from mailboxes.services import (
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict, Invalid, MPanelError
+
+LONGEST_UNIT = 200
 
 
 class InvalidUsername(Invalid):
@@ -42,7 +48,8 @@ class UserAlreadyExists(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class NewMailbox:
-    """One mailbox that is wanted. Without a password, one is made.
+    """One mailbox that is wanted. Without a password, one is made; without a provider, it is the
+    domain's.
 
     `organization_unit`: where a provider's directory puts it; ours has none but "/".
     """
@@ -52,8 +59,21 @@ class NewMailbox:
     first_name: str
     last_name: str
     password: str = field(default="", repr=False)
+    quota_mb: int = 1024
     organization_unit: str = "/"
-    provider: str = "mailserver"
+    provider: str = ""
+
+    @property
+    def address(self) -> Address:
+        return Address(self.username, self.first_name, self.last_name)
+
+    @property
+    def choices(self) -> Choices:
+        return Choices(
+            password=self.password,
+            quota_mb=self.quota_mb,
+            organization_unit=self.organization_unit,
+        )
 
 
 def provision_and_reveal(
@@ -69,7 +89,7 @@ def provision_and_reveal(
 
     The passwords are final; the logins work when the batch's job has proved them.
     """
-    _require_reveal(actor)
+    require_reveal(actor)
     with transaction.atomic():
         batch = provision_mailboxes(
             actor,
@@ -79,7 +99,7 @@ def provision_and_reveal(
             personas=personas,
             custom=custom,
         )
-        return batch, _revealed(actor, batch)
+        return batch, reveal_new(actor, batch)
 
 
 def create_mailbox(actor: Actor, wanted: NewMailbox) -> Credential:
@@ -87,28 +107,56 @@ def create_mailbox(actor: Actor, wanted: NewMailbox) -> Credential:
 
     Raises what `provision_mailboxes` raises, `InvalidUsername`, `UserAlreadyExists`.
     """
-    _require_reveal(actor)
-    _check(wanted)
+    require_reveal(actor)
+    check(wanted)
     with transaction.atomic():
         account = lock_account(actor.tenant_id)
-        domain = domain_for_inboxes(actor, account, wanted.domain_id)
-        if Mailbox.objects.filter(domain=domain, local_part=wanted.username).exists():
+        domain = domain_for_inboxes(actor, account, wanted.domain_id, provider=wanted.provider)
+        check_unit(wanted.organization_unit, mail_of(domain))
+        if wanted.username in selectors.taken_local_parts(domain.pk):
             raise UserAlreadyExists
         batch = begin_batch(
             actor,
             account,
             domain,
-            [Address(wanted.username, wanted.first_name, wanted.last_name)],
+            [wanted.address],
             convention="custom",
-            password=wanted.password,
+            choices={wanted.username: wanted.choices},
         )
-        (credential,) = _revealed(actor, batch)
+        (credential,) = reveal_new(actor, batch)
     return credential
+
+
+def create_mailbox_at(
+    actor: Actor,
+    *,
+    email: str = "",
+    domain_id: UUID | None = None,
+    local_part: str = "",
+    first_name: str = "",
+    last_name: str = "",
+    password: str = "",
+    quota_mb: int = 1024,
+) -> Credential:
+    """`create_mailbox` by a whole address, or by domain and local part. Raises `DomainNotFound`."""
+    if email:
+        local_part, _, name = email.lower().rpartition("@")
+        domain_id = domain_called(actor, name).pk
+    assert domain_id is not None
+    wanted = NewMailbox(
+        domain_id=domain_id,
+        username=local_part.lower(),
+        first_name=first_name,
+        last_name=last_name,
+        password=password,
+        quota_mb=quota_mb,
+    )
+    return create_mailbox(actor, wanted)
 
 
 def create_mailboxes(actor: Actor, wanted: Sequence[NewMailbox]) -> list[Credential | MPanelError]:
     """`create_mailbox` for each, in order; why one could not be made stands in its place."""
-    _require_reveal(actor)
+    require_reveal(actor)
     results: list[Credential | MPanelError] = []
     for one in wanted:
         try:
@@ -128,29 +176,34 @@ def reveal_credentials(actor: Actor, mailbox_id: UUID) -> Credential:
     return Credential(mailbox, mailbox.password())
 
 
-def _require_reveal(actor: Actor) -> None:
+def require_reveal(actor: Actor) -> None:
+    """Whoever makes mailboxes here sees their passwords. Raises `Forbidden`."""
     actor.require(ADMIN, "mailboxes:write")
     actor.need("mailboxes:reveal")
 
 
-def _check(wanted: NewMailbox) -> None:
+def check(wanted: NewMailbox) -> None:
+    """Raise `Invalid` for what is wrong with a wish before anything is looked up."""
     mail_providers = [key for port, key in registry.all_providers() if port == "mail"]
-    if wanted.provider not in mail_providers:
+    if wanted.provider not in {"", *mail_providers}:
         raise Invalid.field(
             "provider", f"This provider is not connected yet. Choose {' or '.join(mail_providers)}."
         )
-    if wanted.organization_unit != "/":
-        raise Invalid.field("organization_unit", "This provider has no organisational units.")
+    unit = wanted.organization_unit
+    if not (unit.startswith("/") and unit.isprintable() and len(unit) <= LONGEST_UNIT):
+        raise Invalid.field("organization_unit", "Write it as a path, such as /Sales/North.")
     if problem := local_part_error(wanted.username):
         raise InvalidUsername.field("username", problem)
     for name, value in (("first_name", wanted.first_name), ("last_name", wanted.last_name)):
-        if len(value) > MAX_NAME or not value.isprintable():
-            raise Invalid.field(name, f"Use plain text of at most {MAX_NAME} characters.")
+        if problem := name_error(value):
+            raise Invalid.field(name, problem)
+    if wanted.quota_mb not in QUOTAS_MB:
+        raise Invalid.field("quota_mb", f"Enter 1 to {QUOTAS_MB[-1]:,} MB.")
     if wanted.password:
         check_given(wanted.password)
 
 
-def _revealed(actor: Actor, batch: Batch) -> list[Credential]:
+def reveal_new(actor: Actor, batch: Batch) -> list[Credential]:
     """The credentials of a batch that was just made; counts as its one reveal."""
     Batch.objects.filter(pk=batch.pk).update(
         revealed_at=timezone.now(), revealed_by_id=actor.user_id
@@ -158,5 +211,5 @@ def _revealed(actor: Actor, batch: Batch) -> list[Credential]:
     record(actor, "credentials.revealed", batch, f"Revealed the credentials of {batch}.")
     return [
         Credential(mailbox, mailbox.password())
-        for mailbox in batch.mailboxes.select_related("batch").order_by("pk")
+        for mailbox in batch.mailboxes.select_related("batch", "domain").order_by("pk")
     ]

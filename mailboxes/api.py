@@ -1,7 +1,7 @@
 """JSON about inboxes: provisioning, the list, its CSV, e-mail accounts, credentials."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from mailboxes import serializers as shapes
 from mailboxes.csvfiles import COLUMNS, CredentialRow, credentials_csv
 from mailboxes.models import Mailbox
 from mailboxes.services import Credential
-from mailboxes.vendors import mail_provider
+from mailboxes.vendors import logins_of
 from mpanel.core.api.errors import error_body
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.errors import MPanelError
@@ -105,7 +105,9 @@ class Provision(ApiView):
         batch, credentials = accounts.provision_and_reveal(
             self.actor, given["domain_id"], **shapes.Provision.wish(given)
         )
-        rows = ((item.mailbox.address, item.password) for item in credentials)
+        rows = [
+            (item.mailbox.domain_id, item.mailbox.address, item.password) for item in credentials
+        ]
         answer = {
             "inboxes_created": batch.count,
             "domain": batch.domain.name,
@@ -174,7 +176,7 @@ class InboxFile(ApiView):
             found = found.filter(
                 batch=selectors.batch_of_deployment(self.actor, query["deployment_id"])
             )
-        rows = ((address, "") for address in found.values_list("address", flat=True))
+        rows = [(*row, "") for row in found.values_list("domain_id", "address")]
         return HttpResponse(
             _csv(rows, hidden=True, columns=DOWNLOAD),
             content_type="text/csv; charset=utf-8",
@@ -303,10 +305,14 @@ def _inbox(row: selectors.InboxRow | Mailbox) -> dict[str, Any]:
     }
 
 
-def _csv(rows: Iterable[tuple[str, str]], *, hidden: bool, columns: tuple[str, ...]) -> str:
-    settings = mail_provider("mailserver").login_settings()
+def _csv(rows: Sequence[tuple[UUID, str, str]], *, hidden: bool, columns: tuple[str, ...]) -> str:
+    """Domain, address and password of each."""
+    logins = logins_of(domain_id for domain_id, *_ in rows)
     return credentials_csv(
-        (CredentialRow(address, settings, password) for address, password in rows),
+        (
+            CredentialRow(address, logins[domain_id], password)
+            for domain_id, address, password in rows
+        ),
         hidden=hidden,
         columns=columns,
     )

@@ -1,12 +1,20 @@
 """Forms about mailboxes."""
 
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 
 from domains.models import Domain
+from mailboxes.imports import MOST_BYTES, MOST_ROWS
 from mailboxes.naming import CONVENTIONS, MAX_ADDRESSES, Persona, parse_custom, parse_personas
+from mailboxes.selectors import Region
+from mailboxes.services import QUOTAS_MB
 from mpanel.core.errors import Invalid
+
+GIVEN_OR_MADE = "12 to 72 letters, digits and signs. Leave it empty and we make a strong one."
 
 
 class ProvisionForm(forms.Form):
@@ -74,3 +82,123 @@ class RevealForm(forms.Form):
             attrs={"inputmode": "numeric", "autocomplete": "one-time-code", "autofocus": True}
         ),
     )
+
+
+class QuotaField(forms.IntegerField):
+    """Megabytes."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            label="Quota in MB", min_value=QUOTAS_MB[0], max_value=QUOTAS_MB[-1], **kwargs
+        )
+
+
+def password_field() -> forms.CharField:
+    """A password that may be chosen."""
+    return forms.CharField(
+        label="Password",
+        required=False,
+        max_length=200,
+        strip=False,
+        help_text=GIVEN_OR_MADE,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
+class NewMailboxForm(forms.Form):
+    """One mailbox with a name of its own."""
+
+    domain_id = forms.TypedChoiceField(label="Domain", coerce=UUID)
+    local_part = forms.CharField(
+        label="Before the @",
+        max_length=64,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "placeholder": "anna.schmidt"}
+        ),
+    )
+    first_name = forms.CharField(label="First name", max_length=60, required=False)
+    last_name = forms.CharField(label="Last name", max_length=60, required=False)
+    password = password_field()
+    quota_mb = QuotaField(initial=1024)
+
+    def __init__(self, *args: Any, domains: Iterable[Domain], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices: Any = self.fields["domain_id"]
+        choices.choices = [(str(domain.pk), str(domain)) for domain in domains]
+
+
+class ImportForm(forms.Form):
+    """A list of mailboxes, as a file or pasted."""
+
+    file = forms.FileField(
+        label="CSV file",
+        required=False,
+        allow_empty_file=True,
+        help_text=f"With a header: email, first_name, last_name, password, quota_mb. "
+        f"At most {MOST_ROWS:,} rows.",
+        widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv"}),
+    )
+    text = forms.CharField(
+        label="Or paste it",
+        required=False,
+        strip=False,
+        max_length=MOST_BYTES,
+        widget=forms.Textarea(
+            attrs={"rows": 6, "spellcheck": "false", "placeholder": "email\nanna@example.com"}
+        ),
+    )
+
+    def raw(self) -> bytes:
+        """What was given; a file is read no further than is allowed."""
+        file: UploadedFile | None = self.cleaned_data["file"]
+        if file is not None:
+            return bytes(file.read(MOST_BYTES + 1))
+        return str(self.cleaned_data["text"]).encode()
+
+
+class PasswordForm(forms.Form):
+    """A new password, or none to have one made."""
+
+    password = password_field()
+
+
+class QuotaForm(forms.Form):
+    """How much mail it may hold."""
+
+    quota_mb = QuotaField()
+
+
+class AliasForm(forms.Form):
+    """A further address of a mailbox; empty for the catch-all of the domain."""
+
+    local_part = forms.CharField(
+        label="Alias",
+        max_length=64,
+        required=False,
+        help_text="What stands before the @; * for all that nobody else of the domain has.",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "placeholder": "sales"}
+        ),
+    )
+
+
+class DomainAliasForm(AliasForm):
+    """An alias, and in which mailbox its mail arrives."""
+
+    mailbox = forms.CharField(
+        label="Arrives in",
+        max_length=320,
+        help_text="A mailbox of this domain.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "list": "mailboxes-of-domain"}),
+    )
+
+
+class RegionForm(forms.Form):
+    """Where the domain's mailboxes will be."""
+
+    region = forms.ChoiceField(label="Region")
+
+    def __init__(self, *args: Any, regions: Iterable[Region], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices: Any = self.fields["region"]
+        choices.choices = [(found.region, found.label) for found in regions]

@@ -313,6 +313,18 @@ def _free(address: Address, in_use: Collection[str]) -> Address:
     return Address(local_part, address.first_name, address.last_name)
 
 
+def name_error(name: str) -> str | None:
+    """Why this is no person's name, None where it is one, or none was given.
+
+    What a spreadsheet takes for a formula is refused, since names leave in CSV files.
+    """
+    if len(name) > MAX_NAME or not name.isprintable():
+        return f"Use plain text of at most {MAX_NAME} characters."
+    if name.startswith(("=", "+", "-", "@")):
+        return "Begin a name with a letter."
+    return None
+
+
 def local_part_error(local_part: str) -> str | None:
     """Why this cannot stand before the `@` of an inbox, None where it can."""
     if len(local_part) > MAX_LOCAL_PART:

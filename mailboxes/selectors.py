@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
-from mailboxes.models import Batch, Mailbox, MailboxQuerySet
+from mailboxes.models import Alias, Batch, Mailbox, MailboxQuerySet, MailDomain, MailServer
+from mailboxes.vendors import house_server
 from mpanel.core.actor import Actor
 from mpanel.core.errors import NotFound
 from provisioning.models import Job
@@ -20,6 +22,12 @@ class MailboxNotFound(NotFound):
     code = "MAILBOX_NOT_FOUND"
 
 
+class AliasNotFound(NotFound):
+    """There is no such alias in your account."""
+
+    code = "ALIAS_NOT_FOUND"
+
+
 class BatchNotFound(NotFound):
     """There is no such batch of mailboxes in your account."""
 
@@ -27,7 +35,12 @@ class BatchNotFound(NotFound):
 
 
 def mailboxes(
-    actor: Actor, *, search: str = "", status: str = "", domain_id: UUID | None = None
+    actor: Actor,
+    *,
+    search: str = "",
+    status: str = "",
+    domain_id: UUID | None = None,
+    customer_id: UUID | None = None,
 ) -> MailboxQuerySet:
     """The tenant's mailboxes, by address, with their domains."""
     actor.need("mailboxes:read")
@@ -42,6 +55,8 @@ def mailboxes(
         found = found.filter(status=status)
     if domain_id:
         found = found.filter(domain_id=domain_id)
+    if customer_id:
+        found = found.filter(tenant__customer=customer_id)
     return found
 
 
@@ -70,6 +85,100 @@ def get_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
         return mailboxes(actor).get(pk=mailbox_id)
     except Mailbox.DoesNotExist:
         raise MailboxNotFound from None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where new domains' mail can be placed."""
+
+    region: str
+    label: str
+    provider: str
+
+
+def regions(actor: Actor, *, provider: str = "") -> list[Region]:
+    """The regions of mail servers that take new domains; one line for each, by name."""
+    actor.need("mailboxes:read")
+    house_server()
+    servers = MailServer.objects.filter(is_open=True).order_by("region_label", "slug")
+    if provider:
+        servers = servers.filter(kind=provider)
+    found = [Region(row.region, row.region_label, row.kind) for row in servers]
+    return list({(row.region, row.provider): row for row in reversed(found)}.values())[::-1]
+
+
+def mail_domains(
+    actor: Actor,
+    *,
+    search: str = "",
+    domain_id: UUID | None = None,
+    customer_id: UUID | None = None,
+) -> QuerySet[MailDomain]:
+    """The tenant's domains whose mail is placed, by name; `mailboxes` counts those on each."""
+    actor.need("mailboxes:read")
+    number = (
+        Mailbox.objects.present()
+        .filter(domain_id=OuterRef("domain_id"))
+        .order_by()
+        .values("domain_id")
+        .annotate(number=Count("pk"))
+        .values("number")
+    )
+    found = (
+        MailDomain.objects.filter(tenant_id=actor.tenant_id)
+        .select_related("domain", "server", "credential")
+        .annotate(mailboxes=Coalesce(Subquery(number), 0))
+        .order_by("domain__name", "pk")
+    )
+    if search:
+        found = found.filter(
+            Q(domain__name__icontains=search) | Q(domain__unicode_name__icontains=search)
+        )
+    if domain_id:
+        found = found.filter(domain_id=domain_id)
+    if customer_id:
+        found = found.filter(tenant__customer=customer_id)
+    return found
+
+
+def place_of(actor: Actor, domain_id: UUID) -> MailDomain | None:
+    """How a domain's mail is handled, None where nobody chose yet."""
+    return mail_domains(actor, domain_id=domain_id).first()
+
+
+def mailbox_called(actor: Actor, address: str, *, domain_id: UUID) -> Mailbox:
+    """A domain's mailbox by its address, or by what stands before the @."""
+    local_part = address.strip().lower().rpartition("@")[0] or address.strip().lower()
+    try:
+        return mailboxes(actor, domain_id=domain_id).get(local_part=local_part)
+    except Mailbox.DoesNotExist:
+        raise MailboxNotFound("This domain has no such mailbox.") from None
+
+
+def aliases(
+    actor: Actor,
+    *,
+    search: str = "",
+    domain_id: UUID | None = None,
+    mailbox_id: UUID | None = None,
+) -> QuerySet[Alias]:
+    """The tenant's aliases by address, with domain and mailbox; a catch-all comes first."""
+    actor.need("mailboxes:read")
+    found = Alias.objects.filter(tenant_id=actor.tenant_id).select_related("domain", "mailbox")
+    if search:
+        found = found.filter(Q(address__icontains=search) | Q(mailbox__address__icontains=search))
+    if domain_id:
+        found = found.filter(domain_id=domain_id)
+    if mailbox_id:
+        found = found.filter(mailbox_id=mailbox_id)
+    return found
+
+
+def get_alias(actor: Actor, alias_id: UUID) -> Alias:
+    """One alias of the tenant. Raises `AliasNotFound`."""
+    if alias := aliases(actor).filter(pk=alias_id).first():
+        return alias
+    raise AliasNotFound
 
 
 def batches(actor: Actor, *, domain_id: UUID) -> list[Batch]:
@@ -127,5 +236,7 @@ def status_counts(
 
 
 def taken_local_parts(domain_id: UUID) -> set[str]:
-    """Every local part that was ever given on a domain, deleted ones included."""
-    return set(Mailbox.objects.filter(domain_id=domain_id).values_list("local_part", flat=True))
+    """Every local part that a domain has: aliases, and mailboxes with those that were deleted."""
+    mailboxes_ = Mailbox.objects.filter(domain_id=domain_id).values_list("local_part", flat=True)
+    aliases_ = Alias.objects.filter(domain_id=domain_id).values_list("local_part", flat=True)
+    return {*mailboxes_, *aliases_} - {""}

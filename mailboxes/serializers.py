@@ -8,7 +8,7 @@ from mailboxes.models import Mailbox
 from mailboxes.naming import CONVENTIONS, MAX_ADDRESSES, Persona
 from mailboxes.providers.base import LoginSettings
 from mailboxes.services import Credential
-from mailboxes.vendors import mail_provider
+from mailboxes.vendors import mail_provider_of
 from mpanel.core.api.shapes import ErrorDetail, Id, Shape, Text, Whole
 
 # Those that source 1 names come first; a deleted one is not shown.
@@ -232,7 +232,7 @@ class EmailAccountResults(Shape):
 
 def credentials_of(credential: Credential) -> dict[str, Any]:
     """A credential in the shape `EmailCredentials`."""
-    login: LoginSettings = mail_provider(credential.mailbox.provider).login_settings()
+    login: LoginSettings = mail_provider_of(credential.mailbox).login_settings()
     email, password = credential.mailbox.address, credential.password
 
     def at(host: str, port: int) -> dict[str, Any]:

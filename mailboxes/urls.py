@@ -3,20 +3,48 @@
 from django.urls import path
 
 from mailboxes import api as json
+from mailboxes import panel_api as panel
 from mailboxes import views
 
 pages = [
     path("", views.mailbox_list, name="mailbox-list"),
     path("csv/", views.mailbox_csv, name="mailbox-csv"),
+    path("new/", views.mailbox_new, name="mailbox-new"),
+    path("import/", views.mailbox_import, name="mailbox-import"),
+    path("bulk/", views.mailbox_bulk, name="mailbox-bulk"),
     path("delete/", views.mailbox_delete_many, name="mailbox-delete-many"),
     path("<uuid:mailbox_id>/", views.mailbox_detail, name="mailbox-detail"),
     path("<uuid:mailbox_id>/suspend/", views.mailbox_suspend, name="mailbox-suspend"),
     path("<uuid:mailbox_id>/activate/", views.mailbox_activate, name="mailbox-activate"),
     path("<uuid:mailbox_id>/retry/", views.mailbox_retry, name="mailbox-retry"),
     path("<uuid:mailbox_id>/delete/", views.mailbox_delete, name="mailbox-delete"),
+    path("<uuid:mailbox_id>/password/", views.mailbox_password, name="mailbox-password"),
+    path("<uuid:mailbox_id>/quota/", views.mailbox_quota, name="mailbox-quota"),
+    path("<uuid:mailbox_id>/aliases/", views.alias_add, name="alias-add"),
+    path("aliases/<uuid:alias_id>/delete/", views.alias_delete, name="alias-delete"),
+    path("domains/<uuid:domain_id>/", views.domain_mail, name="domain-mail"),
+    path("domains/<uuid:domain_id>/region/", views.domain_region, name="domain-region"),
+    path("domains/<uuid:domain_id>/aliases/", views.domain_alias_add, name="domain-alias-add"),
     path("<uuid:mailbox_id>/reveal/", views.mailbox_reveal, name="mailbox-reveal"),
     path("batches/<uuid:batch_id>/reveal/", views.batch_reveal, name="batch-reveal"),
     path("batches/<uuid:batch_id>/csv/", views.batch_csv, name="batch-csv"),
+]
+
+api = [
+    path("mailboxes", panel.Mailboxes.as_view()),
+    path("mailboxes/bulk", panel.MailboxBulk.as_view()),
+    path("mailboxes/import", panel.MailboxImport.as_view()),
+    path("mailboxes/<uuid:mailbox_id>", panel.OneMailbox.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/password", panel.MailboxPassword.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/quota", panel.MailboxQuota.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/suspend", panel.SuspendMailbox.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/activate", panel.ActivateMailbox.as_view()),
+    path("email/domains", panel.EmailDomains.as_view()),
+    path("email/regions", panel.EmailRegions.as_view()),
+    path("email/mailboxes", panel.DomainMailboxes.as_view()),
+    path("email/mailboxes/<uuid:mailbox_id>", panel.DomainMailbox.as_view()),
+    path("email/aliases", panel.Aliases.as_view()),
+    path("email/aliases/<uuid:alias_id>", panel.OneAlias.as_view()),
 ]
 
 api_v1 = [

@@ -26,6 +26,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include(tenants.urls.api)),
     path("api/", include(provisioning.urls.api)),
     path("api/", include(events.urls.api)),
+    path("api/", include(dnszones.urls.api)),
+    path("api/", include(mailboxes.urls.api)),
     path("api/v1/", include(events.urls.api_v1)),
     path("api/v1/", include(tenants.urls.api_v1)),
     path("api/v1/", include(billing.urls.api_v1)),

@@ -1,14 +1,29 @@
 """What is done with mailboxes, split by noun."""
 
+from mailboxes.maildomains import place_domain
+from mailboxes.services.aliases import (
+    AddressTaken,
+    AliasExists,
+    TooManyAliases,
+    create_alias,
+    delete_alias,
+)
+from mailboxes.services.bulk import ACTIONS, MOST_AT_ONCE, Outcome, change_mailboxes
 from mailboxes.services.lifecycle import (
+    QUOTAS_MB,
+    ManagedElsewhere,
     activate_mailbox,
+    change_mailbox,
+    change_password,
     delete_mailboxes,
     domain_blocker,
     forget_mailboxes,
+    set_quota,
     suspend_mailbox,
 )
 from mailboxes.services.provisioning import (
     READY,
+    Choices,
     DomainNotReady,
     MailElsewhere,
     begin_batch,
@@ -17,7 +32,6 @@ from mailboxes.services.provisioning import (
     give_up_unproved,
     handled_elsewhere,
     has_inboxes_already,
-    place_domain,
     preview_addresses,
     provision_mailboxes,
     provisioning_job,
@@ -36,18 +50,32 @@ from mailboxes.services.reveal import (
 )
 
 __all__ = [
+    "ACTIONS",
+    "MOST_AT_ONCE",
     "PROVED",
+    "QUOTAS_MB",
     "READY",
+    "AddressTaken",
+    "AliasExists",
     "AlreadyRevealed",
+    "Choices",
     "Credential",
     "DomainNotReady",
     "MailElsewhere",
+    "ManagedElsewhere",
     "NothingToReveal",
+    "Outcome",
     "StillProvisioning",
+    "TooManyAliases",
     "activate_mailbox",
     "ask_to_reveal",
     "begin_batch",
+    "change_mailbox",
+    "change_mailboxes",
+    "change_password",
     "count_as_provisioned",
+    "create_alias",
+    "delete_alias",
     "delete_mailboxes",
     "domain_blocker",
     "domain_for_inboxes",
@@ -62,6 +90,7 @@ __all__ = [
     "retry_mailbox",
     "reveal_batch",
     "reveal_password",
+    "set_quota",
     "start_provisioning",
     "suspend_mailbox",
 ]

@@ -1,6 +1,7 @@
 """Making mailboxes: which addresses, on which domain, and the job that proves them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import transaction
@@ -13,10 +14,16 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record, record_each
 from mailboxes import selectors
-from mailboxes.models import Batch, Mailbox, MailDomain, MailServer
+from mailboxes.maildomains import (
+    mail_of,
+    place_domain,
+    platform_of,
+    proved_by,
+    require_attached,
+)
+from mailboxes.models import Batch, Mailbox, MailDomain
 from mailboxes.naming import Address, Persona, plan_addresses
 from mailboxes.passwords import make_password
-from mailboxes.vendors import house_server
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict
 from provisioning.models import Job
@@ -26,6 +33,15 @@ from provisioning.services import start_job
 READY = (Domain.READY, Domain.PROVISIONED, Domain.CONNECTED)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What may be chosen for a single mailbox. Without a password, one is made."""
+
+    password: str = field(default="", repr=False)
+    quota_mb: int = 1024
+    organization_unit: str = "/"
+
+
 class DomainNotReady(Conflict):
     """The domain's mail records have not spread yet. Finish its DNS setup first."""
 
@@ -33,7 +49,7 @@ class DomainNotReady(Conflict):
 
 
 class MailElsewhere(Conflict):
-    """Mail of this domain is handled elsewhere. Choose the mPanel mail server in its DNS setup."""
+    """The records of this domain send its mail elsewhere. Change the platform in its DNS setup."""
 
     code = "MAIL_ELSEWHERE"
 
@@ -97,16 +113,20 @@ def provision_mailboxes(
     )
 
 
-def domain_for_inboxes(actor: Actor, account: Account, domain_id: UUID) -> Domain:
-    """A domain that can have more inboxes now.
+def domain_for_inboxes(
+    actor: Actor, account: Account, domain_id: UUID, *, provider: str = ""
+) -> Domain:
+    """A domain that can have more inboxes now, at this provider where one is named.
 
-    Raises `TrialExpired`, `DomainNotFound`, `DomainNotReady`, `MailElsewhere`.
+    Raises `TrialExpired`, `DomainNotFound`, `DomainNotReady`, `MailElsewhere`, `MailNotAttached`.
     """
     require_running(account)
     domain = get_domain(actor, domain_id)
     if domain.status not in READY:
         raise DomainNotReady
-    if handled_elsewhere(domain):
+    mail = mail_of(domain)
+    require_attached(mail, provider)
+    if leads_elsewhere(domain, mail):
         raise MailElsewhere
     return domain
 
@@ -119,12 +139,13 @@ def begin_batch(
     *,
     convention: str,
     idempotency_key: str = "",
-    password: str = "",
+    choices: Mapping[str, Choices] | None = None,
 ) -> Batch:
     """Mailboxes for these addresses, as many as the locked account has room for, and their job.
 
-    `password`: of a single mailbox, where the customer gave one. Raises `LimitExceeded`.
+    `choices`: by local part. Raises `LimitExceeded`.
     """
+    choices = choices or {}
     require_room(
         account,
         what="inboxes",
@@ -132,7 +153,7 @@ def begin_batch(
         wanted=len(addresses),
         limit=plan_of(account).inboxes,
     )
-    place_domain(domain)
+    mail = place_domain(domain)
     batch = Batch.objects.create(
         tenant_id=actor.tenant_id,
         domain=domain,
@@ -142,7 +163,8 @@ def begin_batch(
         idempotency_key=idempotency_key,
     )
     made = Mailbox.objects.bulk_create(
-        _new_mailbox(batch, address, password or make_password()) for address in addresses
+        _new_mailbox(batch, mail, address, choices.get(address.local_part, Choices()))
+        for address in addresses
     )
     record_each(actor, "mailbox.created", made, lambda mailbox: f"Created {mailbox}.")
     record(
@@ -154,15 +176,6 @@ def begin_batch(
     )
     start_provisioning(actor, batch)
     return batch
-
-
-def place_domain(domain: Domain, *, server: MailServer | None = None) -> MailDomain:
-    """How the domain's mail is handled; from the first call on, by our mail server."""
-    mail, _ = MailDomain.objects.get_or_create(
-        domain=domain,
-        defaults={"tenant_id": domain.tenant_id, "server": server or house_server()},
-    )
-    return mail
 
 
 @transaction.atomic
@@ -182,9 +195,14 @@ def retry_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
 
 
 def handled_elsewhere(domain: Domain) -> bool:
-    """Whether the records in force send the domain's mail to another server than ours."""
+    """Whether the records in force send the domain's mail elsewhere than where its inboxes are."""
+    return leads_elsewhere(domain, mail_of(domain))
+
+
+def leads_elsewhere(domain: Domain, mail: MailDomain | None) -> bool:
+    """`handled_elsewhere`, for a domain whose mail is at hand."""
     applied = revertible_plan(domain)
-    return applied is not None and applied.setup["platform"] != "mailserver"
+    return applied is not None and applied.setup["platform"] != platform_of(mail)
 
 
 def provisioning_job(actor: Actor, batch: Batch) -> Job | None:
@@ -204,17 +222,20 @@ def start_provisioning(actor: Actor, batch: Batch, *, only: Mailbox | None = Non
     )
 
 
-def _new_mailbox(batch: Batch, address: Address, password: str) -> Mailbox:
+def _new_mailbox(batch: Batch, mail: MailDomain, address: Address, chosen: Choices) -> Mailbox:
     mailbox = Mailbox(
         tenant_id=batch.tenant_id,
         domain=batch.domain,
         batch=batch,
+        provider=mail.provider,
         local_part=address.local_part,
         address=f"{address.local_part}@{batch.domain.name}",
         first_name=address.first_name,
         last_name=address.last_name,
+        quota_mb=chosen.quota_mb,
+        organization_unit=chosen.organization_unit if chosen.organization_unit != "/" else None,
     )
-    mailbox.set_password(password)
+    mailbox.set_password(chosen.password or make_password())
     return mailbox
 
 
@@ -225,7 +246,8 @@ def _new_mailbox(batch: Batch, address: Address, password: str) -> Mailbox:
 def count_as_provisioned(batch: Batch) -> None:
     """All of a batch is proved."""
     _has_inboxes(Domain.objects.get(pk=batch.domain_id))
-    record(system(batch.tenant_id), "mailboxes.proved", batch, f"Proved {batch} by logging in.")
+    how = proved_by(mail_of(batch.domain))
+    record(system(batch.tenant_id), "mailboxes.proved", batch, f"Proved {batch} {how}.")
 
 
 def has_inboxes_already(domain: Domain) -> None:

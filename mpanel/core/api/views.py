@@ -252,13 +252,15 @@ def operation(
     request_example: Any = None,
     description: str = "",
     media_type: str = "",
+    also_takes: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare an operation for the schema.
 
     `answers`: the shape of the answer with `status`; `also`: other successes, each with its shape
     and an example. `takes`, `query`: shapes of body and query. `errors`: statuses beyond those that
     follow from the rest (400, 413 and 415 with a body, 401 and 403 unless public, 409 of a POST,
-    429 always). `media_type`: of an answer that is text and no JSON.
+    429 always). `media_type`: of an answer that is text and no JSON. `also_takes`: bodies that are
+    no JSON, by media type, each with its JSON schema (the view needs a parser for each).
     """
 
     def declare(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -282,7 +284,7 @@ def operation(
             summary=summary,
             description=description or (method.__doc__ or "").strip(),
             tags=[tag],
-            request=takes,
+            request={"application/json": takes, **also_takes} if also_takes else takes,
             parameters=[
                 *([query] if query else []),
                 *headers,

@@ -20,7 +20,7 @@ from mailboxes.csvfiles import CredentialRow, credentials_csv
 from mailboxes.models import Batch
 from mailboxes.naming import CONVENTIONS
 from mailboxes.services import AlreadyRevealed, reveal_batch
-from mailboxes.vendors import mail_provider
+from mailboxes.vendors import mail_provider_of
 from mpanel.core.actor import Actor
 from mpanel.core.errors import MPanelError
 from tenants.models import User
@@ -130,7 +130,7 @@ class Command(BaseCommand):
                 partial.unlink()
                 self.tell_of_former_file(target)
                 return
-            login = mail_provider("mailserver").login_settings()
+            login = mail_provider_of(credentials[0].mailbox).login_settings()
             rows = (CredentialRow(one.mailbox.address, login, one.password) for one in credentials)
             file.write(credentials_csv(rows, hidden=False))
         partial.replace(target)

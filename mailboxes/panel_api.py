@@ -1,0 +1,542 @@
+"""JSON about mailboxes, aliases and mail domains for the panel (source 2, and source 5 §15)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any
+from uuid import UUID
+
+from django.conf import settings
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mailboxes import accounts, imports, selectors, services
+from mailboxes import panel_serializers as shapes
+from mailboxes.maildomains import attach_mail
+from mailboxes.services import Credential
+from mpanel.core.api.errors import error_body
+from mpanel.core.api.parsing import StrictJSON
+from mpanel.core.api.shapes import camel, page_of, paged
+from mpanel.core.api.views import ApiView, operation
+from mpanel.core.errors import MPanelError, TooLarge
+from provisioning.api import EXAMPLE_JOB
+from provisioning.serializers import PanelJob
+
+MAILBOXES, EMAIL = "Mailboxes", "E-mail"
+A_TENANT = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b10"
+A_DOMAIN = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b11"
+A_JOB = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b12"
+A_MAILBOX = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b13"
+AN_ALIAS = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b14"
+MADE = "2026-11-21T10:00:00Z"
+EXAMPLE_MAILBOX = {
+    "id": A_MAILBOX,
+    "tenantId": A_TENANT,
+    "domainId": A_DOMAIN,
+    "domain": "example.com",
+    "email": "anna@example.com",
+    "localPart": "anna",
+    "firstName": "Anna",
+    "lastName": "Schmidt",
+    "provider": "mailserver",
+    "status": "active",
+    "quotaMb": 2048,
+    "passwordPending": False,
+    "healthScore": None,
+    "sendingPaused": None,
+    "error": None,
+    "createdAt": MADE,
+    "updatedAt": MADE,
+}
+EXAMPLE_MADE = {
+    **EXAMPLE_MAILBOX,
+    "status": "provisioning",
+    "generatedPassword": "wT7...",
+    "jobId": A_JOB,
+}
+EXAMPLE_TALLY = {"total": 1, "successful": 1, "failed": 0}
+EXAMPLE_DOMAIN = {
+    "id": AN_ALIAS,
+    "domainId": A_DOMAIN,
+    "domain": "example.com",
+    "provider": "mailserver",
+    "region": "eu-central",
+    "regionLabel": "Frankfurt",
+    "host": "mail.example.net",
+    "status": "active",
+    "mailboxes": 3,
+    "healthScore": None,
+    "error": None,
+    "createdAt": MADE,
+}
+EXAMPLE_ALIAS = {
+    "id": AN_ALIAS,
+    "address": "sales@example.com",
+    "localPart": "sales",
+    "isCatchAll": False,
+    "domainId": A_DOMAIN,
+    "domain": "example.com",
+    "mailboxId": A_MAILBOX,
+    "mailbox": "anna@example.com",
+    "createdAt": MADE,
+}
+DELETING = {**EXAMPLE_JOB, "type": "mailboxes.delete", "label": "Delete anna@example.com"}
+
+
+class CsvText(BaseParser):
+    """A body that is a CSV file itself: as if it had come as `csv` in JSON, but in bytes."""
+
+    media_type = "text/csv"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, list[imports.Row]]:
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        raw = stream.read(most + 1)
+        if len(raw) > most:
+            raise TooLarge(f"The body is larger than {most} bytes.")
+        return {"parsed": imports.parse_csv(raw)}
+
+
+class _List(ApiView):
+    """Mailboxes, under either of their paths."""
+
+    scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
+
+    def page(self, request: Request) -> Response:
+        query = self.query(request, shapes.PanelMailboxQuery)
+        names = ("domain_id", "customer_id", "status", "search")
+        found = selectors.mailboxes(self.actor, **{name: query[name] for name in names})
+        found = found.order_by(*shapes.order_by(query["order"]))
+        return Response(page_of(found, query, shapes.PanelMailbox))
+
+    def made(self, credential: Credential) -> Response:
+        mailbox = credential.mailbox
+        job_id = selectors.deployment_of(self.actor, mailbox.batch_id)
+        answer = {
+            **shapes.PanelMailbox(mailbox).data,
+            "generatedPassword": credential.password,
+            "jobId": job_id,
+        }
+        return Response(answer, 201)
+
+
+class Mailboxes(_List):
+    @operation(
+        "List mailboxes",
+        tag=MAILBOXES,
+        query=shapes.PanelMailboxQuery,
+        answers=paged(shapes.PanelMailbox),
+        example={"items": [EXAMPLE_MAILBOX], "total": 1},
+    )
+    def get(self, request: Request) -> Response:
+        """`search` looks at addresses and names. Deleted ones are not shown."""
+        return self.page(request)
+
+    @operation(
+        "Create a mailbox",
+        tag=MAILBOXES,
+        takes=shapes.NewPanelMailbox,
+        answers=shapes.PanelMailboxMade,
+        status=201,
+        errors=(402, 404),
+        request_example={"email": "anna@example.com", "quotaMb": 2048},
+        example=EXAMPLE_MADE,
+    )
+    def post(self, request: Request) -> Response:
+        """The password, given or made, is answered this one time; the job sets the mailbox up and
+        proves its login. A key needs the scope mailboxes:reveal too. 402 PLAN_LIMIT_EXCEEDED; 403
+        TRIAL_EXPIRED; 404 DOMAIN_NOT_FOUND; 409 USER_ALREADY_EXISTS, DOMAIN_NOT_READY or
+        MAIL_ELSEWHERE."""
+        given = self.body(request, shapes.NewPanelMailbox)
+        return self.made(accounts.create_mailbox_at(self.actor, **given))
+
+
+class DomainMailboxes(_List):
+    @operation(
+        "List mailboxes of domains",
+        tag=EMAIL,
+        query=shapes.PanelMailboxQuery,
+        answers=paged(shapes.PanelMailbox),
+        example={"items": [EXAMPLE_MAILBOX], "total": 1},
+    )
+    def get(self, request: Request) -> Response:
+        """The same as GET /api/mailboxes."""
+        return self.page(request)
+
+    @operation(
+        "Create a mailbox on a domain",
+        tag=EMAIL,
+        takes=shapes.NewDomainMailbox,
+        answers=shapes.PanelMailboxMade,
+        status=201,
+        errors=(402, 404),
+        request_example={
+            "domainId": A_DOMAIN,
+            "localPart": "support",
+            "password": "SecurePass123!",
+            "quotaMb": 2048,
+        },
+        example=EXAMPLE_MADE,
+    )
+    def post(self, request: Request) -> Response:
+        """As POST /api/mailboxes, with the same errors."""
+        given = self.body(request, shapes.NewDomainMailbox)
+        return self.made(accounts.create_mailbox_at(self.actor, **given))
+
+
+class OneMailbox(ApiView):
+    scopes = {"GET": "mailboxes:read", "DELETE": "mailboxes:write"}
+
+    @operation(
+        "Get a mailbox",
+        tag=MAILBOXES,
+        answers=shapes.PanelMailbox,
+        errors=(404,),
+        example=EXAMPLE_MAILBOX,
+    )
+    def get(self, request: Request, mailbox_id: UUID) -> Response:
+        """How far it is, and what is wrong with it, if anything."""
+        return Response(shapes.PanelMailbox(selectors.get_mailbox(self.actor, mailbox_id)).data)
+
+    @operation(
+        "Delete a mailbox",
+        tag=MAILBOXES,
+        answers=PanelJob,
+        status=202,
+        errors=(404, 409),
+        example=DELETING,
+    )
+    def delete(self, request: Request, mailbox_id: UUID) -> Response:
+        """Its account goes first; the mailbox is `deleting` until the job has seen to that. Where
+        that fails, it stays so with the reason, and the job can be retried. Its mail is kept for a
+        while."""
+        job = services.delete_mailboxes(self.actor, [mailbox_id])
+        return Response(PanelJob(job).data, 202)
+
+
+class DomainMailbox(ApiView):
+    scopes = {"PUT": "mailboxes:write", "DELETE": "mailboxes:write"}
+
+    @operation(
+        "Change a mailbox",
+        tag=EMAIL,
+        takes=shapes.PanelMailboxChange,
+        answers=shapes.PanelMailbox,
+        errors=(404, 409),
+        request_example={"quotaMb": 4096, "status": "suspended"},
+        example={**EXAMPLE_MAILBOX, "quotaMb": 4096, "status": "suspended"},
+    )
+    def put(self, request: Request, mailbox_id: UUID) -> Response:
+        """All of it or nothing. An old password stops at once. 409 MANAGED_ELSEWHERE for the quota
+        of a mailbox that a vendor holds."""
+        given = self.body(request, shapes.PanelMailboxChange)
+        mailbox = services.change_mailbox(self.actor, mailbox_id, **given)
+        return Response(shapes.PanelMailbox(mailbox).data)
+
+    @operation(
+        "Delete a mailbox of a domain",
+        tag=EMAIL,
+        answers=PanelJob,
+        status=202,
+        errors=(404, 409),
+        example=DELETING,
+    )
+    def delete(self, request: Request, mailbox_id: UUID) -> Response:
+        """The same as DELETE /api/mailboxes/{id}."""
+        job = services.delete_mailboxes(self.actor, [mailbox_id])
+        return Response(PanelJob(job).data, 202)
+
+
+class MailboxPassword(ApiView):
+    scopes = {"PUT": "mailboxes:write"}
+
+    @operation(
+        "Change a mailbox's password",
+        tag=MAILBOXES,
+        takes=shapes.NewMailboxPassword,
+        answers=shapes.PanelMailboxPassword,
+        errors=(404, 409),
+        request_example={"password": "SecurePass123!"},
+        example={**EXAMPLE_MAILBOX, "passwordPending": True, "generatedPassword": "wT7..."},
+    )
+    def put(self, request: Request, mailbox_id: UUID) -> Response:
+        """To the given one, or to one that is made; it is answered this one time. The old one stops
+        at once, the new one works within seconds, when `passwordPending` is false. A key needs the
+        scope mailboxes:reveal too. 409 while the mailbox is being set up or deleted."""
+        given = self.body(request, shapes.NewMailboxPassword)
+        credential = services.change_password(self.actor, mailbox_id, **given)
+        mailbox = shapes.PanelMailbox(credential.mailbox).data
+        return Response({**mailbox, "generatedPassword": credential.password})
+
+
+class MailboxQuota(ApiView):
+    scopes = {"PUT": "mailboxes:write"}
+
+    @operation(
+        "Change a mailbox's quota",
+        tag=MAILBOXES,
+        takes=shapes.NewMailboxQuota,
+        answers=shapes.PanelMailbox,
+        errors=(404, 409),
+        request_example={"quotaMb": 4096},
+        example={**EXAMPLE_MAILBOX, "quotaMb": 4096},
+    )
+    def put(self, request: Request, mailbox_id: UUID) -> Response:
+        """In MB. A mailbox that holds more keeps what it has and gets no more. 409
+        MANAGED_ELSEWHERE where a vendor holds it."""
+        given = self.body(request, shapes.NewMailboxQuota)
+        mailbox = services.set_quota(self.actor, mailbox_id, **given)
+        return Response(shapes.PanelMailbox(mailbox).data)
+
+
+class SuspendMailbox(ApiView):
+    scopes = {"POST": "mailboxes:write"}
+
+    @operation(
+        "Suspend a mailbox",
+        tag=MAILBOXES,
+        answers=shapes.PanelMailbox,
+        errors=(404,),
+        example={**EXAMPLE_MAILBOX, "status": "suspended"},
+    )
+    def post(self, request: Request, mailbox_id: UUID) -> Response:
+        """Login and sending stop, running sessions end; mail still arrives. Twice is harmless."""
+        mailbox = services.suspend_mailbox(self.actor, mailbox_id)
+        return Response(shapes.PanelMailbox(mailbox).data)
+
+
+class ActivateMailbox(ApiView):
+    scopes = {"POST": "mailboxes:write"}
+
+    @operation(
+        "Activate a mailbox",
+        tag=MAILBOXES,
+        answers=shapes.PanelMailbox,
+        errors=(404,),
+        example=EXAMPLE_MAILBOX,
+    )
+    def post(self, request: Request, mailbox_id: UUID) -> Response:
+        """Undoes a suspension. Twice is harmless. 409 for one that is not suspended."""
+        mailbox = services.activate_mailbox(self.actor, mailbox_id)
+        return Response(shapes.PanelMailbox(mailbox).data)
+
+
+class MailboxBulk(ApiView):
+    scopes = {"POST": "mailboxes:write"}
+
+    @operation(
+        "Change many mailboxes",
+        tag=MAILBOXES,
+        takes=shapes.MailboxBulk,
+        answers=shapes.MailboxOutcomes,
+        request_example={"action": "suspend", "ids": [A_MAILBOX]},
+        example={
+            "success": True,
+            "results": [
+                {
+                    "id": A_MAILBOX,
+                    "success": True,
+                    "mailbox": {**EXAMPLE_MAILBOX, "status": "suspended"},
+                }
+            ],
+            "summary": EXAMPLE_TALLY,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """suspend, activate, delete, reset-password or set-quota (with `quotaMb`) for up to 500.
+        One that cannot be changed has its `error` and blocks no other. For reset-password, a key
+        needs the scope mailboxes:reveal too."""
+        given = self.body(request, shapes.MailboxBulk)
+        found = services.change_mailboxes(
+            self.actor, given["action"], given["ids"], quota_mb=given.get("quota_mb")
+        )
+        return Response(_tallied(found, _outcome))
+
+
+class MailboxImport(ApiView):
+    scopes = {"POST": "mailboxes:write"}
+    parser_classes = (StrictJSON, CsvText)
+
+    @operation(
+        "Create mailboxes from a list",
+        tag=MAILBOXES,
+        takes=shapes.MailboxImport,
+        also_takes={"text/csv": {"type": "string"}},
+        answers=shapes.MailboxRowOutcomes,
+        request_example={
+            "rows": [{"email": "anna@example.com", "firstName": "Anna", "quotaMb": 2048}]
+        },
+        example={
+            "success": True,
+            "results": [
+                {
+                    "row": 1,
+                    "email": "anna@example.com",
+                    "success": True,
+                    "mailbox": {**EXAMPLE_MAILBOX, "status": "provisioning"},
+                    "generatedPassword": "wT7...",
+                }
+            ],
+            "summary": EXAMPLE_TALLY,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Up to 1,000 rows, as JSON or as a CSV file (text/csv, or its text as `csv`), whose header
+        names email, first_name, last_name, password, quota_mb. Each row has an outcome; one that is
+        refused blocks no other. Beyond the plan's limit rows have PLAN_LIMIT_EXCEEDED. A key needs
+        the scope mailboxes:reveal too."""
+        found = imports.import_mailboxes(self.actor, self._rows(request))
+        return Response(_tallied(found, _row_outcome))
+
+    def _rows(self, request: Request) -> list[imports.Row]:
+        if isinstance(request.data, Mapping) and "parsed" in request.data:
+            parsed: list[imports.Row] = request.data["parsed"]
+            return parsed
+        given = self.body(request, shapes.MailboxImport)
+        if "csv" in given:
+            return imports.parse_csv(given["csv"].encode())
+        return [imports.Row(**row) for row in given["rows"]]
+
+
+class EmailDomains(ApiView):
+    scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
+
+    @operation(
+        "List mail domains",
+        tag=EMAIL,
+        query=shapes.EmailDomainQuery,
+        answers=paged(shapes.EmailDomain),
+        example={"items": [EXAMPLE_DOMAIN], "total": 1},
+    )
+    def get(self, request: Request) -> Response:
+        """The domains whose mail is handled by us or by a vendor for you, by name."""
+        query = self.query(request, shapes.EmailDomainQuery)
+        names = ("domain_id", "customer_id", "search")
+        found = selectors.mail_domains(self.actor, **{name: query[name] for name in names})
+        return Response(page_of(found, query, shapes.EmailDomain))
+
+    @operation(
+        "Attach e-mail to a domain",
+        tag=EMAIL,
+        takes=shapes.NewEmailDomain,
+        answers=shapes.EmailDomain,
+        status=201,
+        errors=(404,),
+        request_example={"domainId": A_DOMAIN, "planProductId": "prod-email"},
+        example=EXAMPLE_DOMAIN,
+    )
+    def post(self, request: Request) -> Response:
+        """Where its mailboxes will be: on a mail server of a region, or at a vendor. Its DNS setup
+        then publishes the right records. 409 where mailboxes of another provider stand on it."""
+        given = self.body(request, shapes.NewEmailDomain)
+        names = ("provider", "credential_id", "region")
+        attach_mail(self.actor, given["domain_id"], **{name: given[name] for name in names})
+        row = selectors.mail_domains(self.actor, domain_id=given["domain_id"]).get()
+        return Response(shapes.EmailDomain(row).data, 201)
+
+
+class EmailRegions(ApiView):
+    scopes = {"GET": "mailboxes:read"}
+
+    @operation(
+        "List regions",
+        tag=EMAIL,
+        answers=shapes.MailRegions,
+        example={
+            "items": [{"region": "eu-central", "label": "Frankfurt", "provider": "mailserver"}],
+            "total": 1,
+        },
+    )
+    def get(self, request: Request) -> Response:
+        """Where mail servers take new domains."""
+        found = selectors.regions(self.actor)
+        items = shapes.MailRegion(found, many=True).data
+        return Response({"items": items, "total": len(found)})
+
+
+class Aliases(ApiView):
+    scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
+
+    @operation(
+        "List aliases",
+        tag=EMAIL,
+        query=shapes.AliasQuery,
+        answers=paged(shapes.PanelAlias),
+        example={"items": [EXAMPLE_ALIAS], "total": 1},
+    )
+    def get(self, request: Request) -> Response:
+        """By address; a catch-all, whose address is `@example.com`, comes first."""
+        query = self.query(request, shapes.AliasQuery)
+        names = ("domain_id", "mailbox_id", "search")
+        found = selectors.aliases(self.actor, **{name: query[name] for name in names})
+        return Response(page_of(found.order_by("address", "id"), query, shapes.PanelAlias))
+
+    @operation(
+        "Create an alias",
+        tag=EMAIL,
+        takes=shapes.NewAlias,
+        answers=shapes.PanelAlias,
+        status=201,
+        errors=(404,),
+        request_example={"mailboxId": A_MAILBOX, "localPart": "sales"},
+        example=EXAMPLE_ALIAS,
+    )
+    def post(self, request: Request) -> Response:
+        """Mail for it arrives in the mailbox at once, and the mailbox may send as it. `*` or an
+        empty localPart is the catch-all: mail for what nobody else of the domain has; nobody sends
+        as it. The same alias for several mailboxes gives each a copy. 409 ADDRESS_TAKEN,
+        ALIAS_EXISTS, TOO_MANY_ALIASES (100 of a mailbox) or MANAGED_ELSEWHERE."""
+        given = self.body(request, shapes.NewAlias)
+        alias = services.create_alias(
+            self.actor, given["mailbox_id"], local_part=given["local_part"]
+        )
+        return Response(shapes.PanelAlias(alias).data, 201)
+
+
+class OneAlias(ApiView):
+    scopes = {"DELETE": "mailboxes:write"}
+
+    @operation("Delete an alias", tag=EMAIL, status=204, errors=(404,))
+    def delete(self, request: Request, alias_id: UUID) -> Response:
+        """At once. What is sent to it then is refused, or goes to the domain's catch-all."""
+        services.delete_alias(self.actor, alias_id)
+        return Response(status=204)
+
+
+def _tallied[T](found: Sequence[T], shown: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    results = [shown(one) for one in found]
+    successful = sum(result["success"] for result in results)
+    failed = len(results) - successful
+    summary = {"total": len(results), "successful": successful, "failed": failed}
+    return {"success": not failed, "results": results, "summary": summary}
+
+
+def _outcome(found: services.Outcome) -> dict[str, Any]:
+    answer: dict[str, Any] = {"id": found.mailbox_id, "success": found.error is None}
+    if found.mailbox:
+        answer["mailbox"] = shapes.PanelMailbox(found.mailbox).data
+    if found.password:
+        answer["generatedPassword"] = found.password
+    return answer | _why(found.error)
+
+
+def _row_outcome(found: imports.RowOutcome) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "row": found.number,
+        "email": found.email,
+        "success": found.error is None,
+    }
+    if found.credential:
+        answer["mailbox"] = shapes.PanelMailbox(found.credential.mailbox).data
+        answer["generatedPassword"] = found.credential.password
+    return answer | _why(found.error)
+
+
+def _why(error: MPanelError | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    details = {camel(name): value for name, value in error.details.items()}
+    return {"error": error_body(error.status, error.code, error.message, details)["error"]}

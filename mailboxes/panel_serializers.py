@@ -1,0 +1,403 @@
+"""JSON shapes of mailboxes, aliases and mail domains as the panel shows them (sources 2 and 5)."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from mailboxes.imports import MOST_ROWS
+from mailboxes.models import Alias, Mailbox, MailDomain
+from mailboxes.naming import MAX_LOCAL_PART, MAX_NAME, local_part_error, name_error
+from mailboxes.serializers import SHOWN_STATUSES
+from mailboxes.services import ACTIONS, MOST_AT_ONCE, QUOTAS_MB
+from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Email, ErrorDetail, Id, Text, Whole
+
+ORDERS = {"email": "address", "createdAt": "id"}
+
+
+def order_by(order: str) -> tuple[str, ...]:
+    """What the panel calls an order, as columns; an address is unique among those present."""
+    minus = "-" if order.startswith("-") else ""
+    return (f"{minus}{ORDERS[order.removeprefix('-')]}", f"{minus}id")
+
+
+class MailboxName(Text):
+    """A person's name, or a part of it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_NAME, allow_blank=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        name = super().to_internal_value(data)
+        if problem := name_error(name):
+            raise serializers.ValidationError(problem)
+        return name
+
+
+class MailboxPassword(Text):
+    """12 to 72 printable ASCII characters."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault(
+            "help_text", "12 to 72 printable ASCII characters; without it, one is made."
+        )
+        super().__init__(
+            max_length=200, default="", allow_blank=True, trim_whitespace=False, **kwargs
+        )
+
+
+class MailboxQuota(Whole):
+    """Megabytes."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=QUOTAS_MB[0], max_value=QUOTAS_MB[-1], **kwargs)
+
+
+# --- Coming in -------------------------------------------------------------------------------
+
+
+class PanelMailboxQuery(CamelPageQuery):
+    """Which mailboxes."""
+
+    domain_id = serializers.UUIDField(required=False, default=None)
+    customer_id = serializers.UUIDField(
+        required=False, default=None, help_text="Your own customer; another's has none here."
+    )
+    status = serializers.ChoiceField(
+        choices=list(SHOWN_STATUSES), required=False, default="", allow_blank=True
+    )
+    search = Text(max_length=254, required=False, default="", allow_blank=True)
+    order = serializers.ChoiceField(
+        choices=[sign + name for name in ORDERS for sign in ("", "-")], default="email"
+    )
+
+
+class NewPanelMailbox(CamelShape):
+    """A mailbox: by its whole `email`, or by `domainId` and `localPart`."""
+
+    email = Email(required=False)
+    domain_id = Id(required=False)
+    local_part = Text(max_length=MAX_LOCAL_PART, required=False)
+    first_name = MailboxName(default="")
+    last_name = MailboxName(default="")
+    password = MailboxPassword()
+    quota_mb = MailboxQuota(default=1024)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        by_email, by_parts = "email" in given, {"domain_id", "local_part"} <= set(given)
+        if by_email == by_parts or (by_email and {"domain_id", "local_part"} & set(given)):
+            raise serializers.ValidationError(
+                {"email": ["Give either an email, or a domainId and a localPart."]}
+            )
+        name = "email" if by_email else "localPart"
+        local_part = given["email"].rpartition("@")[0] if by_email else given["local_part"]
+        if problem := local_part_error(local_part.lower()):
+            raise serializers.ValidationError({name: [problem]})
+        return given
+
+
+class NewDomainMailbox(CamelShape):
+    """A mailbox on a domain."""
+
+    domain_id = Id()
+    local_part = Text(max_length=MAX_LOCAL_PART)
+    first_name = MailboxName(default="")
+    last_name = MailboxName(default="")
+    password = MailboxPassword()
+    quota_mb = MailboxQuota(default=1024)
+
+    def validate_localPart(self, given: str) -> str:  # noqa: N802  (the field's spoken name)
+        if problem := local_part_error(given.lower()):
+            raise serializers.ValidationError(problem)
+        return given
+
+
+class NewMailboxPassword(CamelShape):
+    """A new password."""
+
+    password = MailboxPassword()
+
+
+class NewMailboxQuota(CamelShape):
+    """A new quota."""
+
+    quota_mb = MailboxQuota()
+
+
+class PanelMailboxChange(CamelShape):
+    """What is to change; what is left out stays."""
+
+    first_name = MailboxName(required=False)
+    last_name = MailboxName(required=False)
+    password = Text(
+        max_length=200,
+        required=False,
+        trim_whitespace=False,
+        help_text="12 to 72 printable ASCII characters. A key needs mailboxes:reveal for it.",
+    )
+    quota_mb = MailboxQuota(required=False)
+    status = serializers.ChoiceField(choices=[Mailbox.ACTIVE, Mailbox.SUSPENDED], required=False)
+
+
+class MailboxBulk(CamelShape):
+    """What is done to which mailboxes."""
+
+    action = serializers.ChoiceField(choices=list(ACTIONS))
+    ids = serializers.ListField(child=Id(), min_length=1, max_length=MOST_AT_ONCE)
+    quota_mb = MailboxQuota(required=False, help_text="For set-quota.")
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if ("quota_mb" in given) != (given["action"] == "set-quota"):
+            raise serializers.ValidationError({"quotaMb": ["Give this for set-quota, only."]})
+        return given
+
+
+class MailboxRow(CamelShape):
+    """One row of a list. What is wrong with its values is said in its own outcome."""
+
+    email = Text(max_length=1000, allow_blank=True)
+    first_name = Text(max_length=1000, default="", allow_blank=True)
+    last_name = Text(max_length=1000, default="", allow_blank=True)
+    password = Text(max_length=1000, default="", allow_blank=True, trim_whitespace=False)
+    quota_mb = Whole(required=False, min_value=-(2**53), max_value=2**53)
+
+
+class MailboxImport(CamelShape):
+    """Either rows, or the text of a CSV file with a header."""
+
+    rows = serializers.ListField(
+        child=MailboxRow(), required=False, min_length=1, max_length=MOST_ROWS
+    )
+    csv = serializers.CharField(
+        required=False,
+        trim_whitespace=False,
+        max_length=1_000_000,
+        help_text="Columns: email, first_name, last_name, password, quota_mb.",
+    )
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if ("rows" in given) == ("csv" in given):
+            raise serializers.ValidationError({"rows": ["Give either rows or csv."]})
+        return given
+
+
+class EmailDomainQuery(CamelPageQuery):
+    """Which domains."""
+
+    domain_id = serializers.UUIDField(required=False, default=None)
+    customer_id = serializers.UUIDField(
+        required=False, default=None, help_text="Your own customer; another's has none here."
+    )
+    search = Text(max_length=254, required=False, default="", allow_blank=True)
+
+
+class NewEmailDomain(CamelShape):
+    """How a domain's mail is to be handled."""
+
+    domain_id = Id()
+    plan_product_id = Text(
+        max_length=64,
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        help_text="The product that pays for it. Not used: mailboxes count against your plan.",
+    )
+    provider = Text(max_length=32, default="mailserver", help_text="Whose servers.")
+    credential_id = Id(
+        required=False, allow_null=True, default=None, help_text="Your account at the provider."
+    )
+    region = Text(
+        max_length=32,
+        default="",
+        allow_blank=True,
+        help_text="One of GET /api/email/regions; without it, the first.",
+    )
+
+
+class AliasQuery(CamelPageQuery):
+    """Which aliases."""
+
+    domain_id = serializers.UUIDField(required=False, default=None)
+    mailbox_id = serializers.UUIDField(required=False, default=None)
+    search = Text(max_length=254, required=False, default="", allow_blank=True)
+
+
+class NewAlias(CamelShape):
+    """A further address of a mailbox, on its domain."""
+
+    mailbox_id = Id()
+    local_part = Text(
+        max_length=MAX_LOCAL_PART,
+        allow_blank=True,
+        help_text="What stands before the @; `*` or nothing for what nobody else has.",
+    )
+
+    def validate_localPart(self, given: str) -> str:  # noqa: N802  (the field's spoken name)
+        if given not in {"", "*"} and (problem := local_part_error(given.lower())):
+            raise serializers.ValidationError(problem)
+        return given
+
+
+# --- Going out -------------------------------------------------------------------------------
+
+
+class MailTrouble(CamelShape):
+    """What is wrong, and what a person can do."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+def _trouble(row: Mailbox | MailDomain) -> dict[str, str] | None:
+    if not row.error_message:
+        return None
+    return {"code": row.error_code or "FAILED", "message": row.error_message}
+
+
+class PanelMailbox(CamelShape):
+    """A mailbox. `passwordPending`: its provider was not told the newest password yet."""
+
+    id = serializers.UUIDField()
+    tenant_id = serializers.UUIDField()
+    domain_id = serializers.UUIDField()
+    domain = serializers.CharField(source="domain.name")
+    email = serializers.EmailField(source="address")
+    local_part = serializers.CharField()
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+    provider = serializers.CharField()
+    status = serializers.ChoiceField(choices=list(SHOWN_STATUSES))
+    quota_mb = serializers.IntegerField()
+    password_pending = serializers.BooleanField()
+    health_score = serializers.IntegerField(allow_null=True, help_text="null until measured.")
+    sending_paused = serializers.SerializerMethodField(help_text="Why sending stopped, or null.")
+    error = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+    def get_sending_paused(self, row: Mailbox) -> str | None:
+        return row.paused_reason if row.paused_at else None
+
+    @extend_schema_field(MailTrouble(allow_null=True))
+    def get_error(self, row: Mailbox) -> dict[str, str] | None:
+        return _trouble(row)
+
+
+class PanelMailboxMade(PanelMailbox):
+    """A mailbox that was made; its password is answered this one time."""
+
+    generated_password = serializers.CharField()
+    job_id = serializers.UUIDField(help_text="The job that sets it up and proves its login.")
+
+
+class PanelMailboxPassword(PanelMailbox):
+    """A mailbox with its new password, which is answered this one time."""
+
+    generated_password = serializers.CharField()
+
+
+class MailboxOutcome(CamelShape):
+    """What came of one mailbox of a bulk action."""
+
+    id = serializers.UUIDField()
+    success = serializers.BooleanField()
+    mailbox = PanelMailbox(required=False)
+    generated_password = serializers.CharField(required=False, help_text="For reset-password.")
+    error = ErrorDetail(required=False)
+
+
+class MailboxRowOutcome(CamelShape):
+    """What came of one row; `row` counts from 1, without a header."""
+
+    row = serializers.IntegerField()
+    email = serializers.CharField()
+    success = serializers.BooleanField()
+    mailbox = PanelMailbox(required=False)
+    generated_password = serializers.CharField(required=False)
+    error = ErrorDetail(required=False)
+
+
+class MailboxTally(CamelShape):
+    """How many came to what."""
+
+    total = serializers.IntegerField()
+    successful = serializers.IntegerField()
+    failed = serializers.IntegerField()
+
+
+class MailboxOutcomes(CamelShape):
+    """The outcome of each mailbox, in the order asked."""
+
+    success = serializers.BooleanField(help_text="Whether all of them succeeded.")
+    results = MailboxOutcome(many=True)
+    summary = MailboxTally()
+
+
+class MailboxRowOutcomes(CamelShape):
+    """The outcome of each row, in order."""
+
+    success = serializers.BooleanField(help_text="Whether all of them succeeded.")
+    results = MailboxRowOutcome(many=True)
+    summary = MailboxTally()
+
+
+class EmailDomain(CamelShape):
+    """How a domain's mail is handled. Region and host are null where a vendor holds it."""
+
+    id = serializers.UUIDField()
+    domain_id = serializers.UUIDField()
+    domain = serializers.CharField(source="domain.name")
+    provider = serializers.CharField()
+    region = serializers.SerializerMethodField()
+    region_label = serializers.SerializerMethodField()
+    host = serializers.SerializerMethodField()
+    status = serializers.ChoiceField(choices=list(MailDomain.STATUSES))
+    mailboxes = serializers.IntegerField(help_text="How many are on it.")
+    health_score = serializers.IntegerField(allow_null=True, help_text="null until measured.")
+    error = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField()
+
+    def get_region(self, row: MailDomain) -> str | None:
+        return row.server.region if row.server else None
+
+    def get_region_label(self, row: MailDomain) -> str | None:
+        return row.server.region_label if row.server else None
+
+    def get_host(self, row: MailDomain) -> str | None:
+        return row.server.host if row.server else None
+
+    @extend_schema_field(MailTrouble(allow_null=True))
+    def get_error(self, row: MailDomain) -> dict[str, str] | None:
+        return _trouble(row)
+
+
+class MailRegion(CamelShape):
+    """Where new domains' mail can be placed."""
+
+    region = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    provider = serializers.CharField()
+
+
+class MailRegions(CamelShape):
+    """All regions."""
+
+    items = MailRegion(many=True)
+    total = serializers.IntegerField()
+
+
+class PanelAlias(CamelShape):
+    """A further address of a mailbox."""
+
+    id = serializers.UUIDField()
+    address = serializers.CharField()
+    local_part = serializers.CharField(help_text="Empty for a catch-all.")
+    is_catch_all = serializers.BooleanField()
+    domain_id = serializers.UUIDField()
+    domain = serializers.CharField(source="domain.name")
+    mailbox_id = serializers.UUIDField()
+    mailbox = serializers.SerializerMethodField(help_text="Where its mail arrives.")
+    created_at = serializers.DateTimeField()
+
+    def get_mailbox(self, row: Alias) -> str:
+        return row.mailbox.address

@@ -1,0 +1,155 @@
+"""The list of mailboxes, and what is done to several of them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from domains.selectors import domains as domains_of
+from mailboxes import selectors, services
+from mailboxes.models import Mailbox
+from mailboxes.services import Outcome
+from mailboxes.views.making import show_passwords
+from mpanel.core.pages import PageRequest, chosen_ids, paginate, search_text, signed_in
+
+SHOWN_STATUSES = (
+    Mailbox.ACTIVE,
+    Mailbox.PROVISIONING,
+    Mailbox.FAILED,
+    Mailbox.SUSPENDED,
+    Mailbox.DELETING,
+)
+# What the bar above the list offers, and what is said when it is done.
+DONE = {
+    "suspend": "can no longer log in or send. Mail still arrives",
+    "activate": "can log in and send",
+    "reset-password": "got a new password",
+}
+
+
+@signed_in
+@require_GET
+def mailbox_list(request: PageRequest) -> HttpResponseBase:
+    """The tenant's mailboxes; searched, filtered, paged."""
+    search, status = search_text(request), request.GET.get("status", "")
+    domain_id = uuid_or_none(request.GET.get("domain", ""))
+    found = selectors.mailboxes(request.actor, search=search, status=status, domain_id=domain_id)
+    page = paginate(request, found)
+    context = {
+        "page": page,
+        "q": search,
+        "status": status,
+        "domain_id": domain_id,
+        "domains": domains_of(request.actor),
+        "statuses": {key: Mailbox.STATUSES[key] for key in SHOWN_STATUSES},
+        "filtered": bool(search or status or domain_id),
+        "any_moving": any(box.status in {"provisioning", "deleting"} for box in page),
+        "section": "mailboxes",
+        "page_title": "Mailboxes",
+        "page_subtitle": "Every inbox here was proved to work before it counted as active.",
+    }
+    template = "mailboxes/mailbox_list.html"
+    return render(request, f"{template}#rows" if request.htmx else template, context)
+
+
+@signed_in
+@require_POST
+def mailbox_bulk(request: PageRequest) -> HttpResponseBase:
+    """Suspend or activate the ticked mailboxes, or give them new passwords after a question."""
+    action, wanted = request.POST.get("action", ""), chosen_ids(request, "mailbox")
+    if not wanted:
+        messages.info(request, "Tick the mailboxes first.")
+        return redirect("mailbox-list")
+    if action == "reset-password" and request.POST.get("sure") != "yes":
+        return _ask_to_reset(request, wanted)
+    outcomes = services.change_mailboxes(request.actor, action, wanted)
+    if action == "reset-password":
+        made = [
+            services.Credential(found.mailbox, found.password)
+            for found in outcomes
+            if found.mailbox
+        ]
+        return show_passwords(request, made, refused=[found for found in outcomes if found.error])
+    _say(request, action, outcomes)
+    return redirect("mailbox-list")
+
+
+@signed_in
+@require_POST
+def mailbox_delete_many(request: PageRequest) -> HttpResponseBase:
+    """Delete the ticked mailboxes: first the second question, then the deed."""
+    wanted = chosen_ids(request, "mailbox")
+    rows = list(selectors.mailboxes(request.actor).filter(pk__in=wanted))
+    if not rows:
+        messages.info(request, "Tick the mailboxes to delete first.")
+        return redirect("mailbox-list")
+    if request.POST.get("sure") != "yes":
+        return ask_to_delete(request, rows, "/mailboxes/")
+    services.change_mailboxes(request.actor, "delete", [row.pk for row in rows])
+    what = rows[0] if len(rows) == 1 else f"{len(rows)} mailboxes"
+    messages.success(request, f"{what} {'is' if len(rows) == 1 else 'are'} being deleted.")
+    return redirect("mailbox-list")
+
+
+def ask_to_delete(request: PageRequest, rows: Sequence[Mailbox], cancel_url: str) -> HttpResponse:
+    """The second question before one or several are deleted."""
+    context = {
+        "title": f"Delete {rows[0].address}?"
+        if len(rows) == 1
+        else f"Delete {len(rows)} mailboxes?",
+        "text": f"{_names(rows)}: the logins stop working and the passwords are forgotten. "
+        "This cannot be undone.",
+        "confirm_label": "Delete",
+        "cancel_url": cancel_url,
+        "tone": "danger",
+        "section": "mailboxes",
+        "rows": rows if request.POST else [],
+        "url_name": "mailbox-delete-many",
+    }
+    return render(request, "mailboxes/confirm_many.html", context)
+
+
+def _ask_to_reset(request: PageRequest, wanted: Sequence[UUID]) -> HttpResponse:
+    rows = list(selectors.mailboxes(request.actor).filter(pk__in=wanted))
+    if not rows:
+        raise selectors.MailboxNotFound
+    many = "1 mailbox" if len(rows) == 1 else f"{len(rows)} mailboxes"
+    context = {
+        "title": f"New passwords for {many}?",
+        "text": f"{_names(rows)}: the present passwords stop at once, and running sessions end. "
+        "The new ones are shown this one time.",
+        "confirm_label": "Reset passwords",
+        "cancel_url": "/mailboxes/",
+        "tone": "danger",
+        "section": "mailboxes",
+        "rows": rows,
+        "url_name": "mailbox-bulk",
+        "action_name": "reset-password",
+    }
+    return render(request, "mailboxes/confirm_many.html", context)
+
+
+def _say(request: PageRequest, action: str, outcomes: Sequence[Outcome]) -> None:
+    done = [found.mailbox for found in outcomes if found.mailbox]
+    if done:
+        what = done[0] if len(done) == 1 else f"{len(done)} mailboxes"
+        messages.success(request, f"{what} {DONE.get(action, 'changed')}.")
+    for found in [found for found in outcomes if found.error][:5]:
+        assert found.error
+        messages.error(request, f"{found.name}: {found.error.message}")
+
+
+def _names(rows: Sequence[Mailbox]) -> str:
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return ", ".join(row.address for row in rows[:5]) + more
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """The id that a query names, if it names one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
