@@ -115,6 +115,13 @@ HOUSE_NAMECHEAP_ADDRESS = env.str("HOUSE_NAMECHEAP_ADDRESS", default="127.0.0.1"
 HOUSE_SMARTLEAD_KEY = env.str("HOUSE_SMARTLEAD_KEY", default="sandbox-mpanel" if SANDBOX else "")
 HOUSE_INSTANTLY_KEY = env.str("HOUSE_INSTANTLY_KEY", default="sandbox-mpanel" if SANDBOX else "")
 
+# The same of Google Workspace: the key file of a service account, and its administrator.
+HOUSE_GOOGLE_KEY_FILE = env.str(
+    "HOUSE_GOOGLE_KEY_FILE",
+    default=str(SANDBOX_DIR / "google-service-account.json") if SANDBOX else "",
+)
+HOUSE_GOOGLE_ADMIN = env.str("HOUSE_GOOGLE_ADMIN", default="admin@workspace.test")
+
 # Delegations are followed from here, as a resolver does (IANA's root hints).
 DNS_ROOT_SERVERS = [
     address.strip()

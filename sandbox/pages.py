@@ -1,5 +1,6 @@
 """The control room's pages: what the JSON API offers, for people. They work without scripts."""
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ NAVIGATION = (
     ("/mail", "Mail"),
     ("/registrar", "Registrar"),
     ("/zones", "Zones"),
+    ("/workspace", "Google"),
     ("/outreach", "Outreach"),
     ("/servers", "DNS servers"),
     ("/faults", "Failures"),
@@ -47,6 +49,7 @@ class Pages:
             "/registrar": self.registrar,
             "/zones": self.zones,
             "/zones/{domain}": self.zone,
+            "/workspace": self.workspace,
             "/outreach": self.outreach,
             "/servers": self.servers,
             "/faults": self.faults,
@@ -96,6 +99,11 @@ class Pages:
             namecheap=self._control.namecheap({}),
             auto_delegate=self._room.auto_delegate,
         )
+
+    async def workspace(self, request: Request) -> Response:
+        shown = self._control.google({})
+        key = json.dumps(shown["service_account"], indent=2)
+        return self._page(request, "workspace", "Google Workspace", google=shown, key=key)
 
     async def zones(self, request: Request) -> Response:
         zones = [zone.as_json() for zone in self._room.zones.all()]

@@ -17,6 +17,9 @@ from mpanel.core.secrets import parse_key_ring
 OUTSIDE = (
     "CLOUDFLARE_BASE_URL",
     "NAMECHEAP_BASE_URL",
+    "GOOGLE_DIRECTORY_BASE_URL",
+    "GOOGLE_VERIFICATION_BASE_URL",
+    "GOOGLE_TOKEN_URL",
     "SMARTLEAD_BASE_URL",
     "INSTANTLY_BASE_URL",
     "MAILSERVER_HOST",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -94,6 +95,18 @@ def include_house_credentials(actor: Actor) -> None:
                 "api_user": settings.HOUSE_NAMECHEAP_USER,
                 "api_key": settings.HOUSE_NAMECHEAP_KEY,
                 "client_ip": settings.HOUSE_NAMECHEAP_ADDRESS,
+            },
+        )
+    key_file = Path(settings.HOUSE_GOOGLE_KEY_FILE or "/nowhere")
+    if key_file.is_file():
+        add_credential(
+            actor,
+            port="mail",
+            provider="google-workspace",
+            label="Included Google Workspace",
+            values={
+                "service_account_json": key_file.read_text(),
+                "admin_email": settings.HOUSE_GOOGLE_ADMIN,
             },
         )
     for provider, label, key in (

@@ -54,6 +54,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         self.once("migrate", "--verbosity=0")
+        self.once("sandbox", "--make-keys")  # the demo account includes one
         self.once("demo")
         try:
             self.run_parts(port, stop)
