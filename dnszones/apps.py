@@ -11,12 +11,36 @@ class DnszonesConfig(AppConfig):
 
     def ready(self) -> None:
         registry.load("dnszones.providers")
-        from dnszones import propagation, states, vendors  # noqa: F401  (they register themselves)
+        from dnszones import (  # noqa: F401  (they register themselves)
+            dnssec,
+            dnssec_states,
+            propagation,
+            rotation,
+            rotation_states,
+            states,
+            vendors,
+        )
         from dnszones.probes import dns
         from events import kinds
 
         probes.register("dns", dns)
         periodic.register("dnszones.propagation", every=5, work=propagation.sweep)
+        periodic.register("dnszones.rotation", every=3600, work=rotation.rotate_what_is_due)
+        periodic.register("dnszones.dnssec", every=30, work=dnssec.look_at_due_parents)
+        kinds.register(
+            "dns.signed",
+            "DS record to be given to the registrar",
+            action="dns.signed",
+            title="A zone is signed: give its DS record to the registrar",
+            link=lambda event: reverse("domain-dnssec", args=[event.subject_id]),
+        )
+        kinds.register(
+            "dns.ds_seen",
+            "DNSSEC protects a domain",
+            action="dns.ds_seen",
+            title="DNSSEC protects your domain",
+            link=lambda event: reverse("domain-dnssec", args=[event.subject_id]),
+        )
         kinds.register(
             "dns.propagated",
             "DNS propagation done",

@@ -124,3 +124,12 @@ class SetupForm(forms.Form):
             ),
             "spf_includes": "\n".join(stored["spf_includes"]),
         }
+
+
+class DnssecOffForm(forms.Form):
+    """The third question, where the parent zone still has a DS record."""
+
+    forced = forms.BooleanField(
+        label="Turn it off all the same: the domain may not be reached until caches forget",
+        required=False,
+    )

@@ -29,6 +29,9 @@ class Zone(Row):
     # DNSSEC: what is wanted, null where nobody chose; and the DS records for the registrar.
     dnssec_wanted = models.BooleanField(null=True)
     ds_records = models.JSONField(default=list)
+    # What the parent zone said last about DS records (`dnssec.AtParent`), and when it was asked.
+    parent_ds = models.JSONField(null=True)
+    parent_ds_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

@@ -3,17 +3,36 @@
 from django.urls import path
 
 from dnszones import api as json
-from dnszones import views
+from dnszones import dnssec_views, views
+from dnszones import zone_api as zones
+from dnszones.dnssec_api import OneZonesDnssec
 
 pages = [
     path("<uuid:domain_id>/", views.domain_detail, name="domain-detail"),
     path("<uuid:domain_id>/records/", views.zone_records, name="zone-records"),
     path("<uuid:domain_id>/records/check/", views.records_check, name="records-check"),
+    path("<uuid:domain_id>/dnssec/", dnssec_views.domain_dnssec, name="domain-dnssec"),
+    path("<uuid:domain_id>/dnssec/check/", dnssec_views.dnssec_check, name="dnssec-check"),
+    path("<uuid:domain_id>/dnssec/off/", dnssec_views.dnssec_off, name="dnssec-off"),
     path("<uuid:domain_id>/plans/", views.plan_list, name="plan-list"),
     path("plans/<uuid:plan_id>/", views.plan_detail, name="plan-detail"),
     path("plans/<uuid:plan_id>/revert/", views.plan_revert, name="plan-revert"),
     path("propagation/<uuid:session_id>/cancel/", views.session_cancel, name="session-cancel"),
     path("<uuid:domain_id>/propagation/", views.session_start, name="session-start"),
+]
+
+api = [
+    path("dns/zones", zones.Zones.as_view()),
+    path("dns/zones/<uuid:zone_id>", zones.OneZone.as_view()),
+    path("dns/zones/<uuid:zone_id>/records", zones.ZoneRecords.as_view()),
+    path("dns/zones/<uuid:zone_id>/records/<str:record_id>", zones.OneZoneRecord.as_view()),
+    path("dns/zones/<uuid:zone_id>/export", zones.ExportZone.as_view()),
+    path("dns/zones/<uuid:zone_id>/import", zones.ImportZone.as_view()),
+    path("dns/zones/<uuid:zone_id>/changes", zones.ZoneChanges.as_view()),
+    path("dns/changes/<uuid:change_id>", zones.OneChange.as_view()),
+    path("dns/changes/<uuid:change_id>/apply", zones.ApplyChange.as_view()),
+    path("dns/changes/<uuid:change_id>/revert", zones.RevertChange.as_view()),
+    path("dns/zones/<uuid:zone_id>/dnssec", OneZonesDnssec.as_view()),
 ]
 
 api_v1 = [

@@ -59,6 +59,50 @@ class DelegationReport:
         return tuple(sorted(set(self.expected) - set(self.found)))
 
 
+@dataclass(frozen=True, slots=True)
+class SignerReport:
+    """Which DS records the parent zone has for a domain (RFC 4034 §5).
+
+    `found`: what its servers name, together, as in a zone file; empty where all that answered have
+    none; `None` where none answered, from which nothing follows. `ttl`: how many seconds a cache
+    may keep what was found. `parent` and `asked` as in `DelegationReport`.
+    """
+
+    domain: str
+    found: tuple[str, ...] | None
+    ttl: int | None
+    parent: str
+    asked: tuple[tuple[Server, str], ...]
+
+    @property
+    def parent_text(self) -> str:
+        """The parent zone, in a sentence."""
+        return _zone_text(self.parent)
+
+
+async def observe_signers(
+    client: DNSClient,
+    domains: Sequence[str],
+    *,
+    roots: Sequence[Server],
+    port: int = 53,
+    within: float | None = None,
+) -> list[SignerReport]:
+    """The DS records of these domains, five at a time; as `observe_delegations` asks."""
+    tree = _Tree(client, roots, port)
+    room = asyncio.Semaphore(ASKED_AT_ONCE)
+    end = None if within is None else asyncio.get_running_loop().time() + within
+
+    async def observe(domain: str) -> SignerReport:
+        try:
+            async with asyncio.timeout_at(end), room:
+                return await _observe_signer(tree, canonical_name(domain))
+        except TimeoutError:
+            return SignerReport(domain, None, None, "", ())
+
+    return await asyncio.gather(*map(observe, domains))
+
+
 async def observe_delegation(
     client: DNSClient,
     domain: str,
@@ -229,11 +273,13 @@ class _Walk:
         self._questions_left -= 1
         return await self._tree.client.ask(server, name, rdtype, recursive=False)
 
-    async def ask_all(self, zone: _Zone, name: str) -> list[tuple[Server, Answer]]:
-        """What every server of the zone says about the nameservers of a name."""
+    async def ask_all(
+        self, zone: _Zone, name: str, rdtype: str = "NS"
+    ) -> list[tuple[Server, Answer]]:
+        """What every server of the zone says about a name, by default about its nameservers."""
         servers = zone.servers[:_PARENT_SERVERS]
         answers = await self._tree.client.ask_many(
-            Question(server, name, "NS", recursive=False) for server in servers
+            Question(server, name, rdtype, recursive=False) for server in servers
         )
         return [
             (server, _checked(answer, zone, name))
@@ -271,6 +317,20 @@ async def _observe(tree: _Tree, domain: str, expected: Sequence[str]) -> Delegat
         parent = _Zone(".", (), f"the servers above it took longer than {_PATIENCE:.0f} s")
     replies = await walk.ask_all(parent, domain)
     return _judge(domain, {canonical_name(name) for name in expected}, parent, replies)
+
+
+async def _observe_signer(tree: _Tree, domain: str) -> SignerReport:
+    walk = _Walk(tree)
+    parent = await walk.parent_of(domain)
+    replies = await walk.ask_all(parent, domain, "DS")
+    useful = [answer for _, answer in replies if answer.status in {"answer", "nodata", "nxdomain"}]
+    return SignerReport(
+        domain,
+        found=tuple(sorted({ds for answer in useful for ds in answer.values})) if useful else None,
+        ttl=max((answer.ttl for answer in useful if answer.values and answer.ttl), default=None),
+        parent=parent.name,
+        asked=tuple((server, answer.why or answer.status) for server, answer in replies),
+    )
 
 
 def _delegation(domain: str, answer: Answer) -> frozenset[str] | None:

@@ -277,6 +277,21 @@ def look_at_delegations(
     return reports
 
 
+def look_at_signers(
+    names: Sequence[str], *, within: float | None = None
+) -> list[delegation.SignerReport]:
+    """Ask the parent zones' servers for the DS records of these domains, five at a time."""
+    roots = [Server(address, settings.DNS_PORT) for address in settings.DNS_ROOT_SERVERS]
+
+    async def ask() -> list[delegation.SignerReport]:
+        async with DNSClient(timeout=settings.DNS_TIMEOUT) as client:
+            return await delegation.observe_signers(
+                client, names, roots=roots, port=settings.DNS_PORT, within=within
+            )
+
+    return asyncio.run(ask())
+
+
 def recheck_due_delegations() -> None:
     """Look again at the delegations of verified domains that were not looked at for a while."""
     before = timezone.now() - timedelta(seconds=settings.DNS_WATCH_INTERVAL)

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from dnszones.changes import Change, ExistingRecord
+from dnszones.providers.base import DsRecord
 from dnszones.records import RecordData, value_of
 
 register = Library()
@@ -32,6 +33,12 @@ def main_record(change: Change) -> RecordData:
 def shown_value(data: RecordData | None) -> str:
     """A record's value on one line; "" for none."""
     return value_of(data) if data else ""
+
+
+@register.filter
+def ds_in_zone(ds: DsRecord, domain: str) -> str:
+    """A DS record as a zone file has it, with its owner."""
+    return f"{domain}. IN DS {ds}"
 
 
 @register.filter

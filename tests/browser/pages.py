@@ -53,6 +53,8 @@ def pages_of(page: Page, domain: str) -> dict[str, str]:
         "domain-edit": f"{of_domain}edit/",
         "domain-disconnect": f"{of_domain}disconnect/",
         "records": f"{of_domain}records/",
+        "dnssec": f"{of_domain}dnssec/",
+        "dnssec-off": f"{of_domain}dnssec/off/",
         "plans": f"{of_domain}plans/",
         "plan": first(f"{of_domain}plans/"),
         "mailbox": mailbox,

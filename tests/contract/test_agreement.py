@@ -24,6 +24,15 @@ OURS = {
     "POST /api/v1/webhooks/{}/test": "a receiver is tried before it counts",
     "GET /api/v1/webhooks/{}/deliveries": "the delivery log",
     "POST /api/v1/webhooks/{}/deliveries/{}/redeliver": "a delivery is sent once more",
+    "POST /api/mailboxes/bulk": "one act on many mailboxes",
+    "POST /api/mailboxes/import": "mailboxes from a list",
+    "GET /api/email/regions": "where mail can be placed",
+    "GET /api/email/aliases": "further addresses, and catch-alls",
+    "POST /api/email/aliases": "further addresses, and catch-alls",
+    "DELETE /api/email/aliases/{}": "further addresses, and catch-alls",
+    "GET /api/dns/zones/{}/dnssec": "zones can be signed",
+    "POST /api/dns/zones/{}/dnssec": "zones can be signed",
+    "DELETE /api/dns/zones/{}/dnssec": "zones can be signed",
 }
 
 
