@@ -12,12 +12,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from dnszones.models import ChangePlan, Record
+from dnszones.models import ChangePlan, DkimKey, Record
 from dnszones.reverts import revert_plan
+from dnszones.rotation import rotate_dkim
 from dnszones.services import apply_plan, make_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
@@ -79,10 +81,11 @@ def _work_until_death(work: Callable[[], object], before: int) -> None:
         os._exit(failed)
 
 
-def dies_everywhere(job: Job) -> int:
+def dies_everywhere(job: Job, *, meanwhile: Callable[[], object] = lambda: None) -> int:
     """Runners die one statement later each time, until the job is over; how many died."""
     OrmQ.objects.all().delete()
     for statement in range(1, MOST):
+        meanwhile()
         if not dies(lambda: advance(job.pk), before=statement):
             job.refresh_from_db()
             if not job.is_active:
@@ -179,4 +182,22 @@ def test_disconnecting(ada: Person, sandbox: RunningSandbox) -> None:
     job = disconnect_domain(ada.actor, domain.pk)
     assert dies_everywhere(job) > 5
     assert_gone(NAME, sandbox)
+    assert_jobs_whole()
+
+
+def test_rotating(ada: Person, sandbox: RunningSandbox, settings: LazySettings) -> None:
+    settings.DKIM_RETIRE_AFTER = 0
+    domain = published(ada, NAME, sandbox)
+
+    def look() -> None:
+        Record.objects.update(next_check_at=timezone.now())
+        all_sweeps()["dnszones.propagation"].work()
+
+    assert dies_everywhere(rotate_dkim(ada.actor, domain.pk), meanwhile=look) > 20
+    keys = [row for row in sandbox.records(NAME) if "._domainkey." in row["name"]]
+    old, new = domain.zone.dkim_keys.order_by("pk")
+    assert (old.status, old.sealed, new.status) == (DkimKey.RETIRED, "", DkimKey.SIGNING)
+    assert [row["name"] for row in keys] == [f"{new.selector}._domainkey.{NAME}"]
+    assert [row.name for row in Record.objects.filter(purpose="dkim")] == [keys[0]["name"]]
+    assert_told_once("dns.dkim_rotated", "dns.dkim_retired")
     assert_jobs_whole()
