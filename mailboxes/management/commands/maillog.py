@@ -1,0 +1,34 @@
+"""`manage.py maillog`: count what became of sent mail, from Postfix's log."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from mailboxes.bounces import follow_log, read_log
+from mailboxes.models import MailServer
+from mailboxes.vendors import house_server
+
+
+class Command(BaseCommand):
+    """Reads what was added since the last time, and with `--follow` goes on until it is stopped."""
+
+    help = "Count deliveries, deferrals and bounces from Postfix's log."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--file", type=Path, required=True, help="the log (maillog_file)")
+        parser.add_argument("--server", default=MailServer.HOUSE, help="slug of the mail server")
+        parser.add_argument("--follow", action="store_true", help="go on as the log grows")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        slug: str = options["server"]
+        house_server()
+        server = MailServer.objects.filter(slug=slug).first()
+        if server is None:
+            raise CommandError(f"There is no mail server called {slug}.")
+        try:
+            if options["follow"]:
+                follow_log(options["file"], server)
+            self.stdout.write(f"Read {read_log(options['file'], server)} lines.")
+        except OSError as error:
+            raise CommandError(f"The log cannot be read: {error}.") from None
