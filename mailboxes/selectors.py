@@ -1,8 +1,8 @@
 """Reading mailboxes; an actor sees their own tenant's only."""
 
 from collections import Counter
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from uuid import UUID
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
@@ -68,15 +68,20 @@ class InboxRow:
     address: str
     status: str
     created_at: datetime
+    provider: str
+    daily_limit: int | None
+    warmup_since: date | None
+    warmup_start: int
+    warmup_step: int
 
 
 def inbox_rows(
     actor: Actor, *, search: str = "", status: str = "", domain_id: UUID | None = None
 ) -> list[InboxRow]:
-    """All of the tenant's mailboxes by address, in one query of four columns."""
+    """All of the tenant's mailboxes by address, in one query of a few columns."""
     found = mailboxes(actor, search=search, status=status, domain_id=domain_id)
-    columns = found.select_related(None).values_list("pk", "address", "status", "created_at")
-    return [InboxRow(*row) for row in columns]
+    columns = (column.name for column in fields(InboxRow))
+    return [InboxRow(*row) for row in found.select_related(None).values_list(*columns)]
 
 
 def get_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
@@ -237,6 +242,6 @@ def status_counts(
 
 def taken_local_parts(domain_id: UUID) -> set[str]:
     """Every local part that a domain has: aliases, and mailboxes with those that were deleted."""
-    mailboxes_ = Mailbox.objects.filter(domain_id=domain_id).values_list("local_part", flat=True)
-    aliases_ = Alias.objects.filter(domain_id=domain_id).values_list("local_part", flat=True)
-    return {*mailboxes_, *aliases_} - {""}
+    given = Mailbox.objects.filter(domain_id=domain_id).order_by().values_list("local_part")
+    further = Alias.objects.filter(domain_id=domain_id).order_by().values_list("local_part")
+    return {local_part for (local_part,) in given.union(further) if local_part}

@@ -4,6 +4,7 @@ from mailboxes.views.credentials import batch_csv, batch_reveal, mailbox_csv, ma
 from mailboxes.views.domain_mail import (
     alias_delete,
     domain_alias_add,
+    domain_attach,
     domain_mail,
     domain_region,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "batch_csv",
     "batch_reveal",
     "domain_alias_add",
+    "domain_attach",
     "domain_mail",
     "domain_region",
     "mailbox_activate",

@@ -8,10 +8,11 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from domains.models import Domain
 from domains.selectors import get_domain
 from mailboxes import selectors, services
-from mailboxes.forms import DomainAliasForm, RegionForm
-from mailboxes.maildomains import OUR_SERVER, attach_mail
+from mailboxes.forms import AttachForm, DomainAliasForm, RegionForm
+from mailboxes.maildomains import OUR_SERVER, attach_mail, attachment_of
 from mailboxes.vendors import provider_of_domain
 from mpanel.core.errors import Conflict, Invalid, NotFound
 from mpanel.core.pages import PageRequest, add_errors, paginate, safe_next, search_text, signed_in
@@ -53,6 +54,28 @@ def domain_alias_add(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 
 @signed_in
 @require_POST
+def domain_attach(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
+    """Attach the domain's mail to the vendor to which its records lead, or try that again."""
+    domain = get_domain(request.actor, domain_id)
+    back = safe_next(request, f"/mailboxes/domains/{domain_id}/")
+    form = AttachForm(request.POST)
+    attachment = attachment_of(request.actor, domain)
+    if attachment is None or not form.is_valid():
+        return redirect(back)
+    try:
+        attach_mail(
+            request.actor,
+            domain_id,
+            provider=attachment.provider.key,
+            credential_id=form.cleaned_data["credential"],
+        )
+    except (Invalid, Conflict, NotFound) as error:
+        messages.error(request, error.message)
+    return redirect(back)
+
+
+@signed_in
+@require_POST
 def domain_region(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """Place the domain's mail in another region, while it has no mailboxes."""
     domain = get_domain(request.actor, domain_id)
@@ -88,6 +111,12 @@ def alias_delete(request: PageRequest, alias_id: UUID) -> HttpResponseBase:
     return render(request, "components/confirm_page.html", context)
 
 
+def _attaching(request: PageRequest, domain: Domain) -> dict[str, object]:
+    attachment = attachment_of(request.actor, domain)
+    job = attachment.job if attachment else None
+    return {"attachment": attachment, "steps": list(job.steps.all()) if job else []}
+
+
 def _page(request: PageRequest, domain_id: UUID, *, form: Form | None = None) -> HttpResponse:
     domain = get_domain(request.actor, domain_id)
     search = search_text(request)
@@ -100,6 +129,7 @@ def _page(request: PageRequest, domain_id: UUID, *, form: Form | None = None) ->
         "domain": domain,
         "place": place,
         "provider": provider_of_domain(place),
+        **_attaching(request, domain),
         "number": number,
         "regions": regions if len(regions) > 1 and not number else [],
         "region_form": RegionForm(regions=regions, initial=here),

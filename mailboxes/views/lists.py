@@ -11,12 +11,14 @@ from django.views.decorators.http import require_GET, require_POST
 from domains.selectors import domains as domains_of
 from mailboxes import selectors, services
 from mailboxes.models import Mailbox
+from mailboxes.sending.views import show_use
 from mailboxes.services import Outcome
 from mailboxes.views.making import show_passwords
 from mpanel.core.pages import PageRequest, chosen_ids, paginate, search_text, signed_in
 
 SHOWN_STATUSES = (
     Mailbox.ACTIVE,
+    Mailbox.WARMING,
     Mailbox.PROVISIONING,
     Mailbox.FAILED,
     Mailbox.SUSPENDED,
@@ -38,6 +40,7 @@ def mailbox_list(request: PageRequest) -> HttpResponseBase:
     domain_id = uuid_or_none(request.GET.get("domain", ""))
     found = selectors.mailboxes(request.actor, search=search, status=status, domain_id=domain_id)
     page = paginate(request, found)
+    show_use(page.object_list)
     context = {
         "page": page,
         "q": search,

@@ -22,6 +22,8 @@ CRUMBS = [("Mailboxes", "/mailboxes/")]
 @require_http_methods(["GET", "POST"])
 def mailbox_new(request: PageRequest) -> HttpResponseBase:
     """Make one mailbox, and show its password this one time."""
+    if request.method == "POST":
+        accounts.require_reveal(request.actor)
     ready = list(domains_of(request.actor).filter(status__in=READY))
     form = NewMailboxForm(
         request.POST or None, domains=ready, initial={"domain_id": request.GET.get("domain", "")}
@@ -51,6 +53,8 @@ def mailbox_new(request: PageRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 def mailbox_import(request: PageRequest) -> HttpResponseBase:
     """Make mailboxes of a list: first what would come of each row, then the deed."""
+    if request.method == "POST":
+        accounts.require_reveal(request.actor)
     form = ImportForm(request.POST or None, request.FILES or None)
     context = {
         "form": form,

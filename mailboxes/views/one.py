@@ -12,6 +12,7 @@ from events.selectors import trail
 from mailboxes import selectors, services
 from mailboxes.forms import AliasForm, PasswordForm, QuotaForm
 from mailboxes.models import Mailbox
+from mailboxes.sending.selectors import sending_of
 from mailboxes.vendors import is_ours, provider_of_domain
 from mailboxes.views.lists import ask_to_delete
 from mpanel.core.errors import Conflict, Invalid
@@ -140,6 +141,7 @@ def mailbox_page(
         "place": place,
         "provider": provider_of_domain(place),
         "login": provider_of_domain(place).login_settings(),
+        "sending": sending_of(request.actor, mailbox.pk),
         "is_ours": is_ours(mailbox),
         "aliases": selectors.aliases(request.actor, mailbox_id=mailbox.pk),
         "quota_form": quota_form or QuotaForm(initial={"quota_mb": mailbox.quota_mb}),

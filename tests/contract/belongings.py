@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
+from dnszones.vendors import dns_provider
 from events.models import WebhookDelivery
 from events.services import create_webhook, record
 from tenants.models import Customer, Session
@@ -56,7 +57,14 @@ def belongings(person: Person, domain: str) -> Belongings:
     event = record(person.actor, "domain.updated", theirs.domain, "For a delivery.")
     delivery = WebhookDelivery.objects.create(endpoint=endpoint, event=event)
     customer = Customer.objects.get(tenant=person.tenant)
-    kept = (theirs.domain, theirs.plan, theirs.session, theirs.batch, *theirs.mailboxes)
+    kept = (
+        theirs.domain,
+        theirs.plan,
+        theirs.session,
+        theirs.batch,
+        *theirs.mailboxes,
+        theirs.alias,
+    )
     fresh = [type(row)._base_manager.get(pk=row.pk) for row in (*kept, key, endpoint)]
     return Belongings(
         person=person,
@@ -70,3 +78,10 @@ def belongings(person: Person, domain: str) -> Belongings:
         customer=customer.pk,
         kept=tuple(fresh),
     )
+
+
+def make_zone(theirs: Belongings) -> None:
+    """Have the provider make the zone that the rows tell of. Needs the sandbox."""
+    zone = theirs.estate.zone
+    remote = dns_provider(theirs.person.credential).create_zone(zone.domain.name)
+    type(zone).objects.filter(pk=zone.pk).update(remote_id=remote.id)

@@ -15,8 +15,20 @@ CONTRACT = Path(__file__).parent / "operations.csv"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Source 4's and 5's groups that are built so far, and what comes later of source 3.
 SOURCE_4 = ("auth/", "user/me", "profile", "api-keys", "webhooks", "notifications")
-SOURCE_5 = ("auth/", "health", "status", "tenants", "users", "customers", "jobs", "audit")
+SOURCE_5 = (
+    "auth/",
+    "health",
+    "status",
+    "tenants",
+    "users",
+    "customers",
+    "jobs",
+    "audit",
+    "email/",
+    "dns/",
+)
 LATER = ("smartlead", "warmup")
+SOURCE_2 = ("mailboxes",)
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,7 @@ def _is_built(row: dict[str, str]) -> bool:
     short = re.sub(r"^/api/(v1/)?", "", row["path"])
     return {
         "1": True,
+        "2": short.startswith(SOURCE_2),
         "3": not any(word in short for word in LATER),
         "4": short.startswith(SOURCE_4),
         "5": short.startswith(SOURCE_5),

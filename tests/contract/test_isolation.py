@@ -16,7 +16,7 @@ from tenants.models import Session, Tenant, User
 from tenants.services import create_api_key
 from tests.api import Answer, Api
 from tests.cast import Person, owner
-from tests.contract.belongings import Belongings, belongings
+from tests.contract.belongings import Belongings, belongings, make_zone
 from tests.contract.surface import Operation, routed
 from tests.contract.test_agreement import schema
 
@@ -32,6 +32,8 @@ IDS: dict[tuple[str, str], Callable[[Belongings], UUID]] = {
     ("/api/v1/domains/", "domain_id"): lambda all_: all_.estate.domain.pk,
     ("/api/v1/dns/polling/", "session_id"): lambda all_: all_.estate.session.pk,
     ("/api/dns/zones/", "zone_id"): lambda all_: all_.estate.zone.pk,
+    ("/api/dns/zones/", "record_id"): lambda all_: all_.estate.zone.pk,
+    ("/api/dns/changes/", "change_id"): lambda all_: all_.estate.plan.pk,
     ("/api/v1/infrastructure/deployment/", "deployment_id"): lambda all_: all_.estate.job.pk,
     ("/api/mailboxes/", "mailbox_id"): lambda all_: all_.estate.mailboxes[0].pk,
     ("/api/email/mailboxes/", "mailbox_id"): lambda all_: all_.estate.mailboxes[0].pk,
@@ -44,6 +46,10 @@ IDS: dict[tuple[str, str], Callable[[Belongings], UUID]] = {
     ("/api/users/", "user_id"): lambda all_: all_.user,
     ("/api/customers/", "customer_id"): lambda all_: all_.customer,
 }
+
+
+# What the DNS provider is asked for.
+AT_THE_PROVIDER = {"/api/dns/zones/{zone_id}/records", "/api/dns/zones/{zone_id}/export"}
 
 
 @pytest.fixture
@@ -143,9 +149,14 @@ def test_nobody_gets_in_without_a_right(operation: Operation, theirs: Belongings
 @pytest.mark.parametrize(
     "operation", [found for found in WITH_IDS if found.method == "GET"], ids=str
 )
-def test_the_owner_gets_in(operation: Operation, theirs: Belongings) -> None:
+def test_the_owner_gets_in(
+    operation: Operation, theirs: Belongings, request: pytest.FixtureRequest
+) -> None:
     """Else the tests above would prove nothing."""
     person = theirs.person
+    if operation.path in AT_THE_PROVIDER:
+        request.getfixturevalue("sandbox")
+        make_zone(theirs)
     if operation.view.operator:
         User.objects.filter(pk=person.user.pk).update(is_operator=True)
     assert call(Api(person.token), operation, path_for(operation, theirs)).status == 200

@@ -12,7 +12,7 @@ from dnszones.services import with_own_key
 from domains.models import Domain
 from events.models import WebhookDelivery, WebhookEndpoint, new_secret
 from events.services import record
-from mailboxes.models import Batch, Mailbox
+from mailboxes.models import Alias, Batch, Mailbox
 from provisioning.models import Job
 from provisioning.services import start_job
 from tenants.models import ApiKey, Session
@@ -34,9 +34,15 @@ class Estate:
     batch: Batch
     mailboxes: tuple[Mailbox, ...]
     credential_id: UUID
+    aliases: tuple[Alias, ...]
     delivery: WebhookDelivery
     sign_in: Session
     key: ApiKey
+
+    @property
+    def alias(self) -> Alias:
+        """The alias of the first mailbox."""
+        return self.aliases[0]
 
     def ids(self) -> dict[str, UUID]:
         """By the names that URLs give their parts."""
@@ -47,6 +53,7 @@ class Estate:
             "job_id": self.job.pk,
             "batch_id": self.batch.pk,
             "mailbox_id": self.mailboxes[0].pk,
+            "alias_id": self.alias.pk,
             "credential_id": self.credential_id,
             "webhook_id": self.delivery.endpoint_id,
             "delivery_id": self.delivery.pk,
@@ -118,6 +125,16 @@ def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> E
         mailbox.set_password(f"Secret-{number}-{name}")
         mailboxes.append(mailbox)
     Mailbox.objects.bulk_create(mailboxes)
+    aliases = Alias.objects.bulk_create(
+        Alias(
+            tenant=person.tenant,
+            domain=domain,
+            mailbox=mailbox,
+            local_part="box.alias",
+            address=f"box.alias@{name}",
+        )
+        for mailbox in mailboxes[:1]
+    )
     job = start_job(
         person.actor, "mailboxes.provision", subject_id=batch.pk, subject_label=domain.name
     )
@@ -130,6 +147,7 @@ def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> E
         batch,
         tuple(mailboxes),
         person.credential.pk,
+        tuple(aliases),
         delivery(person, domain),
         start_session(person.user, kind=Session.BROWSER, address="192.0.2.7"),
         create_api_key(person.actor, name=f"Key of {name}", scopes=["domains:read"]).key,

@@ -47,6 +47,7 @@ FOR_ADMINS = {
     "credential-delete": {},
     "domain-disconnect": {},
     "plan-revert": {},
+    "dkim-rotate": {},
     "domain-dnssec": {},
     "dnssec-off": {},
     "session-cancel": {},
