@@ -1,6 +1,6 @@
 """Zones at a DNS provider, the records we keep in them, change plans, propagation sessions."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.conf import settings
@@ -88,6 +88,25 @@ class DkimKey(StatusRow):
 
     def __str__(self) -> str:
         return f"{self.selector} of {self.zone}"
+
+    @property
+    def status_label(self) -> str:
+        return self.STATUSES[self.status]
+
+    @property
+    def tone(self) -> str:
+        """The tone of its status on a page."""
+        return {self.SIGNING: "success", self.NEXT: "info"}.get(self.status, "neutral")
+
+    @property
+    def since(self) -> datetime:
+        """When it came to its present status."""
+        since = {
+            self.NEXT: self.published_at,
+            self.SIGNING: self.signing_since,
+            self.RETIRED: self.retired_at,
+        }.get(self.status)
+        return since or self.updated_at
 
     def seal_private(self, pem: str) -> None:
         self.sealed = seal(pem, row=self, column="sealed")
