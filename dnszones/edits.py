@@ -32,7 +32,7 @@ from dnszones.vendors import dns_provider
 from domains.models import Domain
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
-from mpanel.core.errors import Conflict, Invalid, NotFound
+from mpanel.core.errors import Conflict, Invalid, NotFound, ProviderError
 from provisioning.models import Job
 from provisioning.services import start_job
 
@@ -58,9 +58,19 @@ class RecordConflict(Conflict):
     code = "RECORD_CONFLICT"
 
 
+class ZoneChanged(Conflict):
+    """The zone was changed meanwhile, so nothing was written. Look again."""
+
+    code = "ZONE_CHANGED"
+
+
+# Codes of jobs after which the person must look at the zone again.
+CHANGED = {"ZONE_CHANGED", "RECORD_CONFLICT", "RECORD_EXISTS", "RECORD_GONE", "PLAN_NOT_READY"}
+
+
 @dataclass(frozen=True)
 class ZoneRecord:
-    """A record as it was seen. `kept`: what the mail setup keeps it for, if it does."""
+    """A record as it was seen. `kept`: the row of the mail setup that it is, if it is one."""
 
     id: str
     existing: ExistingRecord
@@ -87,6 +97,10 @@ class Sight:
                 return found
         raise RecordNotFound
 
+    def with_value(self, data: RecordData) -> ZoneRecord | None:
+        """The record that says this."""
+        return next((found for found in self.records if same_value(found.data, data)), None)
+
     def find(self, *, search: str = "", kind: str = "") -> list[ZoneRecord]:
         """Those of a type, with a text in name or content; the zone's own name first."""
         text = search.strip().lower()
@@ -101,16 +115,19 @@ class Sight:
         )
 
 
-def look(actor: Actor, zone_id: UUID) -> Sight:
+def look(actor: Actor, zone_id: UUID, *, to_write: bool = False) -> Sight:
     """Read a zone at its provider, within a request and outside of any transaction.
 
-    Raises `ZoneNotFound`, `ZoneNotMade`, `ProviderError`.
+    `to_write`: refuse at once whoever may not. Raises `ZoneNotFound`, `ZoneNotMade`,
+    `ProviderError`.
     """
+    if to_write:
+        actor.require(ADMIN, "dns:write")
     zone = selectors.get_zone(actor, zone_id)
     if not zone.remote_id:
         raise ZoneNotMade
     provider = dns_provider(zone.domain.dns_credential, timeout=LOOK)
-    kept = list(zone.records.all())
+    kept, types = list(zone.records.all()), writable_types(provider.capabilities)
     return Sight(
         zone,
         provider,
@@ -119,7 +136,7 @@ def look(actor: Actor, zone_id: UUID) -> Sight:
                 public_id(remote.id),
                 ExistingRecord(remote.id, remote.data),
                 next((row for row in kept if same_value(row.data, remote.data)), None),
-                is_writable(zone, provider.capabilities, remote.data),
+                remote.data.type in types and not is_providers_own(zone, remote.data),
             )
             for remote in provider.list_records(zone.remote_id)
         ),
@@ -134,10 +151,9 @@ def public_id(remote_id: str) -> str:
     return base64.urlsafe_b64encode(digest[:24]).decode()
 
 
-def is_writable(zone: Zone, capabilities: Capabilities, data: RecordData) -> bool:
-    """Whether a person may write such a record: SOA and the zone's own NS are the provider's."""
-    is_provider_s = data.type == "SOA" or data.key == (zone.domain.name, "NS")
-    return data.type in writable_types(capabilities) and not is_provider_s
+def is_providers_own(zone: Zone, data: RecordData) -> bool:
+    """Whether nobody but the provider writes such a record."""
+    return data.type == "SOA" or data.key == (zone.domain.name, "NS")
 
 
 def writable_types(capabilities: Capabilities) -> list[str]:
@@ -164,6 +180,26 @@ def wanted_record(sight: Sight, record: RecordData, *, was: RecordData | None = 
             "type", f"{checked.type} of the zone itself is not written here, only below it."
         )
     return checked
+
+
+def change_of(sight: Sight, record_id: str, record: RecordData) -> Edit:
+    """A change of one record, as somebody gave it.
+
+    Raises `RecordNotFound`, `RecordConflict`, `Invalid`.
+    """
+    present = sight.get(record_id)
+    if not present.is_editable:
+        raise RecordConflict("This record belongs to the DNS provider, or cannot be written here.")
+    wanted = wanted_record(sight, record, was=present.data)
+    return Edit("update", wanted, present.existing.remote_id, present.data)
+
+
+def removal_of(sight: Sight, record_id: str) -> Edit:
+    """The deletion of one record. Raises `RecordNotFound`, `RecordConflict`."""
+    present = sight.get(record_id)
+    if is_providers_own(sight.zone, present.data):
+        raise RecordConflict("This record belongs to the DNS provider.")
+    return Edit("delete", present.data, present.existing.remote_id, present.data)
 
 
 def what_breaks(sight: Sight, edits: Sequence[Edit]) -> list[str]:
@@ -293,6 +329,22 @@ def _begin_import(
     else:
         _start(actor, row, "dnszones.plan")
     return row
+
+
+def written(actor: Actor, plan_id: UUID) -> ChangePlan:
+    """The plan of an edit or a file, as far as it is.
+
+    Raises `ZoneChanged` and `ProviderError` where its job gave up.
+    """
+    row = selectors.get_plan(actor, plan_id)
+    if row.status != ChangePlan.FAILED:
+        return row
+    job = selectors.job_of(row)
+    code = (job and job.error_code) or "FAILED"
+    message = (job and job.error_message) or "The work was cancelled."
+    if code in CHANGED or not (job and job.error_code):
+        raise ZoneChanged(message)
+    raise ProviderError(code, message, retryable=True)
 
 
 # --- Called by states ------------------------------------------------------------------------

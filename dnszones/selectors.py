@@ -13,6 +13,7 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from mpanel.core.actor import Actor
 from mpanel.core.errors import NotFound
+from provisioning.models import Job
 
 
 class ZoneNotFound(NotFound):
@@ -39,6 +40,15 @@ PURPOSES = {
     "dmarc": "DMARC",
     "mx": "MX",
     "tracking": "Tracking",
+}
+
+
+ZONE_STATUSES = {
+    "creating": "Being made",
+    "pending": "Not delegated yet",
+    "active": "In use",
+    "moved": "Delegated elsewhere",
+    "deleting": "Being removed",
 }
 
 
@@ -84,8 +94,7 @@ def get_zone(actor: Actor, zone_id: UUID) -> Zone:
 
 
 def zone_status(zone: Zone) -> str:
-    """`creating` until the provider has it, `pending` until its nameservers are asked, `active`,
-    `moved` where the domain points elsewhere now, `deleting`."""
+    """One of `ZONE_STATUSES`."""
     if zone.domain.status == Domain.DELETING:
         return "deleting"
     if not zone.remote_id:
@@ -109,9 +118,14 @@ def get_plan(actor: Actor, plan_id: UUID, *, domain_id: UUID | None = None) -> C
     found = ChangePlan.objects.filter(pk=plan_id, zone__domain__tenant_id=actor.tenant_id)
     if domain_id:
         found = found.filter(zone__domain_id=domain_id)
-    if plan := found.select_related("zone__domain").first():
+    if plan := found.select_related("zone__domain", "created_by").first():
         return plan
     raise PlanNotFound
+
+
+def job_of(plan: ChangePlan) -> Job | None:
+    """The newest job that computes or applies a plan."""
+    return Job.objects.filter(subject_id=plan.pk).first()
 
 
 def plans_of(domain: Domain) -> QuerySet[ChangePlan]:

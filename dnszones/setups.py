@@ -101,6 +101,8 @@ def set_up(
     zone = lock_zone(actor, domain)
     if plan_id is not None:
         shown = selectors.get_plan(actor, plan_id, domain_id=domain_id)
+        if shown.kind != ChangePlan.SETUP:
+            raise selectors.PlanNotFound
         setup, agreed = MailSetup.from_json(shown.setup), agreed_replacements(shown, replace_ids)
         if agreed == shown.replace:
             return _applied(actor, shown, confirmed=confirmed)

@@ -28,7 +28,7 @@ from tenants.models import Session, User
 from tenants.services import start_session
 from tenants.tokens import access_token
 from tests.cast import owner
-from tests.contract.belongings import Belongings, belongings
+from tests.contract.belongings import Belongings, belongings, make_zone
 from tests.contract.test_agreement import schema as document
 from tests.contract.test_isolation import IDS
 from tests.sandboxes import RunningSandbox
@@ -47,13 +47,19 @@ api.app = application
 
 
 @pytest.fixture
-def tenants(db: None, sandbox: RunningSandbox) -> Iterator[tuple[Belongings, Belongings]]:
+def tenants(
+    db: None, sandbox: RunningSandbox, request: pytest.FixtureRequest
+) -> Iterator[tuple[Belongings, Belongings]]:
     """One transaction for all examples of an operation: what one does, the next meets."""
     ratelimit.forget_portions()
     # Each request would close the connection that holds the transaction.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
-    yield belongings(owner("ada"), "adas.test"), belongings(owner("cy"), "theirs.test")
+    both = belongings(owner("ada"), "adas.test"), belongings(owner("cy"), "theirs.test")
+    if "/api/dns/" in request.node.name:
+        for one in both:
+            make_zone(one)
+    yield both
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 

@@ -1,0 +1,283 @@
+"""JSON shapes of zones, their records, and what was changed in them."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from dnszones.changes import Change
+from dnszones.edits import Sight, ZoneRecord
+from dnszones.models import ChangePlan, Zone
+from dnszones.records import GREATEST_TTL, LONGEST, RecordData
+from dnszones.recordtypes import TYPES
+from dnszones.selectors import ZONE_STATUSES, plan_of, zone_status
+from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Text, Whole, YesNo
+from provisioning.models import Job
+
+ACTIONS = ("create", "update", "delete", "keep", "conflict")
+LONGEST_FILE = 2_000_000  # characters; that a zone file may have less is said with a sentence
+
+
+# --- Coming in -------------------------------------------------------------------------------
+
+
+class DnsZoneQuery(CamelPageQuery):
+    """Which zones."""
+
+    customer_id = serializers.UUIDField(
+        required=False, default=None, help_text="Your own customer; of another, nothing is found."
+    )
+    domain_id = serializers.UUIDField(required=False, default=None)
+    search = Text(max_length=80, required=False, default="", allow_blank=True)
+
+
+class DnsRecordQuery(CamelPageQuery):
+    """Which records of a zone."""
+
+    type = Text(max_length=10, required=False, default="", allow_blank=True)
+    search = Text(
+        max_length=80, required=False, default="", allow_blank=True, help_text="In name or content."
+    )
+
+
+class NewDnsRecord(CamelShape):
+    """A record as it should be."""
+
+    type = serializers.ChoiceField(choices=list(TYPES), help_text="As far as the provider has it.")
+    name = Text(
+        max_length=254,
+        allow_blank=True,
+        help_text="Within the zone (`www`, `@` for the zone itself), or the whole name.",
+    )
+    content = Text(
+        max_length=LONGEST,
+        trim_whitespace=False,
+        help_text="As in a zone file, without the priority; texts without quotes, or in them.",
+    )
+    ttl = Whole(min_value=1, max_value=GREATEST_TTL, default=300, help_text="In seconds.")
+    priority = Whole(
+        min_value=0,
+        max_value=65_535,
+        default=None,
+        allow_null=True,
+        help_text="Of MX, SRV and URI.",
+    )
+
+
+class ZoneFileShape(CamelShape):
+    """A zone file."""
+
+    zone_file = Text(
+        max_length=LONGEST_FILE,
+        trim_whitespace=False,
+        help_text="RFC 1035, up to a megabyte and 10,000 records; $INCLUDE and $GENERATE are not "
+        "followed.",
+    )
+
+
+class ApplyDnsChange(CamelShape):
+    """Consent to a change as it was shown."""
+
+    replace_conflicts = serializers.ListField(
+        child=Text(max_length=64),
+        default=list,
+        max_length=10_000,
+        help_text="Ids of conflicts that are overwritten; of the others nothing is written.",
+    )
+    confirm = YesNo(default=False, help_text="Also where much of the zone is changed.")
+
+
+# --- Going out -------------------------------------------------------------------------------
+
+
+class DnsZone(CamelShape):
+    """A domain's zone at its DNS provider."""
+
+    id = serializers.UUIDField()
+    domain_id = serializers.UUIDField()
+    domain = serializers.CharField(source="domain.name")
+    provider = serializers.CharField()
+    status = serializers.SerializerMethodField()
+    nameservers = serializers.ListField(child=serializers.CharField(), source="domain.nameservers")
+    dnssec = serializers.SerializerMethodField(help_text="Whether it was turned on here.")
+    created_at = serializers.DateTimeField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=list(ZONE_STATUSES)))
+    def get_status(self, zone: Zone) -> str:
+        return zone_status(zone)
+
+    def get_dnssec(self, zone: Zone) -> bool:
+        return zone.dnssec_wanted is True
+
+
+class DnsRecord(CamelShape):
+    """A record of a zone."""
+
+    id = serializers.CharField(allow_null=True, help_text="Null while it is not written.")
+    type = serializers.CharField()
+    name = serializers.CharField(help_text="The whole name, without its last dot.")
+    content = serializers.CharField(allow_blank=True)
+    ttl = serializers.IntegerField(help_text="In seconds; 1 where the provider chooses.")
+    priority = serializers.IntegerField(allow_null=True)
+    purpose = serializers.CharField(
+        allow_null=True, help_text="What the mail setup keeps it for: mx, spf, dkim, ..."
+    )
+    is_editable = serializers.BooleanField(
+        help_text="False for what belongs to the provider, and types that cannot be written."
+    )
+
+
+class DnsRecordWritten(DnsRecord):
+    """A record that was or will be written, and by which change."""
+
+    status = serializers.ChoiceField(choices=["pending", "written", "deleted"])
+    change_id = serializers.UUIDField()
+    job_id = serializers.UUIDField(allow_null=True)
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="What this breaks, such as mail."
+    )
+
+
+class DnsChangeCounts(CamelShape):
+    """How many changes of each kind."""
+
+    create = serializers.IntegerField()  # type: ignore[assignment]
+    update = serializers.IntegerField()  # type: ignore[assignment]
+    delete = serializers.IntegerField()
+    keep = serializers.IntegerField()
+    conflict = serializers.IntegerField()
+
+
+class DnsChange(CamelShape):
+    """One change of a zone: who wrote what, and when."""
+
+    id = serializers.UUIDField()
+    zone_id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=list(ChangePlan.KINDS))
+    status = serializers.ChoiceField(choices=list(ChangePlan.STATUSES))
+    created_by = serializers.CharField(allow_null=True, help_text="Null for mPanel itself.")
+    created_at = serializers.DateTimeField()
+    applied_at = serializers.DateTimeField(allow_null=True)
+    counts = DnsChangeCounts()
+    reverts = serializers.UUIDField(allow_null=True, help_text="The change that it takes back.")
+    can_be_reverted = serializers.BooleanField()
+
+
+class DnsChangeRecord(CamelShape):
+    """A record within a change."""
+
+    type = serializers.CharField()
+    name = serializers.CharField()
+    content = serializers.CharField(allow_blank=True)
+    ttl = serializers.IntegerField()
+    priority = serializers.IntegerField(allow_null=True)
+
+
+class DnsChangeStep(CamelShape):
+    """One step of a change, or why there is none."""
+
+    id = serializers.CharField(help_text="For `replaceConflicts`.")
+    action = serializers.ChoiceField(choices=list(ACTIONS))
+    before = DnsChangeRecord(many=True)
+    after = DnsChangeRecord(allow_null=True)
+    reason = serializers.CharField(allow_blank=True)
+
+
+class DnsChangeTrouble(CamelShape):
+    """Why a change failed."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class DnsChangeDetail(DnsChange):
+    """A change with its steps; none before it is computed."""
+
+    steps = DnsChangeStep(many=True)
+    warnings = serializers.ListField(child=serializers.CharField())
+    confirmations = serializers.ListField(
+        child=serializers.CharField(), help_text="Why `confirm` is asked for."
+    )
+    error = DnsChangeTrouble(allow_null=True)
+    job_id = serializers.UUIDField(allow_null=True)
+
+
+def record_of(found: ZoneRecord) -> dict[str, Any]:
+    """A record in the shape `DnsRecord`."""
+    return {
+        "id": found.id,
+        **data_of(found.data),
+        "purpose": found.kept.purpose if found.kept else None,
+        "is_editable": found.is_editable,
+    }
+
+
+def data_of(data: RecordData) -> dict[str, Any]:
+    """A record's value in the shape `DnsChangeRecord`."""
+    return {
+        "type": data.type,
+        "name": data.name,
+        "content": data.content,
+        "ttl": data.ttl,
+        "priority": data.priority,
+    }
+
+
+def written_of(
+    row: ChangePlan, data: RecordData, job: Job | None, *, sight: Sight | None, status: str
+) -> dict[str, Any]:
+    """A record in the shape `DnsRecordWritten`. `sight`: the zone afterwards, if it was read."""
+    found = sight.with_value(data) if sight else None
+    shown = record_of(found) if found else {**data_of(data), "id": None, "purpose": None}
+    return {
+        "is_editable": True,
+        **shown,
+        "status": status,
+        "change_id": row.pk,
+        "job_id": job and job.pk,
+        "warnings": row.warnings,
+    }
+
+
+def change_of(row: ChangePlan, *, can_be_reverted: bool) -> dict[str, Any]:
+    """A plan in the shape `DnsChange`."""
+    plan = plan_of(row)
+    actions: list[str] = [change.action for change in plan.changes] if plan else []
+    return {
+        "id": row.pk,
+        "zone_id": row.zone_id,
+        "kind": row.kind,
+        "status": row.status,
+        "created_by": row.created_by.email if row.created_by else None,
+        "created_at": row.created_at,
+        "applied_at": row.applied_at,
+        "counts": {action: actions.count(action) for action in ACTIONS},
+        "reverts": row.reverts_id,
+        "can_be_reverted": can_be_reverted,
+    }
+
+
+def change_detail_of(row: ChangePlan, job: Job | None, *, can_be_reverted: bool) -> dict[str, Any]:
+    """A plan in the shape `DnsChangeDetail`."""
+    plan = plan_of(row)
+    has_failed = job is not None and row.status == ChangePlan.FAILED
+    return {
+        **change_of(row, can_be_reverted=can_be_reverted),
+        "steps": [_step_of(change) for change in (plan.changes if plan else ())],
+        "warnings": row.warnings,
+        "confirmations": list(plan.confirmations) if plan else [],
+        "error": {"code": job.error_code or "FAILED", "message": job.error_message}
+        if job and has_failed
+        else None,
+        "job_id": job and job.pk,
+    }
+
+
+def _step_of(change: Change) -> dict[str, Any]:
+    return {
+        "id": change.id,
+        "action": change.action,
+        "before": [data_of(record.data) for record in change.before],
+        "after": data_of(change.after) if change.after else None,
+        "reason": change.reason,
+    }
