@@ -244,4 +244,4 @@ def taken_local_parts(domain_id: UUID) -> set[str]:
     """Every local part that a domain has: aliases, and mailboxes with those that were deleted."""
     given = Mailbox.objects.filter(domain_id=domain_id).order_by().values_list("local_part")
     further = Alias.objects.filter(domain_id=domain_id).order_by().values_list("local_part")
-    return {local_part for (local_part,) in given.union(further) if local_part}
+    return {local_part for (local_part,) in given.union(further).order_by() if local_part}
