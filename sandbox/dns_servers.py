@@ -155,6 +155,8 @@ class Resolver(Nameserver):
         now = time.time()
         past = now - self.delay
         answer, domains = self._world.resolve(name, kind, past)
+        if answer.is_fleeting:
+            return Verdict(answer=answer, until=now)
         changes = sorted({at for domain in domains for at in domain.changes(past, now)})
         for at in changes:
             later, _ = self._world.resolve(name, kind, at)

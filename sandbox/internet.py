@@ -96,12 +96,12 @@ SPF = {
 }
 # Where a real PowerDNS may listen, on the sandbox's DNS port; nobody else does.
 POWERDNS_ADDRESS = "127.0.0.5"
+POWERDNS_NAMES = ("ns1.powerdns-sandbox.test", "ns2.powerdns-sandbox.test")
 # A leading "*" stands for any one label (each Microsoft 365 domain has its own MX name).
 ADDRESSES = {
     REGISTRY_NAME: REGISTRY_ADDRESS,
     "mx.mail-sandbox.test": "127.0.0.1",
-    "ns1.powerdns-sandbox.test": POWERDNS_ADDRESS,
-    "ns2.powerdns-sandbox.test": POWERDNS_ADDRESS,
+    **dict.fromkeys(POWERDNS_NAMES, POWERDNS_ADDRESS),
     "smtp.google.com": "192.0.2.25",
     "aspmx.l.google.com": "192.0.2.26",
     "alt1.aspmx.l.google.com": "192.0.2.27",

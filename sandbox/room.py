@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .cloudflare import RATE_LIMIT, RateLimiter
 from .cloudflare_errors import CloudflareError
 from .dns_servers import DEFAULT_DELAYS, DnsServers
+from .elsewhere import ask_powerdns
 from .faults import Faults
 from .google import RATE_LIMIT as GOOGLE_RATE_LIMIT
 from .google import RateLimiter as GoogleRateLimiter
@@ -17,6 +19,7 @@ from .google_workspace import GoogleWorkspace
 from .internet import RESOLVER_ADDRESSES
 from .journal import Journal
 from .logins import Logins
+from .maillog import MailLog
 from .mailstore import MailStore
 from .namecheap import RATE_LIMIT as NAMECHEAP_RATE_LIMIT
 from .namecheap import NamecheapShop
@@ -82,7 +85,7 @@ class Room:
         self.tls = tls_files(options.state_dir)
         self.journal = Journal()
         self.faults = Faults(self.store)
-        self.world = World(self.store)
+        self.world = World(self.store, partial(ask_powerdns, port=options.dns_port))
         self.registry = Registry(self.store, self.world)
         self.zones = Zones(self.store, self.world, self.registry)
         self.limiter = RateLimiter(options.rate_limit)
@@ -97,6 +100,7 @@ class Room:
         self.dns = DnsServers(self.world, self.store, self.journal, delays)
         self.logins = Logins(options.database_url)
         self.mails = MailStore(self.store)
+        self.maillog = MailLog(options.state_dir / "mail.log")
         burst, per_minute = (10, 120) if options.rate_limit else (0, 0)
         self.outreach = OutreachDesk(
             self.store, ca_file=self.tls.ca, burst=burst, per_minute=per_minute

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -25,13 +25,17 @@ DS_TTL = 30  # short, so that nobody here waits for the hours that it is outside
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One DNS answer. `authoritative` as the AA bit says when a nameserver gives it."""
+    """One DNS answer. `authoritative` as the AA bit says when a nameserver gives it.
+
+    `is_fleeting`: nobody tells us when it changes, so it must not be kept.
+    """
 
     rcode: dns.rcode.Rcode = dns.rcode.NOERROR
     answer: tuple[dns.rrset.RRset, ...] = ()
     authority: tuple[dns.rrset.RRset, ...] = ()
     additional: tuple[dns.rrset.RRset, ...] = ()
     authoritative: bool = True
+    is_fleeting: bool = False
 
     def says_the_same(self, other: "Answer") -> bool:
         """Whether a client learns the same; serial numbers and TTLs do not count."""
@@ -177,6 +181,11 @@ class Domain:
             authoritative=False,
         )
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is delegated to a PowerDNS beside the sandbox."""
+        return bool(set(self.delegation or ()) & set(internet.POWERDNS_NAMES))
+
     def resolve(self, name: str, kind: RdataType) -> Answer:
         """What a resolver learns by following the delegation.
 
@@ -204,10 +213,14 @@ class Domain:
 
 
 class World:
-    """Every domain that was ever heard of, each with its past."""
+    """Every domain that was ever heard of, each with its past.
 
-    def __init__(self, store: Store) -> None:
+    `ask_elsewhere`: what the nameservers say of a domain that is delegated to a PowerDNS.
+    """
+
+    def __init__(self, store: Store, ask_elsewhere: Callable[[str, RdataType], Answer]) -> None:
         self._store = store
+        self._ask_elsewhere = ask_elsewhere
         self._timelines: dict[str, Timeline[Domain]] = {}
         self._parents: set[str] = set()
         self.generation = 0  # counts changes, for whoever keeps answers
@@ -264,14 +277,20 @@ class World:
         """What a resolver that sees the world as of `at` answers, and whose past decided it."""
         chain: list[dns.rrset.RRset] = []
         seen: list[Timeline[Domain]] = []
+        is_fleeting = False
         while True:
             timeline = self.find(name)
             if timeline is None:
                 answer = parent_answer(name, kind, domains_below=name in self._parents)
             else:
                 seen.append(timeline)
-                answer = timeline.at(at).resolve(name, kind)
+                domain = timeline.at(at)
+                if domain.is_elsewhere and (kind, name) != (RdataType.DS, domain.name):
+                    answer = self._ask_elsewhere(name, kind)
+                else:
+                    answer = domain.resolve(name, kind)
             chain.extend(answer.answer)
+            is_fleeting = is_fleeting or answer.is_fleeting
             last = chain[-1] if answer.answer else None
             unfinished = (
                 last is not None
@@ -282,7 +301,12 @@ class World:
             if last is None or not unfinished or len(chain) > MAX_CHAIN:
                 break
             name = text_of(last[0].target)
-        whole = Answer(rcode=answer.rcode, answer=tuple(chain), authority=answer.authority)
+        whole = Answer(
+            rcode=answer.rcode,
+            answer=tuple(chain),
+            authority=answer.authority,
+            is_fleeting=is_fleeting,
+        )
         return whole, tuple(seen)
 
     def _present(self, before: Domain, zone_id: str, names: Collection[str]) -> Domain:

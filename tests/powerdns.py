@@ -1,10 +1,13 @@
 """A private PowerDNS server, for tests: free ports, own folder, gone afterwards."""
 
+import contextlib
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -85,6 +88,16 @@ class PrivatePowerDNS:
     ) -> None:
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes connections and answers nothing, as long as the context lasts."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     @property
     def credentials(self) -> dict[str, str]:

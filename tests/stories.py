@@ -6,11 +6,21 @@ from domains.models import Domain
 from domains.services import connect_domain
 from mailboxes.models import Batch
 from mailboxes.services import provision_mailboxes
+from tenants.services import add_credential
 from tests.cast import Person
+from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
 from tests.work import until, work_off
 
 OWN_SERVER = {"platform": "mailserver"}
+
+
+def use_powerdns(person: Person, server: PrivatePowerDNS) -> None:
+    """Have the domains of somebody who has none yet at PowerDNS."""
+    person.credential.delete()
+    add_credential(
+        person.actor, port="dns", provider="powerdns", label="Ours", values=server.credentials
+    )
 
 
 def connected(person: Person, name: str) -> Domain:

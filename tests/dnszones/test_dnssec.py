@@ -55,7 +55,8 @@ def looked(domain: Domain) -> dnssec.DnssecReport:
 
 def caches_forget() -> None:
     for zone in Zone.objects.filter(parent_ds__isnull=False):
-        zone.parent_ds["until"] = (timezone.now() - timedelta(seconds=1)).isoformat()
+        past = (timezone.now() - timedelta(seconds=1)).isoformat()
+        zone.parent_ds = {**(zone.parent_ds or {}), "until": past}
         zone.save()
 
 
