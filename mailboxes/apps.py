@@ -21,11 +21,23 @@ class MailboxesConfig(AppConfig):
             pausing,
             states,  # noqa: F401  (its workflows register themselves)
         )
+        from mailboxes.sending import services as sending
 
+        periodic.register("mailboxes.warmups", every=300, work=sending.finish_warmups)
         periodic.register("mailboxes.log", every=10, work=bounces.sweep)
         periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)
         periodic.register("mailboxes.health", every=15, work=health.sweep)
 
+        from mailboxes.outreach import sweep as outreach
+
+        periodic.register("outreach.warmup", every=outreach.EVERY, work=outreach.look_at_warmup)
+        kinds.register(
+            "outreach.lost",
+            "Outreach connection lost",
+            action="outreach.lost",
+            title="A mailbox is no longer connected to an outreach tool",
+            link=lambda event: reverse("mailbox-detail", args=[event.subject_id]),
+        )
         kinds.register(
             "mailboxes.proved",
             "Provisioning finished",

@@ -17,11 +17,16 @@ import bcrypt
 
 PASSWORD_QUERY = "SELECT password FROM mail_login WHERE email = ?"
 REFUSAL_QUERY = "SELECT reason FROM mail_sender_refusal WHERE email = ?"
-RECIPIENT_QUERY = "SELECT 1 FROM mail_recipient WHERE email = ?"
+ALIAS_QUERY = "SELECT destination FROM mail_alias WHERE address = ? ORDER BY destination"
+SENDER_QUERY = "SELECT login FROM mail_sender WHERE address = ?"
 SQLITE_SCHEME = "sqlite:///"
 BCRYPT_LENGTH = 72  # bytes that bcrypt looks at, here as in crypt(3)
 REMEMBERED = 20_000
 BUSY_TIMEOUT = 2.0  # seconds
+
+
+# How a view is asked: a query with one placeholder, and its value; the first column of each row.
+Select = Callable[[str, str], list[str]]
 
 
 class LoginsUnavailable(Exception):
@@ -49,9 +54,14 @@ class Logins:
         """Why this sender may not send now, "" where it may. Raises `LoginsUnavailable`."""
         return await self._run(self._refusal_of, email.lower())
 
-    async def is_recipient(self, email: str) -> bool:
-        """Whether mail to this address is delivered here. Raises `LoginsUnavailable`."""
-        return await self._run(self._is_recipient, email.lower())
+    async def mailboxes_of(self, address: str) -> list[str]:
+        """The mailboxes that mail to this address is delivered to: its own, those that it is an
+        alias of, else the catch-all's. Raises `LoginsUnavailable`."""
+        return await self._run(self._mailboxes_of, address.lower())
+
+    async def may_send_as(self, login: str, address: str) -> bool:
+        """Whether a login may send as this address. Raises `LoginsUnavailable`."""
+        return await self._run(lambda: login in self._select(SENDER_QUERY, address.lower()))
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -61,21 +71,23 @@ class Logins:
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
     def _refusal_of(self, email: str) -> str:
-        return str(self._select(REFUSAL_QUERY, email) or "")
+        return next(iter(self._select(REFUSAL_QUERY, email)), "")
 
-    def _is_recipient(self, email: str) -> bool:
-        return self._select(RECIPIENT_QUERY, email) is not None
+    def _mailboxes_of(self, address: str) -> list[str]:
+        catch_all = f"@{address.rpartition('@')[2]}"
+        return self._select(ALIAS_QUERY, address) or self._select(ALIAS_QUERY, catch_all)
 
     def _accepts(self, email: str, password: bytes) -> bool:
-        stored = self._select(PASSWORD_QUERY, email)
-        if stored is None:
+        found = self._select(PASSWORD_QUERY, email)
+        if not found:
             return False
+        stored = found[0]
         # A removed or changed password is gone from the view, so what agreed once may be
         # remembered by the stored value: the pair can only ever agree again.
-        pair = (str(stored), hmac.digest(self._key, password, "sha256"))
+        pair = (stored, hmac.digest(self._key, password, "sha256"))
         if pair in self._agreed:
             return True
-        if not agrees(str(stored), password):
+        if not agrees(stored, password):
             return False
         if len(self._agreed) >= REMEMBERED:
             self._agreed.clear()
@@ -103,7 +115,7 @@ def agrees(stored: str, password: bytes) -> bool:
     raise LoginsUnavailable("a stored password has an unknown scheme")
 
 
-def _sqlite(url: str) -> Callable[[str, str], object] | None:
+def _sqlite(url: str) -> Select | None:
     """How to ask a SQLite file, if the address is one: read-only, one connection per thread."""
     if not url.startswith(SQLITE_SCHEME):
         return None
@@ -120,23 +132,23 @@ def _sqlite(url: str) -> Callable[[str, str], object] | None:
         opened: sqlite3.Connection = threads.connection
         return opened
 
-    def select(query: str, value: str) -> object:
+    def select(query: str, value: str) -> list[str]:
         try:
-            row = connection().execute(query, (value,)).fetchone()
+            rows = connection().execute(query, (value,)).fetchall()
         except (sqlite3.Error, OSError) as error:
             raise LoginsUnavailable(str(error)) from error
-        return row[0] if row else None
+        return [str(row[0]) for row in rows]
 
     return select
 
 
-def _postgresql(url: str) -> Callable[[str, str], object]:
+def _postgresql(url: str) -> Select:
     """How to ask PostgreSQL: one connection per thread, replaced when it broke."""
     import psycopg  # a quarter of a second that a sandbox on SQLite does not wait
 
     threads = threading.local()
 
-    def select(query: str, value: str) -> object:
+    def select(query: str, value: str) -> list[str]:
         for fresh in (False, True):
             try:
                 connection: psycopg.Connection | None = getattr(threads, "connection", None)
@@ -145,14 +157,14 @@ def _postgresql(url: str) -> Callable[[str, str], object]:
                 if fresh or connection is None or connection.closed:
                     connection = psycopg.connect(url, autocommit=True, connect_timeout=3)
                     threads.connection = connection
-                row = connection.execute(query.replace("?", "%s"), (value,)).fetchone()
+                rows = connection.execute(query.replace("?", "%s"), (value,)).fetchall()
             except psycopg.OperationalError as error:
                 if fresh:
                     raise LoginsUnavailable(str(error)) from error
             except psycopg.Error as error:
                 raise LoginsUnavailable(str(error)) from error
             else:
-                return row[0] if row else None
+                return [str(row[0]) for row in rows]
         raise LoginsUnavailable("no answer")
 
     return select

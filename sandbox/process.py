@@ -65,7 +65,12 @@ async def _dns(room: Room) -> AsyncIterator[None]:
 async def _mail(room: Room) -> AsyncIterator[None]:
     options = room.options
     handler = smtp.Submission(
-        room.logins, room.mails, room.faults, room.journal, lambda: room.mail_policy
+        room.logins,
+        room.mails,
+        faults=room.faults,
+        journal=room.journal,
+        maillog=room.maillog,
+        policy_address=lambda: room.mail_policy,
     )
     catch_all = smtp.CatchAll(room.mails)
     imap = ImapService(room.logins, room.mails, room.faults, room.journal)

@@ -25,6 +25,7 @@ from . import policy
 from .faults import Faults
 from .journal import Journal
 from .logins import Logins, LoginsUnavailable
+from .maillog import MailLog
 from .mailstore import MailStore
 
 log = logging.getLogger("sandbox.smtp")
@@ -100,14 +101,17 @@ class Submission:
         self,
         logins: Logins,
         mails: MailStore,
+        *,
         faults: Faults,
         journal: Journal,
+        maillog: MailLog,
         policy_address: Callable[[], str] = str,
     ) -> None:
         self._logins = logins
         self._mails = mails
         self._faults = faults
         self._journal = journal
+        self._maillog = maillog
         self._policy_address = policy_address
 
     async def refusal_of(self, session: Session, envelope: Envelope) -> str:
@@ -162,10 +166,10 @@ class Submission:
     ) -> str:
         data: Any = session.auth_data
         login = data.login.decode()
-        if address.lower() != login:
-            self._note("MAIL", address, 553)
-            return f"553 5.7.1 <{address}>: Sender address rejected: not owned by user {login}"
         try:
+            if not await self._logins.may_send_as(login, address):
+                self._note("MAIL", address, 553)
+                return f"553 5.7.1 <{address}>: Sender address rejected: not owned by user {login}"
             refusal = await self._logins.refusal_of(login)
         except LoginsUnavailable as error:
             log.warning("senders cannot be read: %s", error)
@@ -180,23 +184,21 @@ class Submission:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         sender, raw = str(envelope.mail_from), bytes(envelope.original_content or b"")
         try:
-            local = [
-                address for address in envelope.rcpt_tos if await self._logins.is_recipient(address)
-            ]
+            places = {
+                address: await self._logins.mailboxes_of(address) for address in envelope.rcpt_tos
+            }
         except LoginsUnavailable as error:
             log.warning("recipients cannot be read: %s", error)
             return "451 4.3.0 Temporary lookup failure"
-        for address in dict.fromkeys(address.lower() for address in local):
+        for mailbox in dict.fromkeys(one for found in places.values() for one in found):
             self._mails.keep(
-                "delivered",
-                sender=sender,
-                recipients=envelope.rcpt_tos,
-                raw=raw,
-                mailbox=address,
+                "delivered", sender=sender, recipients=envelope.rcpt_tos, raw=raw, mailbox=mailbox
             )
-        leaving = [address for address in envelope.rcpt_tos if address not in local]
+        leaving = [address for address, found in places.items() if not found]
         if leaving:
             self._mails.keep("outgoing", sender=sender, recipients=leaving, raw=raw)
+        login: Any = session.auth_data
+        self._maillog.message(login.login.decode(), sender, places)
         self._note("DATA", sender, 250)
         return "250 2.0.0 Ok: queued"
 

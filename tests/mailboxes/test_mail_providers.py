@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from mailboxes.passwords import mail_hash, proof_digest
 from mailboxes.providers.base import Login, Outcome, Proof
 from mailboxes.providers.mailserver import MailServer
+from tests.mailviews import STATEMENTS
 from tests.sandboxes import RunningSandbox
 
 ADA = Login("ada@example.test", "Right3password")
@@ -51,9 +52,8 @@ class Stand:
         self.sandbox = sandbox
         self._database = database
         with self.sql() as connection:
-            connection.execute("CREATE TABLE mail_login (email TEXT PRIMARY KEY, password TEXT)")
-            connection.execute("CREATE TABLE mail_recipient (email TEXT PRIMARY KEY)")
-            connection.execute("CREATE TABLE mail_sender_refusal (email TEXT, reason TEXT)")
+            for statement in STATEMENTS:
+                connection.execute(statement)
 
     @contextlib.contextmanager
     def sql(self) -> Iterator[sqlite3.Connection]:

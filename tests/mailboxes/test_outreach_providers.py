@@ -28,6 +28,7 @@ from mailboxes.providers.outreach import (
 from mailboxes.providers.smartlead import Smartlead
 from mpanel.core import registry
 from mpanel.core.errors import ProviderError
+from tests.mailviews import STATEMENTS
 from tests.sandboxes import RunningSandbox
 
 OWNER = "ada"
@@ -112,9 +113,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningS
     database = folder / "mail.sqlite3"
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("CREATE TABLE mail_login (email TEXT PRIMARY KEY, password TEXT)")
-        connection.execute("CREATE TABLE mail_recipient (email TEXT PRIMARY KEY)")
-        connection.execute("CREATE TABLE mail_sender_refusal (email TEXT, reason TEXT)")
+        for statement in STATEMENTS:
+            connection.execute(statement)
     with RunningSandbox(folder / "state", database_url=f"sqlite:///{database}") as sandbox:
         yield sandbox, database
 

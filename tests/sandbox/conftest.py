@@ -12,6 +12,7 @@ import bcrypt
 import pytest
 from cloudflare import Cloudflare
 
+from tests.mailviews import STATEMENTS
 from tests.sandboxes import RunningSandbox
 
 DEMO_TOKEN = "sandbox-token"
@@ -24,9 +25,8 @@ class MailDatabase:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.execute("PRAGMA journal_mode = WAL")
-        self.execute("CREATE TABLE mail_login (email TEXT PRIMARY KEY, password TEXT)")
-        self.execute("CREATE TABLE mail_recipient (email TEXT PRIMARY KEY)")
-        self.execute("CREATE TABLE mail_sender_refusal (email TEXT PRIMARY KEY, reason TEXT)")
+        for statement in STATEMENTS:
+            self.execute(statement)
 
     @property
     def url(self) -> str:

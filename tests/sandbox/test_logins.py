@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from sandbox.logins import Logins, LoginsUnavailable, agrees
+from tests.mailviews import STATEMENTS
 from tests.postgresql import PrivatePostgreSQL
 
 from .conftest import blf_crypt, ssha512
@@ -41,9 +42,8 @@ def test_views_in_postgresql(server):
         with pytest.raises(LoginsUnavailable):
             accepts("ada@example.test", b"right")
         with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute("CREATE TABLE mail_login (email text, password text)")
-            connection.execute("CREATE TABLE mail_recipient (email text)")
-            connection.execute("CREATE TABLE mail_sender_refusal (email text, reason text)")
+            for statement in STATEMENTS:
+                connection.execute(statement)
             connection.execute(
                 "INSERT INTO mail_login VALUES ('ada@example.test', %s)", [ssha512("right")]
             )
@@ -51,7 +51,7 @@ def test_views_in_postgresql(server):
         assert accepts("Ada@example.test", b"right")
         assert not accepts("ada@example.test", b"wrong")
         assert not accepts("bo@example.test", b"right")
-        assert asyncio.run(logins.is_recipient("ADA@example.test"))
+        assert asyncio.run(logins.mailboxes_of("ADA@example.test")) == ["ada@example.test"]
 
         server.stop()
         with pytest.raises(LoginsUnavailable):
