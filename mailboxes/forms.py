@@ -202,3 +202,9 @@ class RegionForm(forms.Form):
         super().__init__(*args, **kwargs)
         choices: Any = self.fields["region"]
         choices.choices = [(found.region, found.label) for found in regions]
+
+
+class AttachForm(forms.Form):
+    """With which credential a domain's mail is attached to a vendor."""
+
+    credential = forms.UUIDField(required=False)

@@ -1,21 +1,24 @@
 """How a domain's mail is handled: by which provider, on which server, with which credential."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, QuerySet
 
 from billing.services import lock_account
+from dnszones.selectors import revertible_plan
 from dnszones.services import DomainIsLeaving, DomainNotVerified
 from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record
 from mailboxes.models import Mailbox, MailDomain, MailServer
+from mailboxes.providers.base import MailProvider
 from mailboxes.vendors import house_server
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
-from provisioning.models import Job
+from provisioning.models import Job, JobStep
 from provisioning.selectors import latest_job
 from provisioning.services import start_job
 from tenants.models import ProviderCredential
@@ -241,3 +244,52 @@ def attach_again(mail: MailDomain, actor: Actor | None = None) -> MailDomain:
         if actor:
             _start(actor, mail)
     return mail
+
+
+# --- For pages -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What a page needs so that a domain's mail can be attached to where its records lead.
+
+    `mail`: the domain's row if it is about this provider. `in_the_way`: how many mailboxes of
+    another provider stand on the domain.
+    """
+
+    provider: type[MailProvider]
+    credentials: list[ProviderCredential]
+    mail: MailDomain | None
+    job: Job | None
+    in_the_way: int
+
+    @property
+    def is_pending(self) -> bool:
+        return self.mail is not None and self.mail.status == MailDomain.PENDING
+
+    @property
+    def steps(self) -> list[JobStep]:
+        """Of the job that attaches it."""
+        return list(self.job.steps.all()) if self.job else []
+
+
+def attachment_of(actor: Actor, domain: Domain) -> Attachment | None:
+    """Where a domain's records lead to a vendor to which its mail is not attached (yet)."""
+    applied = revertible_plan(domain)
+    platform = applied.setup["platform"] if applied else ""
+    vendors = (cls for (port, _), cls in registry.all_providers().items() if port == "mail")
+    cls = next((one for one in vendors if one.claims_domains and one.platform == platform), None)
+    if cls is None:
+        return None
+    mail = mail_of(domain)
+    if mail is not None and mail.provider == cls.key and mail.status == MailDomain.ACTIVE:
+        return None
+    present = Mailbox.objects.present().filter(domain=domain).exclude(provider=cls.key)
+    mine = mail if mail is not None and mail.provider == cls.key else None
+    return Attachment(
+        provider=cls,
+        credentials=list(chosen_credentials(actor, cls.key)),
+        mail=mine,
+        job=attaching_job(actor, mine) if mine else None,
+        in_the_way=present.count(),
+    )

@@ -56,6 +56,7 @@ class Control:
             _route("namecheap", GET=self.namecheap, POST=self.set_namecheap),
             _route("outreach", GET=self.outreach, POST=self.change_outreach),
             _route("google", GET=self.google, POST=self.set_google),
+            _route("google/domains", POST=self.add_google_domain),
             _route("google/users", POST=self.change_google_user),
             _route("auto-delegate", GET=self.auto_delegate, POST=self.set_auto_delegate),
             _route("mail-policy", GET=self.mail_policy, POST=self.set_mail_policy),
@@ -234,6 +235,13 @@ class Control:
         delay, seats = (_number(body, name, least=0) for name in ("mailbox_delay", "seats"))
         workspace.mailbox_delay = workspace.mailbox_delay if delay is None else delay
         workspace.seats = workspace.seats if seats is None else int(seats)
+        return self.google(body)
+
+    def add_google_domain(self, body: Body) -> Any:
+        """Give the included customer a verified `domain`."""
+        customer, name = DEMO_ADMIN.partition("@")[2], _text(body, "domain")
+        self._room.google.insert_domain(customer, name)
+        self._room.google.believe(customer, name.lower())
         return self.google(body)
 
     def change_google_user(self, body: Body) -> Any:

@@ -244,6 +244,10 @@ class GoogleWorkspace:
                 "badRequest",
                 "The necessary verification token could not be found on your site.",
             )
+        self.believe(customer, name)
+
+    def believe(self, customer: str, name: str) -> None:
+        """A domain is the customer's from now on."""
         self._store.write(
             "UPDATE google_domain SET verified = 1 WHERE customer = ? AND name = ?", customer, name
         )

@@ -3,17 +3,21 @@
 import json
 from typing import Any
 
-from dnszones.models import Record
+from django_q.models import OrmQ
+
+from dnszones.models import ChangePlan, Record
 from dnszones.services import apply_plan
 from domains.models import Domain
 from mailboxes.maildomains import attach_mail
 from mailboxes.models import MailDomain
 from mailboxes.providers.google_workspace import GoogleWorkspace
+from provisioning.models import Job
 from tenants.models import ProviderCredential
 from tenants.services import add_credential
 from tests.cast import Person
 from tests.sandboxes import RunningSandbox
 from tests.stories import planned, verified
+from tests.wizard.rows import estate
 from tests.work import until, work_off
 
 PROVIDER = "google-workspace"
@@ -48,8 +52,8 @@ def google_credential(person: Person, sandbox: RunningSandbox) -> ProviderCreden
     )
 
 
-def at_google(person: Person, name: str, sandbox: RunningSandbox) -> Domain:
-    """A domain whose mail is attached to Google, with its records published."""
+def published_for_google(person: Person, name: str, sandbox: RunningSandbox) -> Domain:
+    """A domain whose records lead to Google and have spread; its mail is attached nowhere yet."""
     domain = verified(person, name, sandbox)
     apply_plan(person.actor, planned(person, domain, platform=PROVIDER).pk, confirmed=True)
     work_off()
@@ -60,6 +64,12 @@ def at_google(person: Person, name: str, sandbox: RunningSandbox) -> Domain:
         return domain.status == Domain.READY
 
     until(is_ready, sweep="dnszones.propagation")
+    return domain
+
+
+def at_google(person: Person, name: str, sandbox: RunningSandbox) -> Domain:
+    """A domain whose mail is attached to Google, with its records published."""
+    domain = published_for_google(person, name, sandbox)
     credential = google_credential(person, sandbox)
     mail = attach_mail(person.actor, domain.pk, provider=PROVIDER, credential_id=credential.pk)
 
@@ -69,6 +79,23 @@ def at_google(person: Person, name: str, sandbox: RunningSandbox) -> Domain:
 
     until(is_attached)
     assert mail.status == MailDomain.ACTIVE, mail.error_message
+    return domain
+
+
+def ready_at_google(person: Person, name: str, sandbox: RunningSandbox) -> Domain:
+    """`at_google` by rows only, without the minutes before; its zone exists nowhere."""
+    domain = estate(person, name, inboxes=0).domain
+    ChangePlan.objects.filter(zone__domain=domain).delete()
+    Job.objects.filter(subject_label=name).delete()
+    OrmQ.objects.all().delete()
+    sandbox.control("POST", "google/domains", {"domain": name})
+    MailDomain.objects.create(
+        tenant_id=domain.tenant_id,
+        domain=domain,
+        provider=PROVIDER,
+        credential=google_credential(person, sandbox),
+        status=MailDomain.ACTIVE,
+    )
     return domain
 
 

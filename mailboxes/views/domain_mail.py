@@ -8,10 +8,10 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from domains.models import Domain
 from domains.selectors import get_domain
 from mailboxes import selectors, services
 from mailboxes.forms import AttachForm, DomainAliasForm, RegionForm
+from mailboxes.health import parts_of
 from mailboxes.maildomains import OUR_SERVER, attach_mail, attachment_of
 from mailboxes.vendors import provider_of_domain
 from mpanel.core.errors import Conflict, Invalid, NotFound
@@ -111,12 +111,6 @@ def alias_delete(request: PageRequest, alias_id: UUID) -> HttpResponseBase:
     return render(request, "components/confirm_page.html", context)
 
 
-def _attaching(request: PageRequest, domain: Domain) -> dict[str, object]:
-    attachment = attachment_of(request.actor, domain)
-    job = attachment.job if attachment else None
-    return {"attachment": attachment, "steps": list(job.steps.all()) if job else []}
-
-
 def _page(request: PageRequest, domain_id: UUID, *, form: Form | None = None) -> HttpResponse:
     domain = get_domain(request.actor, domain_id)
     search = search_text(request)
@@ -129,8 +123,9 @@ def _page(request: PageRequest, domain_id: UUID, *, form: Form | None = None) ->
         "domain": domain,
         "place": place,
         "provider": provider_of_domain(place),
-        **_attaching(request, domain),
+        "attachment": attachment_of(request.actor, domain),
         "number": number,
+        "health": parts_of(place.health) if place else [],
         "regions": regions if len(regions) > 1 and not number else [],
         "region_form": RegionForm(regions=regions, initial=here),
         "catch_all": found.filter(local_part=""),

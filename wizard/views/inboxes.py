@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRefresh
 
 from billing.selectors import get_account
 from billing.services import plan_of
@@ -13,6 +14,7 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from mailboxes import selectors as mail
 from mailboxes.forms import ProvisionForm
+from mailboxes.maildomains import attachment_of, mail_of, proved_by
 from mailboxes.models import Mailbox
 from mailboxes.naming import CONVENTIONS
 from mailboxes.services import (
@@ -36,6 +38,12 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     found = get_domain(request.actor, domain_id)
     if not reached(found, Domain.READY):
         return redirect(next_step(found))
+    attachment = attachment_of(request.actor, found)
+    if request.htmx and request.GET.get("part") == "attaching":
+        if attachment is None or not attachment.is_pending:
+            return HttpResponseClientRefresh()
+        context = {"domain": found, "attachment": attachment}
+        return render(request, "mailboxes/attaching.html", context)
     limit = plan_of(get_account(request.actor)).inboxes
     used = sum(mail.status_counts(request.actor).values())
     room = None if limit is None else max(0, limit - used)
@@ -61,6 +69,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
             form.add_error(None, error.message)
         else:
             return redirect("setup-inboxes", domain_id=domain_id)
+    how = proved_by(mail_of(found))
     batches = mail.batches(request.actor, domain_id=found.pk)
     batch = batches[0] if batches else None
     job = provisioning_job(request.actor, batch) if batch else None
@@ -76,8 +85,11 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "batch": batch,
         "job": job,
         "steps_of_job": list(job.steps.all()) if job else [],
+        "proved_by": how,
+        "attachment": attachment,
         "log_lines": log_lines(job) if job else [],
-        "waiting": job is not None and job.is_active,
+        "waiting": (job is not None and job.is_active)
+        or (attachment is not None and attachment.is_pending),
         "counts": counts,
         "failed": failed if counts[Mailbox.FAILED] else [],
         "room": room,
@@ -89,7 +101,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
             found,
             "inboxes",
             "Inboxes",
-            "Every inbox is proved by logging in before it counts.",
+            f"Every inbox is proved {how} before it counts.",
         ),
     }
     template = "wizard/inboxes.html"
