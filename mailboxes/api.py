@@ -13,6 +13,8 @@ from mailboxes import accounts, selectors
 from mailboxes import serializers as shapes
 from mailboxes.csvfiles import COLUMNS, CredentialRow, credentials_csv
 from mailboxes.models import Mailbox
+from mailboxes.sending.limits import limit_today
+from mailboxes.sending.selectors import is_measured, sent_today, sent_today_by_mailboxes
 from mailboxes.services import Credential
 from mailboxes.vendors import logins_of
 from mpanel.core.api.errors import error_body
@@ -59,9 +61,9 @@ EXAMPLE_INBOX = {
     "email": "anna@example.com",
     "domain": "example.com",
     "status": "active",
-    "health_score": None,
-    "daily_sent": None,
-    "daily_limit": None,
+    "health_score": 98,
+    "daily_sent": 25,
+    "daily_limit": 40,
     "created_at": "2026-11-21T10:00:00Z",
 }
 EXAMPLE_WISH = {
@@ -149,8 +151,9 @@ class Inboxes(ApiView):
             counts = selectors.status_counts(self.actor, **where)
         else:
             counts = Counter(row.status for row in rows)
+        sent = sent_today_by_mailboxes(self.actor.tenant_id)
         answer = {
-            "inboxes": [_inbox(row) for row in rows],
+            "inboxes": [_inbox(row, sent.get(row.id, 0)) for row in rows],
             "total": len(rows),
             "status_breakdown": {status: counts[status] for status in shapes.SHOWN_STATUSES},
         }
@@ -270,7 +273,10 @@ class OneEmailAccount(ApiView):
         """How far it is, and why its login could not be proved, where it could not."""
         mailbox = selectors.get_mailbox(self.actor, account_id)
         names = ("first_name", "last_name", "error_code", "error_message")
-        return Response({**_inbox(mailbox), **{name: getattr(mailbox, name) for name in names}})
+        sent = sent_today([mailbox.pk]).get(mailbox.pk, 0)
+        return Response(
+            {**_inbox(mailbox, sent), **{name: getattr(mailbox, name) for name in names}}
+        )
 
 
 class EmailAccountCredentials(ApiView):
@@ -291,16 +297,17 @@ class EmailAccountCredentials(ApiView):
         return Response(shapes.credentials_of(credential))
 
 
-def _inbox(row: selectors.InboxRow | Mailbox) -> dict[str, Any]:
+def _inbox(row: selectors.InboxRow | Mailbox, sent: int) -> dict[str, Any]:
+    measured = is_measured(row.provider)
     # By hand: this list has no pages, and a serializer would take longer than its query.
     return {
         "id": str(row.id),
         "email": row.address,
         "domain": row.address.rpartition("@")[2],
         "status": row.status,
-        "health_score": None,
-        "daily_sent": None,
-        "daily_limit": None,
+        "health_score": row.health_score,
+        "daily_sent": sent if measured else None,
+        "daily_limit": limit_today(row) if measured else None,
         "created_at": row.created_at.isoformat().replace("+00:00", "Z"),
     }
 

@@ -73,6 +73,7 @@ class InboxRow:
     warmup_since: date | None
     warmup_start: int
     warmup_step: int
+    health_score: int | None
 
 
 def inbox_rows(

@@ -135,7 +135,7 @@ class Provisioned(Shape):
 
 
 class InboxShape(Shape):
-    """An inbox of the list. What is null is not measured yet."""
+    """An inbox of the list. What is null is not measured."""
 
     id = serializers.UUIDField()
     email = serializers.EmailField()
@@ -144,8 +144,12 @@ class InboxShape(Shape):
     health_score = serializers.IntegerField(
         allow_null=True, help_text="0 to 100; null until it is measured."
     )
-    daily_sent = serializers.IntegerField(allow_null=True, help_text="null until it is measured.")
-    daily_limit = serializers.IntegerField(allow_null=True, help_text="null until there is one.")
+    daily_sent = serializers.IntegerField(
+        allow_null=True, help_text="Recipients of this day (UTC); null where a vendor counts."
+    )
+    daily_limit = serializers.IntegerField(
+        allow_null=True, help_text="Of this day, the warm-up included; null where a vendor limits."
+    )
     created_at = serializers.DateTimeField()
 
 

@@ -5,6 +5,9 @@ from django.urls import path
 from mailboxes import api as json
 from mailboxes import panel_api as panel
 from mailboxes import views
+from mailboxes.outreach import api as outreach
+from mailboxes.sending import api as sending
+from mailboxes.sending import views as sending_pages
 
 pages = [
     path("", views.mailbox_list, name="mailbox-list"),
@@ -20,9 +23,14 @@ pages = [
     path("<uuid:mailbox_id>/delete/", views.mailbox_delete, name="mailbox-delete"),
     path("<uuid:mailbox_id>/password/", views.mailbox_password, name="mailbox-password"),
     path("<uuid:mailbox_id>/quota/", views.mailbox_quota, name="mailbox-quota"),
+    path("<uuid:mailbox_id>/sending/", sending_pages.mailbox_sending, name="mailbox-sending"),
+    path("<uuid:mailbox_id>/resume/", sending_pages.mailbox_resume, name="mailbox-resume"),
+    path("domains/<uuid:domain_id>/sending/", sending_pages.domain_sending, name="domain-sending"),
+    path("domains/<uuid:domain_id>/ceiling/", sending_pages.domain_ceiling, name="domain-ceiling"),
     path("<uuid:mailbox_id>/aliases/", views.alias_add, name="alias-add"),
     path("aliases/<uuid:alias_id>/delete/", views.alias_delete, name="alias-delete"),
     path("domains/<uuid:domain_id>/", views.domain_mail, name="domain-mail"),
+    path("domains/<uuid:domain_id>/attach/", views.domain_attach, name="domain-attach"),
     path("domains/<uuid:domain_id>/region/", views.domain_region, name="domain-region"),
     path("domains/<uuid:domain_id>/aliases/", views.domain_alias_add, name="domain-alias-add"),
     path("<uuid:mailbox_id>/reveal/", views.mailbox_reveal, name="mailbox-reveal"),
@@ -39,6 +47,9 @@ api = [
     path("mailboxes/<uuid:mailbox_id>/quota", panel.MailboxQuota.as_view()),
     path("mailboxes/<uuid:mailbox_id>/suspend", panel.SuspendMailbox.as_view()),
     path("mailboxes/<uuid:mailbox_id>/activate", panel.ActivateMailbox.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/sending", sending.MailboxSending.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/limits", sending.MailboxLimits.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/resume", sending.MailboxResume.as_view()),
     path("email/domains", panel.EmailDomains.as_view()),
     path("email/regions", panel.EmailRegions.as_view()),
     path("email/mailboxes", panel.DomainMailboxes.as_view()),
@@ -57,5 +68,18 @@ api_v1 = [
     path(
         "email-accounts/<uuid:account_id>/credentials",
         json.EmailAccountCredentials.as_view(),
+    ),
+    path("email-accounts/<uuid:account_id>/smartlead", outreach.Smartlead.as_view()),
+    path("email-accounts/<uuid:account_id>/instantly", outreach.Instantly.as_view()),
+    path("email-accounts/<uuid:account_id>/warmup-stats", outreach.Warmup.as_view()),
+    path("smartlead/campaigns", outreach.SmartleadCampaigns.as_view()),
+    path(
+        "smartlead/campaigns/<str:campaign_id>/email-accounts",
+        outreach.SmartleadCampaignAccounts.as_view(),
+    ),
+    path("instantly/campaigns", outreach.InstantlyCampaigns.as_view()),
+    path(
+        "instantly/campaigns/<str:campaign_id>/email-accounts",
+        outreach.InstantlyCampaignAccounts.as_view(),
     ),
 ]

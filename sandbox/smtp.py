@@ -167,16 +167,17 @@ class Submission:
         data: Any = session.auth_data
         login = data.login.decode()
         try:
-            if not await self._logins.may_send_as(login, address):
-                self._note("MAIL", address, 553)
-                return f"553 5.7.1 <{address}>: Sender address rejected: not owned by user {login}"
             refusal = await self._logins.refusal_of(login)
+            owned = await self._logins.may_send_as(login, address)
         except LoginsUnavailable as error:
             log.warning("senders cannot be read: %s", error)
             return "451 4.3.0 Temporary lookup failure"
         if refusal:
             self._note("MAIL", address, 550)
             return f"550 5.7.1 <{address}>: Sender address rejected: {refusal}"
+        if not owned:
+            self._note("MAIL", address, 553)
+            return f"553 5.7.1 <{address}>: Sender address rejected: not owned by user {login}"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 Ok"

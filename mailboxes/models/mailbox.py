@@ -149,6 +149,9 @@ class Mailbox(StatusRow):
 
     objects = MailboxQuerySet.as_manager()
 
+    # How much of today's limit is used, where a list has filled it in.
+    use: object = None
+
     class Meta:
         verbose_name_plural = "mailboxes"
         ordering = ["address"]

@@ -5,6 +5,7 @@ Days are UTC days: every limit starts anew at 00:00 UTC.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
 
 from django.conf import settings
 
@@ -44,16 +45,34 @@ def limit_on(day: date, ceiling: int, ramp: Ramp | None) -> int:
     return ceiling if ramp is None else min(ceiling, ramp.on(day))
 
 
-def ramp_of(mailbox: Mailbox) -> Ramp | None:
+class Limited(Protocol):
+    """A mailbox, or the columns of one that say how much it may send."""
+
+    @property
+    def daily_limit(self) -> int | None: ...
+    @property
+    def warmup_since(self) -> date | None: ...
+    @property
+    def warmup_start(self) -> int: ...
+    @property
+    def warmup_step(self) -> int: ...
+
+
+def ramp_of(mailbox: Limited) -> Ramp | None:
     """The ramp that a mailbox is on."""
     since = mailbox.warmup_since
     return None if since is None else Ramp(since, mailbox.warmup_start, mailbox.warmup_step)
 
 
-def ceiling_of(mailbox: Mailbox) -> int:
+def ceiling_of(mailbox: Limited) -> int:
     """What a mailbox may send a day once it is warm."""
     chosen = mailbox.daily_limit
     return int(settings.MAILBOX_DAILY_LIMIT) if chosen is None else chosen
+
+
+def limit_today(mailbox: Limited) -> int:
+    """What a mailbox may send to today."""
+    return limit_on(today(), ceiling_of(mailbox), ramp_of(mailbox))
 
 
 def plan_ceiling(plan: str | None) -> int:

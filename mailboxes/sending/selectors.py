@@ -14,11 +14,12 @@ from mailboxes.sending.limits import (
     UNLIMITED,
     Ramp,
     ceiling_of,
-    limit_on,
+    limit_today,
     plan_ceiling,
     ramp_of,
     today,
 )
+from mpanel.core import registry
 from mpanel.core.actor import Actor
 
 DAYS_SHOWN = 30
@@ -86,7 +87,7 @@ def sending_of(actor: Actor, mailbox_id: UUID) -> Sending:
     days = days_of(mailbox.pk)
     return Sending(
         mailbox,
-        use=Use(days[-1].sent, limit_on(today(), ceiling, ramp)),
+        use=Use(days[-1].sent, limit_today(mailbox)),
         ceiling=ceiling,
         usual=mailbox.daily_limit is None,
         ramp=ramp,
@@ -114,9 +115,7 @@ def sending_of_domain(actor: Actor, domain_id: UUID) -> DomainSending:
             sent_today([domain.tenant_id]).get(domain.tenant_id, 0),
             None if plan == UNLIMITED else plan,
         ),
-        possible=sum(
-            limit_on(today(), ceiling_of(one), ramp_of(one)) for one in mailboxes.only(*columns)
-        ),
+        possible=sum(limit_today(one) for one in mailboxes.only(*columns)),
         days=days,
     )
 
@@ -157,6 +156,6 @@ def uses_of(mailboxes: Iterable[Mailbox]) -> dict[UUID, Use]:
     return {one.pk: Use(sent.get(one.pk, 0), limit_today(one)) for one in found}
 
 
-def limit_today(mailbox: Mailbox) -> int:
-    """What a mailbox may send to today."""
-    return limit_on(today(), ceiling_of(mailbox), ramp_of(mailbox))
+def is_measured(provider: str) -> bool:
+    """Whether what is sent through a provider is counted here."""
+    return bool(registry.get("mail", provider).is_ours)

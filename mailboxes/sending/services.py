@@ -42,10 +42,11 @@ def set_limit(actor: Actor, mailbox_ids: Sequence[UUID], daily_limit: int | None
     if daily_limit is not None and not 1 <= daily_limit <= MOST_A_DAY:
         raise Invalid.field("daily_limit", f"Choose 1 to {MOST_A_DAY:,}, or none.")
     wanted = _these(actor, mailbox_ids)
-    _write(wanted, daily_limit=daily_limit)
-    for mailbox in wanted:
+    others = [mailbox for mailbox in wanted if mailbox.daily_limit != daily_limit]
+    _write(others, daily_limit=daily_limit)
+    for mailbox in others:
         mailbox.daily_limit = daily_limit
-    _record(actor, "mailbox.limited", wanted, lambda one: f"may send to {ceiling_of(one)} a day")
+    _record(actor, "mailbox.limited", others, lambda one: f"may send to {ceiling_of(one)} a day")
     return wanted
 
 
@@ -84,6 +85,30 @@ def start_warmup(
             setattr(mailbox, name, value)
     how = f"warms up: {start} a day from today, {step} more each day, up to"
     _record(actor, "mailbox.warming", wanted, lambda one: f"{how} {ceiling_of(one)}")
+    return wanted
+
+
+@transaction.atomic
+def change_limits(
+    actor: Actor,
+    mailbox_ids: Sequence[UUID],
+    *,
+    daily_limit: int | None,
+    start: int | None = None,
+    step: int | None = None,
+) -> list[Mailbox]:
+    """Limit and ramp at once. Without `start` and `step` there is no warm-up from now on.
+
+    A warm-up with the same numbers goes on where it is. Raises what `start_warmup` raises.
+    """
+    wanted = set_limit(actor, mailbox_ids, daily_limit)
+    if start is None or step is None:
+        stop_warmup(actor, mailbox_ids)
+        return wanted
+    ramp = (Mailbox.WARMING, start, step)
+    others = [one for one in wanted if (one.status, one.warmup_start, one.warmup_step) != ramp]
+    if others:
+        start_warmup(actor, [one.pk for one in others], start=start, step=step)
     return wanted
 
 

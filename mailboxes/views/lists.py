@@ -40,7 +40,7 @@ def mailbox_list(request: PageRequest) -> HttpResponseBase:
     domain_id = uuid_or_none(request.GET.get("domain", ""))
     found = selectors.mailboxes(request.actor, search=search, status=status, domain_id=domain_id)
     page = paginate(request, found)
-    show_use(page.object_list)
+    show_use(page)
     context = {
         "page": page,
         "q": search,

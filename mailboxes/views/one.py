@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from events.selectors import trail
 from mailboxes import selectors, services
 from mailboxes.forms import AliasForm, PasswordForm, QuotaForm
+from mailboxes.health import parts_of
 from mailboxes.models import Mailbox
 from mailboxes.sending.selectors import sending_of
 from mailboxes.vendors import is_ours, provider_of_domain
@@ -143,6 +144,7 @@ def mailbox_page(
         "login": provider_of_domain(place).login_settings(),
         "sending": sending_of(request.actor, mailbox.pk),
         "is_ours": is_ours(mailbox),
+        "health": parts_of(mailbox.health),
         "aliases": selectors.aliases(request.actor, mailbox_id=mailbox.pk),
         "quota_form": quota_form or QuotaForm(initial={"quota_mb": mailbox.quota_mb}),
         "alias_form": alias_form or AliasForm(),

@@ -14,6 +14,7 @@ LISTS = {
     "setup": "/setup/",
     "setup-register": "/setup/register/",
     "domains": "/domains/",
+    "zones": "/dns/",
     "no-domains": "/domains/?q=none-like-this",
     "mailboxes": "/mailboxes/",
     "jobs": "/jobs/",
@@ -40,7 +41,7 @@ def pages_of(page: Page, domain: str) -> dict[str, str]:
         links = page.locator("a.row-link", has_text=name)
         return links.first.get_attribute("href") or ""
 
-    of_domain = first("/domains/", domain)
+    of_domain, zone = first("/domains/", domain), first("/dns/", domain)
     setup = of_domain.replace("/domains/", "/setup/")
     mailbox, job = first("/mailboxes/", domain), first("/jobs/")
     credential = first("/credentials/")
@@ -53,6 +54,10 @@ def pages_of(page: Page, domain: str) -> dict[str, str]:
         "domain-edit": f"{of_domain}edit/",
         "domain-disconnect": f"{of_domain}disconnect/",
         "records": f"{of_domain}records/",
+        "zone": zone,
+        "record-add": f"{zone}add/?type=SRV",
+        "zone-import": f"{zone}import/",
+        "dkim-rotate": f"{of_domain}dkim/rotate/",
         "dnssec": f"{of_domain}dnssec/",
         "dnssec-off": f"{of_domain}dnssec/off/",
         "plans": f"{of_domain}plans/",
@@ -60,6 +65,8 @@ def pages_of(page: Page, domain: str) -> dict[str, str]:
         "mailbox": mailbox,
         "mailbox-reveal": f"{mailbox}reveal/",
         "mailbox-delete": f"{mailbox}delete/",
+        "mailbox-sending": f"{mailbox}sending/",
+        "domain-sending": of_domain.replace("/domains/", "/mailboxes/domains/") + "sending/",
         "job": job,
         "credential": credential,
         "credential-delete": f"{credential}delete/",

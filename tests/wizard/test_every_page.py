@@ -47,6 +47,11 @@ FOR_ADMINS = {
     "credential-delete": {},
     "domain-disconnect": {},
     "plan-revert": {},
+    "plan-apply": {},
+    "record-add": {"name": "www", "content": "192.0.2.7", "ttl": "300"},
+    "record-edit": {"name": "www", "content": "192.0.2.7", "ttl": "300"},
+    "record-delete": {},
+    "zone-import": {"zone_file": "www A 192.0.2.7"},
     "dkim-rotate": {},
     "domain-dnssec": {},
     "dnssec-off": {},
@@ -64,6 +69,10 @@ FOR_ADMINS = {
     "alias-delete": {},
     "domain-alias-add": {"local_part": "sales", "mailbox": "box0@example.test"},
     "domain-region": {},
+    "mailbox-sending": {"daily_limit": "5"},
+    "mailbox-resume": {},
+    "domain-sending": {"daily_limit": "5"},
+    "domain-ceiling": {"ceiling": "5"},
     "batch-reveal": {},
     "batch-csv": {},
     "setup-apply": {},
@@ -295,7 +304,7 @@ FIELDS = (
     "idempotency_key", "next", "confirmed", "url", "actions", "description", "enabled", "all",
     "notification", "password", "present", "new", "scopes", "expiry", "expires_on",
     "allowed_networks", "avatar", "action", "local_part", "quota_mb", "text", "region", "domain_id",
-    "first_name", "last_name",
+    "first_name", "last_name", "ttl", "priority", "content", "type", "shown", "zone_file",
 )  # fmt: skip
 
 
@@ -356,6 +365,7 @@ def test_pages_carry_the_headers_that_keep_others_out(ada: Person) -> None:
 LISTS = {
     "overview": "/overview/",
     "domains": "/domains/",
+    "dns": "/dns/",
     "mailboxes": "/mailboxes/",
     "jobs": "/jobs/",
     "credentials": "/credentials/",
@@ -379,6 +389,7 @@ def queries(person: Person, path: str) -> int:
 MOST_QUERIES = {
     "overview": 15,
     "domains": 8,
+    "dns": 7,
     "mailboxes": 9,
     "jobs": 9,
     "credentials": 7,
