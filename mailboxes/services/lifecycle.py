@@ -12,6 +12,7 @@ from mailboxes import selectors
 from mailboxes.enforcement import enforce
 from mailboxes.models import Alias, Mailbox
 from mailboxes.naming import name_error
+from mailboxes.outreach.services import tell_new_password
 from mailboxes.passwords import check_given, make_password
 from mailboxes.services.reveal import PROVED, Credential
 from mailboxes.vendors import is_ours
@@ -123,7 +124,8 @@ def activate(actor: Actor, mailbox: Mailbox) -> bool:
         return False
     if mailbox.status != Mailbox.SUSPENDED:
         raise Conflict(f"This mailbox is {mailbox.status_label.lower()}, not suspended.")
-    mailbox.move(Mailbox.ACTIVE)
+    # One whose warm-up still runs goes on with it.
+    mailbox.move(Mailbox.ACTIVE if mailbox.warmup_since is None else Mailbox.WARMING)
     record(actor, "mailbox.activated", mailbox, f"Activated {mailbox}.")
     return True
 
@@ -160,6 +162,7 @@ def renew_password(actor: Actor, mailbox: Mailbox, password: str = "") -> Creden
         revealed_at=timezone.now(),
     )
     record(actor, "mailbox.password_changed", mailbox, f"Changed the password of {mailbox}.")
+    tell_new_password(actor, [mailbox])
     return Credential(mailbox, mailbox.password())
 
 

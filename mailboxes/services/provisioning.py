@@ -23,6 +23,7 @@ from mailboxes.maildomains import (
 )
 from mailboxes.models import Batch, Mailbox, MailDomain
 from mailboxes.naming import Address, Persona, plan_addresses
+from mailboxes.outreach.records import settle_domains
 from mailboxes.passwords import make_password
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict
@@ -31,6 +32,7 @@ from provisioning.selectors import latest_job
 from provisioning.services import start_job
 
 READY = (Domain.READY, Domain.PROVISIONED, Domain.CONNECTED)
+WORKING = (Mailbox.ACTIVE, Mailbox.WARMING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +254,7 @@ def count_as_provisioned(batch: Batch) -> None:
 
 def has_inboxes_already(domain: Domain) -> None:
     """A domain that becomes ready again, after its DNS was set up anew, keeps its inboxes."""
-    if Mailbox.objects.filter(domain=domain, status=Mailbox.ACTIVE).exists():
+    if Mailbox.objects.filter(domain=domain, status__in=WORKING).exists():
         _has_inboxes(domain)
 
 
@@ -262,10 +264,11 @@ def give_up_unproved(batch: Batch, code: str, message: str) -> None:
     batch.chosen.unproved().update(
         status=Mailbox.FAILED, error_code=code, error_message=message, updated_at=timezone.now()
     )
-    if batch.mailboxes.filter(status=Mailbox.ACTIVE).exists():
+    if batch.mailboxes.filter(status__in=WORKING).exists():
         _has_inboxes(Domain.objects.get(pk=batch.domain_id))
 
 
 def _has_inboxes(domain: Domain) -> None:
     if domain.status == Domain.READY:
         domain.move(Domain.PROVISIONED)
+    settle_domains([domain.pk])

@@ -1,0 +1,1 @@
+"""Mailboxes at outreach tools: connected, warmed up, in campaigns, and taken back."""

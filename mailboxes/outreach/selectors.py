@@ -1,0 +1,189 @@
+"""Reading what mailboxes do at outreach tools; an actor sees their own tenant's only."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.utils import timezone
+
+from domains.models import Domain
+from mailboxes import selectors as mail
+from mailboxes.models import CampaignSeat, Mailbox, MailboxQuerySet, OutreachLink, WarmupDay
+from mailboxes.outreach.errors import AccountNotFound, LinkNotFound, OutreachNotConnected
+from mailboxes.outreach.vendors import PORT
+from mpanel.core.actor import Actor
+from mpanel.core.errors import Invalid
+from provisioning.models import Job
+from provisioning.selectors import jobs
+from tenants.models import ProviderCredential
+from tenants.selectors import CredentialNotFound, credentials
+
+WORKFLOWS = ("outreach.connect", "outreach.disconnect", "outreach.assign")
+CONNECTABLE = (Mailbox.ACTIVE, Mailbox.WARMING)
+SHOWN_DAYS = 7
+
+
+def links(actor: Actor) -> QuerySet[OutreachLink]:
+    """The tenant's connections, those of the past included, newest first."""
+    actor.need("mailboxes:read")
+    return OutreachLink.objects.filter(tenant_id=actor.tenant_id).select_related("mailbox__domain")
+
+
+def get_link(actor: Actor, link_id: UUID) -> OutreachLink:
+    """One connection. Raises `LinkNotFound`."""
+    if found := links(actor).filter(pk=link_id).first():
+        return found
+    raise LinkNotFound
+
+
+def get_account(actor: Actor, mailbox_id: UUID) -> Mailbox:
+    """One mailbox of the tenant. Raises `AccountNotFound`."""
+    if found := mail.mailboxes(actor).filter(pk=mailbox_id).first():
+        return found
+    raise AccountNotFound
+
+
+def present_link(actor: Actor, mailbox: Mailbox, *, provider: str) -> OutreachLink | None:
+    """How a mailbox stands with a tool now; None where it is not connected, or no longer."""
+    found = links(actor).filter(mailbox=mailbox, provider=provider)
+    return found.exclude(status=OutreachLink.DISCONNECTED).first()
+
+
+def links_of(actor: Actor, mailbox: Mailbox) -> list[OutreachLink]:
+    """All of a mailbox's connections with their campaigns and last days; the present ones first."""
+    found = links(actor).filter(mailbox=mailbox).prefetch_related(*_details())
+    return sorted(found, key=lambda link: link.status == OutreachLink.DISCONNECTED)
+
+
+def links_of_domain(actor: Actor, domain: Domain) -> list[OutreachLink]:
+    """The present connections of a domain's mailboxes, by address, with their campaigns."""
+    found = (
+        links(actor)
+        .filter(mailbox__domain=domain)
+        .exclude(status=OutreachLink.DISCONNECTED)
+        .exclude(mailbox__status__in=(Mailbox.DELETING, Mailbox.DELETED))
+        .order_by("mailbox__address", "provider")
+    )
+    return list(found.prefetch_related(*_details()))
+
+
+def connectable(actor: Actor, *, provider: str = "") -> MailboxQuerySet:
+    """Mailboxes that may be connected: to this tool, or to any that has them not yet."""
+    taken = OutreachLink.objects.filter(
+        Q(status__in=(OutreachLink.CONNECTING, OutreachLink.CONNECTED, OutreachLink.DISCONNECTING)),
+        tenant_id=actor.tenant_id,
+    )
+    if provider:
+        taken = taken.filter(provider=provider)
+    found = mail.mailboxes(actor).filter(status__in=CONNECTABLE, smtp_proved_at__isnull=False)
+    return found.exclude(pk__in=taken.values("mailbox"))
+
+
+def _details() -> tuple[Prefetch, Prefetch]:
+    since = timezone.now().date() - timedelta(days=SHOWN_DAYS - 1)
+    return (
+        Prefetch("seats", CampaignSeat.objects.filter(left_at=None)),
+        Prefetch("days", WarmupDay.objects.filter(date__gte=since)),
+    )
+
+
+def outreach_credentials(actor: Actor, *, provider: str = "") -> QuerySet[ProviderCredential]:
+    """The tenant's accounts at outreach tools, by label."""
+    found = credentials(actor, port=PORT)
+    return found.filter(provider=provider) if provider else found
+
+
+def chosen_account(
+    actor: Actor, credential_id: UUID | None, *, provider: str
+) -> ProviderCredential:
+    """The account that is named, else the first at this tool.
+
+    Raises `CredentialNotFound`, `Invalid` for an account elsewhere, `OutreachNotConnected`.
+    """
+    if credential_id is None:
+        if found := outreach_credentials(actor, provider=provider).first():
+            return found
+        raise OutreachNotConnected
+    chosen = credentials(actor).filter(pk=credential_id).first()
+    if chosen is None:
+        raise CredentialNotFound
+    if (chosen.port, chosen.provider) != (PORT, provider):
+        raise Invalid.field("credential_id", "Choose a credential of this outreach tool.")
+    return chosen
+
+
+def latest_outreach_job(actor: Actor, *, subject_ids: Iterable[UUID]) -> Job | None:
+    """The newest job about connections of these domains or accounts."""
+    return jobs(actor).filter(workflow__in=WORKFLOWS, subject_id__in=list(subject_ids)).first()
+
+
+def jobs_of_link(actor: Actor, link: OutreachLink, workflow: str) -> Job | None:
+    """The newest job of this kind that is about this connection."""
+    subjects = [link.mailbox.domain_id, *([link.credential_id] if link.credential_id else [])]
+    found = jobs(actor, workflow=workflow).filter(subject_id__in=subjects)[:50]
+    return next((job for job in found if str(link.pk) in job.params["links"]), None)
+
+
+@dataclass(frozen=True)
+class WarmupStats:
+    """What a tool counted of a mailbox's warm-up, oldest day first."""
+
+    mailbox_id: UUID
+    provider: str
+    enabled: bool
+    days: tuple[WarmupDay, ...]
+
+
+def warmup_stats(actor: Actor, mailbox_id: UUID, *, provider: str = "") -> WarmupStats:
+    """The last seven days at a tool; at the one connected last, where none is named."""
+    mailbox = get_account(actor, mailbox_id)
+    found = [link for link in links_of(actor, mailbox) if not provider or link.provider == provider]
+    if not found:
+        return WarmupStats(mailbox.pk, provider, enabled=False, days=())
+    link = found[0]
+    is_on = link.status == OutreachLink.CONNECTED and link.warmup_enabled
+    return WarmupStats(mailbox.pk, link.provider, is_on, tuple(link.days.all()))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One day of a chart: how high the bars of what was sent and of what arrived are, 0 to 100."""
+
+    date: date
+    day: WarmupDay | None
+    sent: int
+    delivered: int
+    x: int
+
+
+@dataclass(frozen=True)
+class WarmupChart:
+    """Seven days up to today, also those without a count."""
+
+    bars: tuple[Bar, ...]
+    highest: int
+
+    @property
+    def total(self) -> int:
+        return sum(bar.day.sent for bar in self.bars if bar.day)
+
+
+def chart_of(days: Sequence[WarmupDay]) -> WarmupChart | None:
+    """The chart of these days; None where there is nothing to show."""
+    if not days:
+        return None
+    by_date = {day.date: day for day in days}
+    today = timezone.now().date()
+    highest = max(1, *(day.sent for day in days))
+    bars = []
+    for number in range(SHOWN_DAYS):
+        when = today - timedelta(days=SHOWN_DAYS - 1 - number)
+        day = by_date.get(when)
+        sent = day.sent if day else 0
+        delivered = (day.delivered or 0) if day else 0
+        bars.append(
+            Bar(when, day, 100 * sent // highest, 100 * delivered // highest, x=number * 40 + 6)
+        )
+    return WarmupChart(tuple(bars), highest)
