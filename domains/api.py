@@ -27,7 +27,7 @@ EXAMPLE_DOMAIN = {
     "is_active": True,
     "notes": "",
     "status": "pending_nameservers",
-    "health_score": None,
+    "health_score": 96,
     "created_at": "2026-11-21T09:00:00Z",
     "updated_at": "2026-11-21T09:00:02Z",
 }

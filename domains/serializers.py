@@ -178,7 +178,8 @@ class DomainShape(Shape):
         return domain.status != Domain.DELETING
 
     def get_health_score(self, domain: Domain) -> int | None:
-        return None
+        mail = getattr(domain, "mail", None)  # of the app above, where the domain has mail
+        return mail.health_score if mail else None
 
 
 class NameserverSteps(Shape):

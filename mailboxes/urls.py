@@ -3,6 +3,7 @@
 from django.urls import path
 
 from mailboxes import api as json
+from mailboxes import health_api as health
 from mailboxes import panel_api as panel
 from mailboxes import views
 from mailboxes.outreach import api as outreach
@@ -50,7 +51,9 @@ api = [
     path("mailboxes/<uuid:mailbox_id>/sending", sending.MailboxSending.as_view()),
     path("mailboxes/<uuid:mailbox_id>/limits", sending.MailboxLimits.as_view()),
     path("mailboxes/<uuid:mailbox_id>/resume", sending.MailboxResume.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/health", health.MailboxHealth.as_view()),
     path("email/domains", panel.EmailDomains.as_view()),
+    path("email/domains/<uuid:domain_id>/health", health.MailDomainHealth.as_view()),
     path("email/regions", panel.EmailRegions.as_view()),
     path("email/mailboxes", panel.DomainMailboxes.as_view()),
     path("email/mailboxes/<uuid:mailbox_id>", panel.DomainMailbox.as_view()),

@@ -16,6 +16,7 @@ from mailboxes.models import Mailbox, MailDomain, SendingDay
 from mailboxes.sending.limits import today
 from mailboxes.vendors import house_server
 from mpanel.core.dnsmessages import Answer
+from tests.api import Api
 from tests.cast import Person
 from tests.sandboxes import RunningSandbox
 from tests.wizard.rows import Estate, estate
@@ -176,3 +177,37 @@ def test_measuring_costs_the_same_for_few_and_many(
     assert (
         MailDomain.objects.filter(health_at__gt=timezone.now() - timedelta(minutes=1)).count() == 2
     )
+
+
+@pytest.mark.django_db
+def test_the_api_tells_the_parts_with_their_evidence(
+    place: Estate, ada: Person, cy: Person
+) -> None:
+    box, domain = place.mailboxes[0], place.domain
+    path = f"/api/mailboxes/{box.pk}/health"
+    before = Api(ada.token).get(path)
+    assert before.body == {"score": None, "measuredAt": None, "parts": []}
+    Record.objects.filter(purpose="spf").update(own={"verdict": "matches"})
+    health.sweep()
+    answer = Api(ada.token).get(path)
+    assert answer.status == 200
+    assert answer.body["measuredAt"]
+    assert {part["key"] for part in answer.body["parts"]} == set(health.WEIGHTS)
+    of_domain = Api(ada.token).get(f"/api/email/domains/{domain.pk}/health")
+    assert of_domain.body["score"] == MailDomain.objects.get(domain=domain).health_score
+    assert Api(ada.token).get(f"/api/v1/domains/{domain.pk}").body["health_score"] is not None
+    for stranger in (path, f"/api/email/domains/{domain.pk}/health"):
+        assert Api(cy.token).get(stranger).status == 404
+
+
+@pytest.mark.django_db
+def test_the_pages_show_it(place: Estate, ada: Person) -> None:
+    box = place.mailboxes[0]
+    page = ada.client.get(f"/mailboxes/{box.pk}/")
+    assert "It is measured within a minute" in page.text
+    Record.objects.filter(purpose="spf").update(own={"verdict": "missing"})
+    health.sweep()
+    for url in (f"/mailboxes/{box.pk}/", f"/mailboxes/domains/{place.domain.pk}/"):
+        text = ada.client.get(url).text
+        assert "Not as planned: SPF." in text
+        assert "apply the plan again" in text
