@@ -58,9 +58,11 @@ def _answers(url: str) -> bool:
         return False
 
 
-def posted(url: str, person: Person, body: dict[str, Any], **headers: str) -> httpx.Response:
+def posted(
+    url: str, person: Person, body: dict[str, Any], *, path: str = PROVISION, **headers: str
+) -> httpx.Response:
     return httpx.post(
-        f"{url}{PROVISION}",
+        f"{url}{path}",
         json=body,
         headers={"Authorization": f"Bearer {person.token}", **headers},
         timeout=60,
@@ -87,6 +89,32 @@ def test_of_twenty_for_the_last_free_slot_one_wins(ada: Person) -> None:
             assert details == {"limit": 50, "used": 50, "requested": 1}
     assert Mailbox.objects.present().count() == 50
     assert Job.objects.filter(workflow="mailboxes.provision").count() == 3  # the estate's is one
+
+
+def test_lists_and_single_mailboxes_share_the_last_slots(ada: Person) -> None:
+    domain = ready(ada)
+    provision_mailboxes(ada.actor, domain.pk, count=43, convention="firstname")
+    with web() as url:
+        single = [
+            partial(posted, url, ada, {"email": f"s{number}@acme.test"}, path="/api/mailboxes")
+            for number in range(10)
+        ]
+        lists = [
+            partial(
+                posted,
+                url,
+                ada,
+                {"rows": [{"email": f"l{number}.{row}@acme.test"} for row in range(3)]},
+                path="/api/mailboxes/import",
+            )
+            for number in range(10)
+        ]
+        found = answers([*single, *lists])
+    made = sum(answer.status_code == 201 for answer in found[:10])
+    listed = sum(answer.json()["summary"]["successful"] for answer in found[10:])
+    assert {answer.status_code for answer in found} <= {200, 201, 402}
+    assert made + listed == 7
+    assert Mailbox.objects.present().count() == 50
 
 
 def test_of_twenty_with_one_key_there_is_one_effect(ada: Person) -> None:
