@@ -58,6 +58,7 @@ class WarmupQuery(Shape):
         choices=["smartlead", "instantly"],
         required=False,
         default="",
+        allow_blank=True,
         help_text="Without it, the tool that the mailbox was connected to last.",
     )
 

@@ -12,7 +12,7 @@ from dnszones.services import with_own_key
 from domains.models import Domain
 from events.models import WebhookDelivery, WebhookEndpoint, new_secret
 from events.services import record
-from mailboxes.models import Alias, Batch, Mailbox
+from mailboxes.models import Alias, Batch, Mailbox, OutreachLink, WarmupDay
 from provisioning.models import Job
 from provisioning.services import start_job
 from tenants.models import ApiKey, Session
@@ -35,6 +35,7 @@ class Estate:
     mailboxes: tuple[Mailbox, ...]
     credential_id: UUID
     aliases: tuple[Alias, ...]
+    links: tuple[OutreachLink, ...]
     delivery: WebhookDelivery
     sign_in: Session
     key: ApiKey
@@ -48,12 +49,15 @@ class Estate:
         """By the names that URLs give their parts."""
         return {
             "domain_id": self.domain.pk,
+            "zone_id": self.zone.pk,
+            "record_id": self.zone.pk,  # a record has the id that its provider gave it
             "plan_id": self.plan.pk,
             "session_id": self.session.pk,
             "job_id": self.job.pk,
             "batch_id": self.batch.pk,
             "mailbox_id": self.mailboxes[0].pk,
             "alias_id": self.alias.pk,
+            "link_id": self.links[0].pk,
             "credential_id": self.credential_id,
             "webhook_id": self.delivery.endpoint_id,
             "delivery_id": self.delivery.pk,
@@ -148,10 +152,23 @@ def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> E
         tuple(mailboxes),
         person.credential.pk,
         tuple(aliases),
+        tuple(_past_link(mailbox) for mailbox in mailboxes[:1]),
         delivery(person, domain),
         start_session(person.user, kind=Session.BROWSER, address="192.0.2.7"),
         create_api_key(person.actor, name=f"Key of {name}", scopes=["domains:read"]).key,
     )
+
+
+def _past_link(mailbox: Mailbox) -> OutreachLink:
+    """A mailbox that was at an outreach tool, with a day of warm-up."""
+    link = OutreachLink.objects.create(
+        tenant_id=mailbox.tenant_id,
+        mailbox=mailbox,
+        provider="smartlead",
+        status=OutreachLink.DISCONNECTED,
+    )
+    WarmupDay.objects.create(link=link, date=timezone.now().date(), sent=5, delivered=4)
+    return link
 
 
 def delivery(person: Person, domain: Domain) -> WebhookDelivery:
