@@ -70,12 +70,16 @@ CHANGED = {"ZONE_CHANGED", "RECORD_CONFLICT", "RECORD_EXISTS", "RECORD_GONE", "P
 
 @dataclass(frozen=True)
 class ZoneRecord:
-    """A record as it was seen. `kept`: the row of the mail setup that it is, if it is one."""
+    """A record as it was seen. `kept`: the row of the mail setup that it is, if it is one.
+
+    `is_providers`: the SOA and the nameservers of the zone itself, which nobody else writes.
+    """
 
     id: str
     existing: ExistingRecord
     kept: Record | None
     is_editable: bool
+    is_providers: bool
 
     @property
     def data(self) -> RecordData:
@@ -137,6 +141,7 @@ def look(actor: Actor, zone_id: UUID, *, to_write: bool = False) -> Sight:
                 ExistingRecord(remote.id, remote.data),
                 next((row for row in kept if same_value(row.data, remote.data)), None),
                 remote.data.type in types and not is_providers_own(zone, remote.data),
+                is_providers_own(zone, remote.data),
             )
             for remote in provider.list_records(zone.remote_id)
         ),
@@ -197,7 +202,7 @@ def change_of(sight: Sight, record_id: str, record: RecordData) -> Edit:
 def removal_of(sight: Sight, record_id: str) -> Edit:
     """The deletion of one record. Raises `RecordNotFound`, `RecordConflict`."""
     present = sight.get(record_id)
-    if is_providers_own(sight.zone, present.data):
+    if present.is_providers:
         raise RecordConflict("This record belongs to the DNS provider.")
     return Edit("delete", present.data, present.existing.remote_id, present.data)
 

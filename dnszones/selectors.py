@@ -1,11 +1,14 @@
 """Reading zones, plans, records and propagation; an actor sees their own tenant's only."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
+from dnszones.blueprint import MailSetup
+from dnszones.changes import Change
 from dnszones.changes import ChangePlan as Plan
 from dnszones.models import ChangePlan, PropagationSession, Record, Zone
 from dnszones.resolvers import RecordStatus, estimated_completion, overall_percentage
@@ -40,7 +43,11 @@ PURPOSES = {
     "dmarc": "DMARC",
     "mx": "MX",
     "tracking": "Tracking",
+    "mta-sts": "MTA-STS",
+    "tls-rpt": "TLS reports",
+    "autoconfig": "Autoconfig",
 }
+NEEDED = ("spf", "dkim", "dmarc", "mx")
 
 
 ZONE_STATUSES = {
@@ -156,9 +163,41 @@ def revertible_plan(domain: Domain) -> ChangePlan | None:
     )
 
 
+def setup_in_force(name: str) -> MailSetup | None:
+    """The mail setup of a verified domain, as it was applied last; one query."""
+    applied = ChangePlan.objects.filter(
+        zone__domain__name=name,
+        zone__domain__verified_at__isnull=False,
+        kind=ChangePlan.SETUP,
+        status=ChangePlan.APPLIED,
+        reverts__isnull=True,
+    ).exclude(Q(reverted_by__status=ChangePlan.APPLIED))
+    stored = applied.order_by("-applied_at").values_list("setup", flat=True).first()
+    return MailSetup.from_json(stored) if stored else None
+
+
+JUST_NOW = timedelta(minutes=2)
+
+
+def latest_edit(zone: Zone) -> ChangePlan | None:
+    """The newest plan of a person's own, while its writer looks at what becomes of it."""
+    by_hand = zone.plans.filter(kind__in=(ChangePlan.RECORDS, ChangePlan.IMPORT))
+    newest = by_hand.exclude(status=ChangePlan.SUPERSEDED).defer("edits", "snapshot").first()
+    is_past = newest is not None and newest.status in {ChangePlan.APPLIED, ChangePlan.FAILED}
+    if newest is None or (is_past and newest.updated_at < timezone.now() - JUST_NOW):
+        return None
+    return newest
+
+
 def plan_of(row: ChangePlan) -> Plan | None:
     """What the stored plan says, once it was computed."""
     return Plan.from_json(row.plan) if row.plan else None
+
+
+def plan_shown(plan: Plan, *, most: int) -> list[Change]:
+    """The changes of a plan that a person must see first: conflicts, then what is written."""
+    order = {"conflict": 0, "delete": 1, "update": 2, "create": 3, "keep": 4}
+    return sorted(plan.changes, key=lambda change: order[change.action])[:most]
 
 
 def verify(domain: Domain) -> list[PurposeState]:
@@ -273,7 +312,7 @@ def verification(actor: Actor, domain_id: UUID) -> Verification:
     def shown(verdict: str) -> list[str]:
         return [f"{row.type} {row.name}" for row in records if row.verdict == verdict]
 
-    absent = [PURPOSES[need] for need in PURPOSES if need != "tracking" and need not in states]
+    absent = [PURPOSES[need] for need in NEEDED if need not in states]
     seen = [row.checked_at for row in records if row.checked_at]
     return Verification(
         configured=frozenset(

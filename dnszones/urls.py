@@ -3,9 +3,11 @@
 from django.urls import path
 
 from dnszones import api as json
-from dnszones import dnssec_views, views
+from dnszones import dnssec_views, views, zone_views
 from dnszones import zone_api as zones
 from dnszones.dnssec_api import OneZonesDnssec
+from dnszones.rotation_api import Dkim, RotateDkim
+from dnszones.rotation_views import dkim_rotate
 
 pages = [
     path("<uuid:domain_id>/", views.domain_detail, name="domain-detail"),
@@ -14,11 +16,27 @@ pages = [
     path("<uuid:domain_id>/dnssec/", dnssec_views.domain_dnssec, name="domain-dnssec"),
     path("<uuid:domain_id>/dnssec/check/", dnssec_views.dnssec_check, name="dnssec-check"),
     path("<uuid:domain_id>/dnssec/off/", dnssec_views.dnssec_off, name="dnssec-off"),
+    path("<uuid:domain_id>/dkim/rotate/", dkim_rotate, name="dkim-rotate"),
     path("<uuid:domain_id>/plans/", views.plan_list, name="plan-list"),
     path("plans/<uuid:plan_id>/", views.plan_detail, name="plan-detail"),
+    path("plans/<uuid:plan_id>/apply/", zone_views.plan_apply, name="plan-apply"),
     path("plans/<uuid:plan_id>/revert/", views.plan_revert, name="plan-revert"),
     path("propagation/<uuid:session_id>/cancel/", views.session_cancel, name="session-cancel"),
     path("<uuid:domain_id>/propagation/", views.session_start, name="session-start"),
+]
+
+dns_pages = [
+    path("", zone_views.zone_list, name="zone-list"),
+    path("<uuid:zone_id>/", zone_views.zone_detail, name="zone-detail"),
+    path("<uuid:zone_id>/add/", zone_views.record_add, name="record-add"),
+    path("<uuid:zone_id>/export/", zone_views.zone_export, name="zone-export"),
+    path("<uuid:zone_id>/import/", zone_views.zone_import, name="zone-import"),
+    path("<uuid:zone_id>/records/<str:record_id>/", zone_views.record_edit, name="record-edit"),
+    path(
+        "<uuid:zone_id>/records/<str:record_id>/delete/",
+        zone_views.record_delete,
+        name="record-delete",
+    ),
 ]
 
 api = [
@@ -40,6 +58,8 @@ api_v1 = [
     path("domains/<uuid:domain_id>/dns/setup", json.SetUp.as_view()),
     path("domains/<uuid:domain_id>/dns/verify", json.VerifySetup.as_view()),
     path("domains/<uuid:domain_id>/dns/status", json.PropagationStatus.as_view()),
+    path("domains/<uuid:domain_id>/dkim", Dkim.as_view()),
+    path("domains/<uuid:domain_id>/dkim/rotate", RotateDkim.as_view()),
     path("domains/<uuid:domain_id>/dns/polling", json.StartPolling.as_view()),
     path("dns/polling/<uuid:session_id>", json.OnePolling.as_view()),
     path("dns/polling/<uuid:session_id>/check", json.CheckPolling.as_view()),

@@ -8,11 +8,15 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dnszones import reverts, selectors, services
+from dnszones.models import ChangePlan
+from dnszones.rotation import dkim_report
 from domains.registrars import REGISTRARS
 from domains.selectors import get_domain
 from events.selectors import trail
-from mpanel.core.pages import PageRequest, safe_next, signed_in
+from mpanel.core.pages import PageRequest, paginate, safe_next, signed_in
 from provisioning.selectors import jobs
+
+MOST_SHOWN = 200  # changes of a plan on its page; conflicts come first
 
 
 @signed_in
@@ -47,6 +51,7 @@ def zone_records(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "domain": domain,
         "records": selectors.records_of(domain),
         "session": selectors.latest_session(domain),
+        "dkim": dkim_report(request.actor, domain_id),
         "section": "domains",
         "page_title": "DNS records",
         "page_subtitle": str(domain),
@@ -68,13 +73,15 @@ def records_check(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 @signed_in
 @require_GET
 def plan_list(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
-    """The plans that were made for a domain."""
+    """The history of a domain's zone: who wrote what, and when."""
     domain = get_domain(request.actor, domain_id)
-    rows = list(selectors.plans_of(domain)[:20])
+    page = paginate(request, selectors.plans_of(domain))
+    rows = list(page)
     context = {
         "domain": domain,
+        "page": page,
         "plans": [(row, selectors.plan_of(row)) for row in rows],
-        "revertible": selectors.revertible_plan(domain),
+        "revertible": reverts.revertible_ids(rows),
         "section": "domains",
         "page_title": "DNS changes",
         "page_subtitle": str(domain),
@@ -86,14 +93,21 @@ def plan_list(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 @signed_in
 @require_GET
 def plan_detail(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
-    """One plan, as it was shown and applied."""
+    """One plan, as it was shown and applied; that of a zone file is agreed to here."""
     row = selectors.get_plan(request.actor, plan_id)
-    domain = row.zone.domain
+    domain, plan = row.zone.domain, selectors.plan_of(row)
+    shown = selectors.plan_shown(plan, most=MOST_SHOWN) if plan else ()
     context = {
         "row": row,
-        "plan": selectors.plan_of(row),
+        "kind": ChangePlan.KINDS[row.kind],
+        "plan": plan,
+        "changes": shown,
+        "more": len(plan.changes) - len(shown) if plan else 0,
+        "job": selectors.job_of(row),
         "domain": domain,
-        "revertible": selectors.revertible_plan(domain),
+        "under_way": row.status in {ChangePlan.COMPUTING, ChangePlan.APPLYING},
+        "to_agree": row.kind == ChangePlan.IMPORT and row.status == ChangePlan.READY,
+        "can_be_reverted": reverts.can_be_reverted(row),
         "section": "domains",
         "page_title": "DNS plan",
         "page_subtitle": str(domain),
@@ -103,7 +117,8 @@ def plan_detail(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
             ("DNS changes", f"/domains/{domain.pk}/plans/"),
         ],
     }
-    return render(request, "dnszones/plan_detail.html", context)
+    template = "dnszones/plan_detail.html"
+    return render(request, f"{template}#live" if request.htmx else template, context)
 
 
 @signed_in
@@ -115,10 +130,14 @@ def plan_revert(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
         job = reverts.revert_plan(request.actor, plan_id)
         messages.success(request, "Taking the changes back.")
         return redirect("job-detail", job_id=job.pk)
+    told = {
+        True: "Mail to and from the domain may stop working.",
+        False: "Nothing else is touched.",
+    }
     context = {
         "title": "Take back these DNS changes?",
         "text": f"Records of {row.zone.domain} that this plan created are deleted, and those it "
-        "changed get their former values. Mail to and from the domain may stop working.",
+        f"changed or deleted return. {told[row.kind == ChangePlan.SETUP]}",
         "confirm_label": "Take back",
         "cancel_url": f"/domains/plans/{plan_id}/",
         "tone": "danger",

@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include(tenants.urls.pages)),
     path("domains/", include(domains.urls.pages)),
     path("domains/", include(dnszones.urls.pages)),
+    path("dns/", include(dnszones.urls.dns_pages)),
     path("mailboxes/", include(mailboxes.urls.pages)),
     path("jobs/", include(provisioning.urls.pages)),
     path("settings/", include(events.urls.pages)),

@@ -6,7 +6,7 @@ from django.template import Library
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from dnszones.changes import Change, ExistingRecord
+from dnszones.changes import Change, ChangePlan, ExistingRecord
 from dnszones.providers.base import DsRecord
 from dnszones.records import RecordData, value_of
 
@@ -39,6 +39,23 @@ def shown_value(data: RecordData | None) -> str:
 def ds_in_zone(ds: DsRecord, domain: str) -> str:
     """A DS record as a zone file has it, with its owner."""
     return f"{domain}. IN DS {ds}"
+
+
+@register.filter
+def within(name: str, zone_name: str) -> str:
+    """A name as it is written in its zone: `www`, and `@` for the zone itself."""
+    return "@" if name == zone_name else name.removesuffix(f".{zone_name}")
+
+
+@register.filter
+def steps_told(plan: ChangePlan | None) -> str:
+    """What a plan writes, in a few words: its one step, or how many there are."""
+    if plan is None:
+        return "–"
+    if len(plan.steps) != 1:
+        return f"{len(plan.steps)} changes"
+    shown = main_record(plan.steps[0])
+    return f"{plan.steps[0].action.capitalize()} {shown.type} {shown.name}"
 
 
 @register.filter

@@ -389,7 +389,7 @@ def queries(person: Person, path: str) -> int:
 MOST_QUERIES = {
     "overview": 15,
     "domains": 8,
-    "dns": 7,
+    "dns": 8,
     "mailboxes": 9,
     "jobs": 9,
     "credentials": 7,

@@ -1,0 +1,263 @@
+"""Pages about zones: the list, a zone's records, editing them, zone files."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from dnszones import edits, selectors
+from dnszones.changes import Edit
+from dnszones.edits import Sight, ZoneRecord
+from dnszones.models import ChangePlan, Zone
+from dnszones.records import value_of
+from dnszones.recordtypes import TYPES
+from dnszones.zone_api import zone_file_response
+from dnszones.zone_forms import RecordForm, ZoneFileForm
+from mpanel.core.api.waiting import outside
+from mpanel.core.errors import (
+    Conflict,
+    Invalid,
+    MPanelError,
+    ProviderError,
+    TooLarge,
+    TooManyRequests,
+)
+from mpanel.core.pages import PageRequest, add_errors, paginate, search_text, signed_in
+
+SILENT = (ProviderError, TooManyRequests, edits.ZoneNotMade)  # the zone cannot be shown now
+
+
+@signed_in
+@require_GET
+def zone_list(request: PageRequest) -> HttpResponseBase:
+    """The tenant's zones; searched, paged."""
+    search = search_text(request)
+    page = paginate(request, selectors.zones(request.actor, search=search))
+    context = {
+        "page": page,
+        "rows": [(zone, *_status(zone)) for zone in page],
+        "q": search,
+        "section": "dns",
+        "page_title": "DNS",
+        "page_subtitle": "Each domain's zone, with all of its records.",
+    }
+    return render(request, "dnszones/zone_list.html", context)
+
+
+@signed_in
+@require_GET
+def zone_detail(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
+    """A zone's records as its provider shows them now; searched, filtered, paged."""
+    zone = selectors.get_zone(request.actor, zone_id)
+    edit = selectors.latest_edit(zone)
+    under_way = edit is not None and edit.status in {ChangePlan.COMPUTING, ChangePlan.APPLYING}
+    if request.htmx and under_way:
+        return HttpResponse(status=204)  # nothing new; the provider is asked again when it is done
+    search, kind = search_text(request), request.GET.get("type", "").upper()[:10]
+    sight, trouble = _seen(request, zone_id)
+    found = sight.find(search=search, kind=kind) if sight else []
+    context = {
+        "zone": zone,
+        "status": _status(zone),
+        "trouble": trouble,
+        "edit": edit,
+        "job": selectors.job_of(edit) if edit else None,
+        "under_way": under_way,
+        "page": paginate(request, found),
+        "types": sorted({one.data.type for one in sight.records}) if sight else [],
+        "q": search,
+        "type": kind,
+        "filtered": bool(search or kind),
+        **_page(zone, f"Zone of {zone.domain}"),
+    }
+    template = "dnszones/zone_detail.html"
+    return render(request, f"{template}#live" if request.htmx else template, context)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def record_add(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
+    """Add a record of a type."""
+    sight, trouble = _seen(request, zone_id, to_write=request.method == "POST")
+    if sight is None:
+        return _unseen(request, zone_id, trouble)
+    types = edits.writable_types(sight.provider.capabilities)
+    asked = str(request.GET.get("type", "")).upper()
+    kind = asked if asked in types else types[0]
+    form = RecordForm(kind, request.POST or None)
+    said: list[str] = []
+    if request.method == "POST" and form.is_valid():
+        try:
+            edit = Edit("create", edits.wanted_record(sight, form.record()))
+            said = edits.what_breaks(sight, [edit])
+            if not said or _is_sure(request):
+                return _written(request, sight, edit)
+        except (Invalid, Conflict) as error:
+            _refuse(form, error)
+    return _record_page(request, sight, form, said, page_title="Add a record", types=types)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def record_edit(request: PageRequest, zone_id: UUID, record_id: str) -> HttpResponseBase:
+    """Change a record."""
+    sight, trouble = _seen(request, zone_id, to_write=request.method == "POST")
+    if sight is None:
+        return _unseen(request, zone_id, trouble)
+    present = sight.get(record_id)
+    if not present.is_editable:
+        messages.error(request, "This record belongs to the DNS provider.")
+        return redirect("zone-detail", zone_id=zone_id)
+    data, name = present.data, _short_name(sight, present)
+    initial = {**RecordForm.initial_of(data, name=name), "shown": value_of(data)}
+    form = RecordForm(data.type, request.POST or None, initial=initial)
+    said: list[str] = []
+    if request.method == "POST" and form.is_valid():
+        try:
+            if form.cleaned_data["shown"] not in {"", value_of(data)}:
+                raise edits.ZoneChanged(f"The record was changed meanwhile: {value_of(data)[:200]}")
+            edit = edits.change_of(sight, record_id, form.record())
+            said = edits.what_breaks(sight, [edit])
+            if not said or _is_sure(request):
+                return _written(request, sight, edit)
+        except (Invalid, Conflict) as error:
+            _refuse(form, error)
+    title = f"Change {data.type} {name}"
+    return _record_page(request, sight, form, said, page_title=title, present=present)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def record_delete(request: PageRequest, zone_id: UUID, record_id: str) -> HttpResponseBase:
+    """Delete a record, after a second question."""
+    sight, trouble = _seen(request, zone_id, to_write=request.method == "POST")
+    if sight is None:
+        return _unseen(request, zone_id, trouble)
+    edit = edits.removal_of(sight, record_id)
+    if request.method == "POST":
+        return _written(request, sight, edit)
+    said = edits.what_breaks(sight, [edit])
+    context = {
+        "title": f"Delete {edit.record.type} {edit.record.name}?",
+        "text": "\n".join([value_of(edit.record), *said, "You can take this back afterwards."]),
+        "confirm_label": "Delete",
+        "cancel_url": f"/dns/{zone_id}/",
+        "tone": "danger",
+        "section": "dns",
+    }
+    return render(request, "components/confirm_page.html", context)
+
+
+@signed_in
+@require_GET
+def zone_export(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
+    """The zone as a file."""
+    sight, trouble = _seen(request, zone_id)
+    return zone_file_response(sight) if sight else _unseen(request, zone_id, trouble)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def zone_import(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
+    """Give a zone file; what it would change is shown next."""
+    zone = selectors.get_zone(request.actor, zone_id)
+    form = ZoneFileForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            plan = edits.import_file(request.actor, zone_id, form.cleaned_data["zone_file"])
+        except Invalid as error:
+            add_errors(form, error)
+        except (Conflict, ProviderError, TooLarge) as error:
+            form.add_error(None, error.message)
+        else:
+            return redirect("plan-detail", plan_id=plan.pk)
+    context = {"zone": zone, "form": form, **_page(zone, "Import a zone file", below=True)}
+    return render(request, "dnszones/zone_import.html", context, status=422 if form.errors else 200)
+
+
+@signed_in
+@require_POST
+def plan_apply(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
+    """Apply the plan of a zone file, overwriting the conflicts that were ticked."""
+    row = selectors.get_plan(request.actor, plan_id)
+    plan = selectors.plan_of(row)
+    ticked = request.POST.getlist("replace")
+    if "all" in ticked and plan:
+        ticked = [change.id for change in plan.conflicts]
+    confirmed = request.POST.get("confirmed") == "yes"
+    applied = edits.apply_import(request.actor, plan_id, replace_ids=ticked, confirmed=confirmed)
+    return redirect("plan-detail", plan_id=applied.pk)
+
+
+def _seen(
+    request: PageRequest, zone_id: UUID, *, to_write: bool = False
+) -> tuple[Sight | None, str]:
+    """The zone; or why its provider cannot show it now."""
+    try:
+        with outside():
+            return edits.look(request.actor, zone_id, to_write=to_write), ""
+    except SILENT as error:
+        return None, error.message
+
+
+def _unseen(request: PageRequest, zone_id: UUID, trouble: str) -> HttpResponseBase:
+    messages.error(request, trouble)
+    return redirect("zone-detail", zone_id=zone_id)
+
+
+def _written(request: PageRequest, sight: Sight, edit: Edit) -> HttpResponseBase:
+    edits.edit_records(request.actor, sight, [edit])
+    return redirect("zone-detail", zone_id=sight.zone.pk)
+
+
+def _refuse(form: RecordForm, error: MPanelError) -> None:
+    if not isinstance(error, Invalid):
+        form.add_refusal("", error.message)
+    for field, texts in error.details.items() if isinstance(error, Invalid) else ():
+        form.add_refusal(field, *texts)
+
+
+def _is_sure(request: HttpRequest) -> bool:
+    return request.POST.get("sure") == "yes"
+
+
+def _record_page(
+    request: PageRequest,
+    sight: Sight,
+    form: RecordForm,
+    said: list[str],
+    *,
+    page_title: str,
+    types: list[str] | None = None,
+    present: ZoneRecord | None = None,
+) -> HttpResponseBase:
+    context = {
+        "zone": sight.zone,
+        "form": form,
+        "warnings": said,
+        "kind": form.kind,
+        "about": TYPES[form.kind].about,
+        "types": [(kind, TYPES[kind].about) for kind in types or ()],
+        "present": present,
+        **_page(sight.zone, page_title, below=True),
+    }
+    status = 422 if form.errors else 200
+    return render(request, "dnszones/record_form.html", context, status=status)
+
+
+def _page(zone: Zone, title: str, *, below: bool = False) -> dict[str, Any]:
+    crumbs = [("DNS", "/dns/"), *([(str(zone.domain), f"/dns/{zone.pk}/")] if below else [])]
+    return {"section": "dns", "page_title": title, "crumbs": crumbs}
+
+
+def _status(zone: Zone) -> tuple[str, str]:
+    status = selectors.zone_status(zone)
+    return status, selectors.ZONE_STATUSES[status]
+
+
+def _short_name(sight: Sight, record: ZoneRecord) -> str:
+    apex = sight.zone.domain.name
+    return "@" if record.data.name == apex else record.data.name.removesuffix(f".{apex}")
