@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from dnszones import dkim, dmarc, spf
+from dnszones import dkim, dmarc, spf, transport
 from dnszones.records import Purpose, RecordData, check_name, check_record
 from mpanel.core.errors import Invalid
 
@@ -13,6 +13,8 @@ Level = Literal["required", "recommended", "optional"]
 PLATFORMS: Final = ("mailserver", "google-workspace", "microsoft-365", "custom")
 TRACKING_HOSTS: Final = {"smartlead": "open.sleadtrack.com", "instantly": "prox.itrackly.com"}
 TRACKING_TTL: Final = 3600
+# Submission with STARTTLS, and beside it with TLS from the first byte (RFC 8314 §3.3).
+STARTTLS_PORT, TLS_PORT = 587, 465
 
 # The vendor's name, its SPF include, and where its administrators find the DKIM key.
 _VENDORS: Final = {
@@ -38,9 +40,13 @@ class MailSetup:
     `dkim_targets`: the two CNAME targets that Microsoft names for selector1 and selector2.
     `dmarc_rua` and `dmarc_ruf`: addresses for reports; without `dmarc_rua`, dmarc@ the domain.
     `mailserver_mx` and `mailserver_spf`: our own mail host, and the name its senders' SPF record
-    has. `spf_existing`: an SPF record that the domain has elsewhere, whose senders and `all` are
-    kept. `flatten`: flatten SPF even when it needs no more than ten lookups; `flatten_ipv6`: with
-    IPv6 ranges. An empty `dkim_selector` is the platform's usual one.
+    has. `mail_host` and its ports: where mail programs reach that server; `panel_host`: the name at
+    which mPanel itself is reached, "" where it has none. `mta_sts`: one of `transport.MODES`;
+    `tls_rpt`: the address for reports on TLS, "" for none; `autoconfig`: whether mail programs find
+    the server by themselves; all three for our own server only. `spf_existing`: an SPF record that
+    the domain has elsewhere, whose senders and `all` are kept. `flatten`: flatten SPF even when it
+    needs no more than ten lookups; `flatten_ipv6`: with IPv6 ranges. An empty `dkim_selector` is
+    the platform's usual one.
     """
 
     domain: str
@@ -60,6 +66,13 @@ class MailSetup:
     flatten: bool = False
     flatten_ipv6: bool = True
     spf_existing: str = ""
+    mail_host: str = ""
+    submission_port: int = 587
+    imaps_port: int = 993
+    panel_host: str = ""
+    mta_sts: str = "none"
+    tls_rpt: str = ""
+    autoconfig: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain strings, numbers and lists, for `from_json`."""
@@ -87,7 +100,7 @@ class DesiredRecord:
 
 
 def desired_records(setup: MailSetup) -> list[DesiredRecord]:
-    """Every record of the setup: MX, SPF, DKIM, DMARC, tracking.
+    """Every record of the setup: MX, SPF, DKIM, DMARC, tracking, TLS, and how clients find us.
 
     A vendor's DKIM key that was not given is left out, see `setup_warnings`. Raises `Invalid`
     naming the field of `MailSetup`.
@@ -103,6 +116,8 @@ def desired_records(setup: MailSetup) -> list[DesiredRecord]:
         *_dkim(setup, domain),
         _dmarc(setup, domain),
         *_tracking(setup, domain),
+        *_transport(setup, domain),
+        *_autoconfig(setup, domain),
     ]
 
 
@@ -115,6 +130,11 @@ def setup_warnings(setup: MailSetup) -> list[str]:
         warnings.append(
             f"Mail from {vendor[0]} is not DKIM-signed yet: take the DKIM key of {domain} "
             f"from {vendor[2]}, and enter it here."
+        )
+    if setup.mta_sts != "none":
+        warnings.append(
+            f"Other mail servers fetch the MTA-STS policy from https://mta-sts.{domain}. It counts "
+            "once the panel's web server has a certificate for that name."
         )
     for address in (setup.dmarc_rua, setup.dmarc_ruf):
         at = address.rpartition("@")[2].lower()
@@ -270,3 +290,65 @@ def _tracking(setup: MailSetup, domain: str) -> list[DesiredRecord]:
             "Links in campaign mails lead through your own domain, not through a shared one.",
         )
     ]
+
+
+def _transport(setup: MailSetup, domain: str) -> list[DesiredRecord]:
+    """MTA-STS and reports on TLS."""
+    if setup.mta_sts not in transport.MODES:
+        raise Invalid.field("mta_sts", f"MTA-STS is one of {', '.join(transport.MODES)}.")
+    records = []
+    if setup.mta_sts != "none":
+        _only_here(setup, "mta_sts", "MTA-STS")
+        if not setup.panel_host:
+            raise Invalid.field("mta_sts", "MTA-STS needs a panel that is reached by a name.")
+        text = transport.sts_record(setup.mta_sts, setup.mailserver_mx)
+        records = [
+            DesiredRecord(
+                RecordData(f"_mta-sts.{domain}", "TXT", text),
+                "mta-sts",
+                "recommended",
+                "Asks other mail servers to deliver over TLS only (MTA-STS).",
+            ),
+            DesiredRecord(
+                RecordData(f"mta-sts.{domain}", "CNAME", setup.panel_host),
+                "mta-sts",
+                "recommended",
+                "Leads to the MTA-STS policy, which mPanel serves.",
+            ),
+        ]
+    if setup.tls_rpt:
+        _only_here(setup, "tls_rpt", "This")
+        text = transport.tls_rpt_record(setup.tls_rpt)
+        reason = "Asks other mail servers for daily reports on deliveries over TLS."
+        record = RecordData(f"_smtp._tls.{domain}", "TXT", text)
+        records.append(DesiredRecord(record, "tls-rpt", "optional", reason))
+    return records
+
+
+def _autoconfig(setup: MailSetup, domain: str) -> list[DesiredRecord]:
+    """Where mail programs look for the server (RFC 6186, RFC 8314 §5.1) and its settings."""
+    if not setup.autoconfig:
+        return []
+    _only_here(setup, "autoconfig", "This")
+    host = check_name(setup.mail_host, field="mail_host", host=True)
+    ports = {"_imaps": setup.imaps_port, "_submission": setup.submission_port}
+    if setup.submission_port == STARTTLS_PORT:
+        ports["_submissions"] = TLS_PORT
+    records = [
+        RecordData(f"{service}._tcp.{domain}", "SRV", f"1 {port} {host}", priority=0)
+        for service, port in ports.items()
+    ]
+    if setup.panel_host:
+        https = f"1 443 {setup.panel_host}"
+        records += [
+            RecordData(f"_autodiscover._tcp.{domain}", "SRV", https, priority=0),
+            RecordData(f"autodiscover.{domain}", "CNAME", setup.panel_host),
+            RecordData(f"autoconfig.{domain}", "CNAME", setup.panel_host),
+        ]
+    reason = "Lets mail programs find the server and its settings by themselves."
+    return [DesiredRecord(record, "autoconfig", "optional", reason) for record in records]
+
+
+def _only_here(setup: MailSetup, field: str, what: str) -> None:
+    if setup.platform != "mailserver":
+        raise Invalid.field(field, f"{what} is for mail on the mPanel mail server.")

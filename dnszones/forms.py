@@ -87,6 +87,26 @@ class SetupForm(forms.Form):
     tracking_subdomain = forms.CharField(
         label="Tracking subdomain", required=False, max_length=63, initial="track"
     )
+    autoconfig = forms.BooleanField(
+        label="Let mail programs find their settings",
+        required=False,
+        initial=True,
+        help_text="For the mPanel mail server.",
+    )
+    mta_sts = forms.ChoiceField(
+        label="TLS for incoming mail (MTA-STS)",
+        choices=[
+            ("none", "Not asked for"),
+            ("testing", "Ask, but deliver all the same (testing)"),
+            ("enforce", "Deliver over TLS only (enforce)"),
+        ],
+        initial="none",
+        required=False,
+        help_text="For the mPanel mail server.",
+    )
+    tls_rpt = forms.EmailField(
+        label="Reports on TLS to", required=False, help_text="For the mPanel mail server."
+    )
     flatten = forms.BooleanField(label="Flatten SPF even when it fits ten lookups", required=False)
 
     def clean_custom_mx(self) -> tuple[tuple[int, str], ...]:
@@ -112,6 +132,9 @@ class SetupForm(forms.Form):
             chosen["tracking_subdomain"] = ""
         if chosen["platform"] != "custom":
             chosen["custom_mx"] = ()
+        chosen["mta_sts"] = chosen["mta_sts"] or "none"
+        if chosen["platform"] != "mailserver":
+            chosen |= {"mta_sts": "none", "tls_rpt": "", "autoconfig": False}
         return chosen
 
     @classmethod

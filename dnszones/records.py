@@ -17,7 +17,18 @@ from dnszones import dkim, dmarc, recordtypes, spf
 from mpanel.core.errors import Invalid
 
 # What a record is for; `record` where a person wrote it themselves.
-Purpose = Literal["spf", "dkim", "dmarc", "mx", "tracking", "other", "record"]
+Purpose = Literal[
+    "spf",
+    "dkim",
+    "dmarc",
+    "mx",
+    "tracking",
+    "mta-sts",
+    "tls-rpt",
+    "autoconfig",
+    "other",
+    "record",
+]
 
 DEFAULT_TTL: Final = 300
 # What every provider of ours accepts: seconds, and bytes of text (Cloudflare's limit).

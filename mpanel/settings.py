@@ -282,6 +282,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "mpanel.core.requests.RequestMiddleware",
+    # Answers at names of customers, which `ALLOWED_HOSTS` does not list.
+    "mailboxes.discovery.DiscoveryMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

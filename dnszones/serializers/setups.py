@@ -11,6 +11,7 @@ from dnszones.models import ChangePlan
 from dnszones.records import LONGEST_TXT, RecordData
 from dnszones.selectors import PURPOSES
 from dnszones.setups import SetupReport
+from dnszones.transport import MODES
 from mpanel.core.api.shapes import Email, Id, Shape, Text, Whole, YesNo
 from mpanel.core.errors import Invalid
 
@@ -24,6 +25,7 @@ SPOKEN = {
     "dmarc_ruf": "dmarc_forensic_email",
     "spf_existing": "existing_spf_record",
     "flatten": "flatten_spf",
+    "tls_rpt": "tls_report_email",
 }
 SETUP_STATUSES = [
     ChangePlan.COMPUTING,
@@ -75,6 +77,13 @@ class MailSetupShape(Shape):
     enable_tracking = YesNo(default=False)
     tracking_subdomain = Text(max_length=63, default="track")
     tracking_provider = serializers.ChoiceField(choices=["none", *TRACKING_HOSTS], default="none")
+    mta_sts = serializers.ChoiceField(
+        choices=list(MODES), default="none", help_text="For mailserver: TLS for incoming mail."
+    )
+    tls_report_email = Email(required=False, help_text="For mailserver: reports on TLS.")
+    autoconfig = YesNo(
+        default=False, help_text="For mailserver: mail programs find their settings."
+    )
     flatten_spf = YesNo(default=False, help_text="Also where ten lookups are enough.")
     flatten_ipv6 = YesNo(default=True)
     skip_duplicates = YesNo(
@@ -112,6 +121,9 @@ class MailSetupShape(Shape):
             "dmarc_ruf": given.get("dmarc_forensic_email", ""),
             "tracking_provider": given["tracking_provider"] if tracks else "none",
             "tracking_subdomain": given["tracking_subdomain"] if tracks else "",
+            "mta_sts": given["mta_sts"],
+            "tls_rpt": given.get("tls_report_email", ""),
+            "autoconfig": given["autoconfig"],
             "flatten": given["flatten_spf"],
             "flatten_ipv6": given["flatten_ipv6"],
         }

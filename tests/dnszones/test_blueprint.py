@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -178,3 +179,80 @@ def test_a_setup_can_ask_for_flattening():
 def test_an_existing_record_that_is_not_valid_is_not_touched():
     with pytest.raises(spf.SPFSyntaxError):
         settle(OURS, "v=spf1 nonsense", World())
+
+
+REACHED = replace(OURS, mail_host="mail.host.test", panel_host="panel.host.test")
+
+
+def extras(setup):
+    known = {record.data for record in desired_records(OURS)}
+    return {
+        (record.purpose, record.level, record.data.name, record.data.type, value_of(record.data))
+        for record in desired_records(setup)
+        if record.data not in known
+    }
+
+
+def test_mail_programs_find_the_server():
+    found = extras(replace(REACHED, autoconfig=True))
+    assert {line[:2] for line in found} == {("autoconfig", "optional")}
+    assert {line[2:] for line in found} == {
+        ("_imaps._tcp.ada.test", "SRV", "0 1 993 mail.host.test"),
+        ("_submission._tcp.ada.test", "SRV", "0 1 587 mail.host.test"),
+        ("_submissions._tcp.ada.test", "SRV", "0 1 465 mail.host.test"),
+        ("_autodiscover._tcp.ada.test", "SRV", "0 1 443 panel.host.test"),
+        ("autodiscover.ada.test", "CNAME", "panel.host.test"),
+        ("autoconfig.ada.test", "CNAME", "panel.host.test"),
+    }
+    # At other ports there is none with TLS from the first byte; a panel without a name has none.
+    bare = replace(REACHED, autoconfig=True, submission_port=8003, panel_host="")
+    assert {line[2:] for line in extras(bare)} == {
+        ("_imaps._tcp.ada.test", "SRV", "0 1 993 mail.host.test"),
+        ("_submission._tcp.ada.test", "SRV", "0 1 8003 mail.host.test"),
+    }
+
+
+def test_tls_for_incoming_mail():
+    testing = replace(REACHED, mta_sts="testing", tls_rpt="tls@ada.test")
+    (sts,) = [line for line in extras(testing) if line[2] == "_mta-sts.ada.test"]
+    assert re.fullmatch(r"v=STSv1; id=[0-9a-f]{20};", sts[4])
+    assert extras(testing) - {sts} == {
+        ("mta-sts", "recommended", "mta-sts.ada.test", "CNAME", "panel.host.test"),
+        (
+            "tls-rpt",
+            "optional",
+            "_smtp._tls.ada.test",
+            "TXT",
+            "v=TLSRPTv1; rua=mailto:tls@ada.test",
+        ),
+    }
+    assert "certificate" in setup_warnings(testing)[0]
+    others = [replace(testing, mta_sts="enforce"), replace(testing, mailserver_mx="mx2.mail.test")]
+    ids = {line[4] for setup in others for line in extras(setup) if line[2] == sts[2]}
+    assert len(ids - {sts[4]}) == 2, "the id changes with the policy"
+
+
+@pytest.mark.parametrize(
+    ("setup", "field"),
+    [
+        (replace(OURS, mta_sts="testing"), "mta_sts"),  # a panel without a name
+        (replace(REACHED, mta_sts="always"), "mta_sts"),
+        (replace(REACHED, tls_rpt="a@b.test,c"), "tls_rpt"),
+        (replace(REACHED, tls_rpt="a;b@b.test"), "tls_rpt"),
+        (replace(CUSTOM, autoconfig=True, mail_host="mail.host.test"), "autoconfig"),
+        (replace(CUSTOM, tls_rpt="a@b.test"), "tls_rpt"),
+        (replace(CUSTOM, mta_sts="testing", panel_host="panel.host.test"), "mta_sts"),
+    ],
+)
+def test_what_our_server_alone_can_do(setup, field):
+    with pytest.raises(Invalid) as caught:
+        desired_records(setup)
+    assert set(caught.value.details) == {field}
+
+
+def test_a_setup_that_was_stored_before_there_was_more_to_choose_is_read():
+    stored = OURS.to_json()
+    new = ("mail_host", "submission_port", "imaps_port", "panel_host")
+    for name in (*new, "mta_sts", "tls_rpt", "autoconfig"):
+        del stored[name]
+    assert MailSetup.from_json(json.loads(json.dumps(stored))) == OURS

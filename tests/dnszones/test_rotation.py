@@ -17,6 +17,7 @@ from domains.services import disconnect_domain
 from mpanel.core.errors import Conflict, Forbidden, NotFound
 from provisioning.models import Job
 from provisioning.services import cancel_job
+from tests.api import Api
 from tests.cast import Person
 from tests.sandboxes import RESOLVERS, RunningSandbox
 from tests.stories import connected, planned, published
@@ -270,3 +271,32 @@ def test_keys_are_replaced_by_themselves_when_they_are_old(
     rest_is_over(job)
     rotation.rotate_what_is_due()
     assert Job.objects.filter(workflow=rotation.WORKFLOW).count() == 1, "one a day at most"
+
+
+def test_the_page_and_the_api_tell_the_same(
+    ada: Person, bo: Person, cy: Person, sandbox: RunningSandbox
+) -> None:
+    domain = published(ada, ZONE, sandbox)
+    page, path = f"/domains/{domain.pk}/records/", f"/api/v1/domains/{domain.pk}/dkim"
+    assert "Signs now" in ada.client.get(page).content.decode()
+    assert Api(cy.token).get(path).status == 404
+    assert Api(bo.token).post(f"{path}/rotate").status == 403
+    assert bo.client.post(f"/domains/{domain.pk}/dkim/rotate/").status_code == 403
+
+    question = ada.client.get(f"/domains/{domain.pk}/dkim/rotate/").content.decode()
+    assert "stays published" in question
+    ada.client.post(f"/domains/{domain.pk}/dkim/rotate/")
+    again = Api(ada.token).post(f"{path}/rotate")
+    assert (again.status, Job.objects.filter(workflow=rotation.WORKFLOW).count()) == (202, 1)
+    work_off()
+    told = Api(ada.token).get(path).body
+    assert told["selector"] == "mpanel"
+    assert [(key["selector"], key["status"]) for key in told["keys"]] == [
+        (TODAY, "next"),
+        ("mpanel", "signing"),
+    ]
+    assert told["rotation"]["status"] == "waiting"
+    shown = ada.client.get(page).content.decode()
+    assert told["rotation"]["waiting_for"] in shown
+    assert "Rotate now" not in shown
+    assert "PRIVATE" not in shown + str(told)

@@ -1,0 +1,32 @@
+"""Texts about TLS between mail servers: MTA-STS (RFC 8461) and reports on it (RFC 8460)."""
+
+import hashlib
+import re
+from typing import Final
+
+from mpanel.core.errors import Invalid
+
+MODES: Final = ("none", "testing", "enforce")
+# Seconds that senders keep a policy; a short time while it is only tried.
+MAX_AGES: Final = {"testing": 86_400, "enforce": 604_800}
+
+_REPORT_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}")
+
+
+def sts_policy(mode: str, host: str) -> str:
+    """The policy that says: deliver to this mail host only, and only over TLS."""
+    lines = ("version: STSv1", f"mode: {mode}", f"mx: {host}", f"max_age: {MAX_AGES[mode]}")
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def sts_record(mode: str, host: str) -> str:
+    """The TXT that says that there is a policy; its id changes when the policy does."""
+    digest = hashlib.sha256(sts_policy(mode, host).encode()).hexdigest()
+    return f"v=STSv1; id={digest[:20]};"
+
+
+def tls_rpt_record(address: str) -> str:
+    """The TXT that asks senders for reports. Raises `Invalid` for `tls_rpt`."""
+    if not _REPORT_ADDRESS.fullmatch(address):
+        raise Invalid.field("tls_rpt", f"{address[:80]!r} is no address for reports.")
+    return f"v=TLSRPTv1; rua=mailto:{address.replace('%', '%25')}"
