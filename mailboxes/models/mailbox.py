@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import ClassVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -46,6 +47,8 @@ class Batch(Row):
 
     # The mailboxes that the present job is about; all of the batch where none are named.
     only: tuple[str, ...] = ()
+    # The present job's id.
+    job_id: UUID | None = None
 
     def __str__(self) -> str:
         return f"{self.size} on {self.domain}"

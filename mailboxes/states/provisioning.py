@@ -18,7 +18,7 @@ from mailboxes.states.remote import Result, bring_about, note, observed, raise_t
 from mailboxes.vendors import mail_provider_of, provider_of_domain_id
 from mpanel.core.errors import NotFound, ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
-from provisioning.models import Job
+from provisioning.models import Job, JobStep
 from provisioning.run import progress, say
 
 CHUNK = 50  # mailboxes written at once
@@ -256,13 +256,15 @@ def _load_batch(job: Job) -> Batch:
         pk=job.subject_id, tenant_id=job.tenant_id
     )
     if found := batch.first():
-        found.only = tuple(job.params.get("mailboxes", ()))
+        found.only, found.job_id = tuple(job.params.get("mailboxes", ())), job.pk
         return found
     raise NotFound("The batch of mailboxes was removed meanwhile.")
 
 
 def _open_again(batch: Batch) -> None:
-    """Whoever retries the whole job wants every failed mailbox proved again."""
+    """Whoever retries the whole job wants every failed mailbox made and proved again."""
+    steps = JobStep.objects.filter(job_id=batch.job_id, name=AccountsAsWanted.name)
+    steps.update(status=JobStep.PENDING, attempts=0, started_at=None, finished_at=None)
     failed = batch.chosen.filter(status=Mailbox.FAILED)
     failed.update(
         status=Mailbox.PROVISIONING, error_code="", error_message="", updated_at=timezone.now()

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from mailboxes import services
 from mailboxes.models import Mailbox
+from mailboxes.outreach.states import OutreachIsLeft
 from mailboxes.providers.base import MailProvider
 from mailboxes.states.provisioning import prove
 from mailboxes.states.remote import Result, bring_about, note, observed, raise_troubles
@@ -39,10 +40,10 @@ class MailboxesAbsent(DesiredState[Removal]):
             return Observation.matches("There is no login left.")
         provider = mail_provider_of(subject.mailboxes[0])
         if provider.reads_rows:
-            return self._refused(subject)
+            return self._refused(subject, provider)
         return self._gone(subject, provider)
 
-    def _refused(self, subject: Removal) -> Observation:
+    def _refused(self, subject: Removal, provider: MailProvider) -> Observation:
         # The mail server's views leave these rows out already; whether it really refuses them is
         # asked of the server itself.
         known = [m for m in subject.mailboxes if m.password_hash]
@@ -57,6 +58,9 @@ class MailboxesAbsent(DesiredState[Removal]):
             )
         if "unknown" in outcomes:
             return Observation.unknown("The mail server does not answer, so nothing is certain.")
+        states = observed(provider, subject.mailboxes, is_present=False)
+        if still_in := sum(state.outcome == "missing" for state in states):
+            return Observation.missing(f"{still_in} of them are still logged in.")
         return Observation.matches("The mail server refuses these logins.")
 
     def _gone(self, subject: Removal, provider: MailProvider) -> Observation:
@@ -104,7 +108,7 @@ register(
     Workflow(
         name="mailboxes.delete",
         label="Delete mailboxes",
-        states=(MailboxesAbsent(),),
+        states=(OutreachIsLeft(), MailboxesAbsent()),
         load=_load_removal,
         on_success=lambda removal: services.forget_mailboxes(removal.mailboxes),
         cancellable=False,
