@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dns.exception
@@ -16,7 +17,33 @@ import dns.tokenizer
 
 from .cloudflare_errors import CloudflareError, validation_error
 
-TYPES = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT")
+TYPES = (
+    "A",
+    "AAAA",
+    "CAA",
+    "CNAME",
+    "MX",
+    "NS",
+    "PTR",
+    "SRV",
+    "TXT",
+    "DS",
+    "HTTPS",
+    "SSHFP",
+    "SVCB",
+    "TLSA",
+    "URI",
+)
+# Content, priority and data of a record.
+Stored = tuple[str, int | None, Mapping[str, Any] | None]
+# Of the types whose content is made of `data`: its parts in their order.
+PARTS = {
+    "DS": ("key_tag", "algorithm", "digest_type", "digest"),
+    "HTTPS": ("priority", "target", "value"),
+    "SSHFP": ("algorithm", "type", "fingerprint"),
+    "SVCB": ("priority", "target", "value"),
+    "TLSA": ("usage", "selector", "matching_type", "certificate"),
+}
 PROXIABLE = ("A", "AAAA", "CNAME")
 AUTOMATIC_TTL = 1
 AUTOMATIC_TTL_SECONDS = 300
@@ -30,6 +57,10 @@ INVALID_CONTENT = {
     "TXT": (9026, "Content for TXT record is invalid."),
     "PTR": (9008, "Content for PTR record must be a hostname."),
     "SRV": (9101, "Data for SRV record is invalid."),
+    **{
+        kind: (9101, f"Data for {kind} record is invalid.")
+        for kind in ("DS", "HTTPS", "SSHFP", "SVCB", "TLSA", "URI")
+    },
     "CAA": (9102, "Data for CAA record is invalid."),
 }
 
@@ -60,12 +91,12 @@ class RecordFields:
     def rdata(self) -> dns.rdata.Rdata:
         """What DNS serves. Raises `dns.exception.DNSException` or `ValueError` if it cannot be."""
         match self.type:
-            case "MX":
-                text = f"{self.priority} {_absolute(self.content)}"
-            case "SRV":
+            case "MX" | "SRV":
                 text = f"{self.priority} {_absolute(self.content)}"
             case "CNAME" | "NS" | "PTR":
                 text = _absolute(self.content)
+            case "URI":
+                text = f"{self.priority} {self.content}"
             case _:
                 text = self.content
         return dns.rdata.from_text(dns.rdataclass.IN, self.type, text, relativize=False)
@@ -235,16 +266,12 @@ def _short(value: Any, *, most: int = 65_535) -> int:
     return int(value)
 
 
-def _content(
-    kind: str, body: Mapping[str, Any]
-) -> tuple[str, int | None, Mapping[str, Any] | None]:
-    """Content, priority and data as they are stored."""
+def _content(kind: str, body: Mapping[str, Any]) -> Stored:
+    """What is stored of the JSON of a record."""
     try:
+        if kind in _MADE_OF_DATA:
+            return _MADE_OF_DATA[kind](body)
         match kind:
-            case "SRV":
-                return _srv(body)
-            case "CAA":
-                return _caa(body)
             case "MX":
                 return hostname(body.get("content")), _short(body.get("priority")), None
             case "CNAME" | "NS" | "PTR":
@@ -260,7 +287,28 @@ def _content(
         raise _invalid(kind) from error
 
 
-def _srv(body: Mapping[str, Any]) -> tuple[str, int, Mapping[str, Any]]:
+def _uri(body: Mapping[str, Any]) -> Stored:
+    data = _data(body)
+    target = _quote(str(data.get("target")).encode())
+    return f"{_short(data.get('weight'))} {target}", _short(body.get("priority")), data
+
+
+def _by_parts(kind: str, body: Mapping[str, Any]) -> Stored:
+    data = _data(body)
+    words = [str(data.get(name, "")) for name in PARTS[kind]]
+    if kind in ("HTTPS", "SVCB"):
+        words[1] = _absolute(words[1])
+    return dns.rdata.from_text(dns.rdataclass.IN, kind, " ".join(words)).to_text(), None, data
+
+
+def _data(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = body.get("data")
+    if not isinstance(data, Mapping):
+        raise ValueError("no data")
+    return data
+
+
+def _srv(body: Mapping[str, Any]) -> Stored:
     data = body.get("data")
     if data is None:
         words = str(body.get("content")).split()
@@ -274,7 +322,7 @@ def _srv(body: Mapping[str, Any]) -> tuple[str, int, Mapping[str, Any]]:
     return f"{weight} {port} {target}", priority, stored
 
 
-def _caa(body: Mapping[str, Any]) -> tuple[str, None, Mapping[str, Any]]:
+def _caa(body: Mapping[str, Any]) -> Stored:
     data = body.get("data")
     if data is None:
         words = str(body.get("content")).split(maxsplit=2)
@@ -286,6 +334,14 @@ def _caa(body: Mapping[str, Any]) -> tuple[str, None, Mapping[str, Any]]:
     tag, value = str(data.get("tag")), str(data.get("value"))
     stored = {"flags": flags, "tag": tag, "value": value}
     return f"{flags} {tag} {_quote(value.encode())}", None, stored
+
+
+_MADE_OF_DATA: Mapping[str, Callable[[Mapping[str, Any]], Stored]] = {
+    "SRV": _srv,
+    "CAA": _caa,
+    "URI": _uri,
+    **{kind: partial(_by_parts, kind) for kind in PARTS},
+}
 
 
 def txt_content(text: Any) -> str:

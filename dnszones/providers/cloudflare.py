@@ -59,6 +59,19 @@ REFUSALS = {
     81058: ("RECORD_EXISTS", "The record exists already."),
 }
 
+# Types that are written by their parts, and what these are called, in the order of the content.
+PARTS = {
+    "CAA": ("flags", "tag", "value"),
+    "DS": ("key_tag", "algorithm", "digest_type", "digest"),
+    "HTTPS": ("priority", "target", "value"),
+    "SRV": ("weight", "port", "target"),
+    "SSHFP": ("algorithm", "type", "fingerprint"),
+    "SVCB": ("priority", "target", "value"),
+    "TLSA": ("usage", "selector", "matching_type", "certificate"),
+    "URI": ("weight", "target"),
+}
+QUOTED = {"CAA", "URI"}  # the last part stands in quotes
+
 # An operation of a batch: which list of the body it goes to, and its JSON.
 Operation = tuple[str, dict[str, Any]]
 
@@ -83,7 +96,7 @@ class CloudflareDNS(DNSProvider):
         ),
     )
     capabilities = Capabilities(
-        record_types=frozenset({"A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"}),
+        record_types=frozenset({"A", "AAAA", "CNAME", "MX", "NS", "PTR", "TXT", *PARTS}),
         batch_size=200,  # of the free plan; the others allow 3,500
         atomic_batches=True,
         dnssec=True,
@@ -331,25 +344,33 @@ def _dnssec(found: DNSSEC, *, write: bool) -> DnssecState:
 
 
 def _body(data: RecordData) -> dict[str, Any]:
-    """A record as the API takes it; SRV and CAA only by their parts."""
+    """A record as the API takes it."""
     body: dict[str, Any] = {"name": data.name, "type": data.type, "ttl": data.ttl}
-    if data.type == "SRV":
-        weight, port, target = data.content.split()
-        return body | {
-            "data": {
-                "priority": data.priority,
-                "weight": int(weight),
-                "port": int(port),
-                "target": target,
-            }
-        }
-    if data.type == "CAA":
-        flags, tag, value = data.content.split(maxsplit=2)
-        return body | {"data": {"flags": int(flags), "tag": tag, "value": unquote_txt(value)}}
+    if data.type in PARTS:
+        body["data"] = _parts(data)
+        # SRV has its priority among the parts, URI beside them.
+        if data.type == "SRV":
+            body["data"]["priority"] = data.priority
+        elif data.priority is not None:
+            body["priority"] = data.priority
+        return body
     if data.priority is not None:
         body["priority"] = data.priority
     body["content"] = quote_txt(data.content) if data.type == "TXT" else data.content
     return body
+
+
+def _parts(data: RecordData) -> dict[str, Any]:
+    names = PARTS[data.type]
+    words = data.content.split(maxsplit=len(names) - 1)
+    words += [""] * (len(names) - len(words))
+    if data.type in QUOTED:
+        words[-1] = unquote_txt(words[-1])
+    # The last part is never a number, also where a digest has digits only.
+    return {
+        name: int(word) if word.isdigit() and name != names[-1] else word
+        for name, word in zip(names, words, strict=True)
+    }
 
 
 def _new_body(data: RecordData) -> dict[str, Any]:
