@@ -72,7 +72,10 @@ def attach_mail(
     else:
         server = _server(mail, provider, region)
     if mail is not None and _is_the_same(mail, provider, server, credential):
-        return attach_again(mail, actor) if mail.status == MailDomain.FAILED else mail
+        if mail.status == MailDomain.FAILED:
+            attach_again(mail)
+            _start(actor, mail)
+        return mail
     if cls.claims_domains and not domain.is_verified:
         raise DomainNotVerified
     if Mailbox.objects.present().filter(domain=domain).exists():
@@ -237,13 +240,10 @@ def fail_attaching(mail: MailDomain, code: str, message: str) -> None:
         mail.move(MailDomain.FAILED, error_code=code, error_message=message)
 
 
-def attach_again(mail: MailDomain, actor: Actor | None = None) -> MailDomain:
-    """A failed attachment is tried again: by its own job, or for an actor by a new one."""
+def attach_again(mail: MailDomain) -> None:
+    """A failed attachment is tried again."""
     if mail.status == MailDomain.FAILED:
         mail.move(MailDomain.PENDING, error_code="", error_message="")
-        if actor:
-            _start(actor, mail)
-    return mail
 
 
 # --- For pages -------------------------------------------------------------------------------

@@ -69,7 +69,8 @@ def signer_of(account: Any) -> tuple[RSASigner, str]:
     key = load_pem_private_key(pem.encode(), password=None)
     if not isinstance(key, RSAPrivateKey) or key.key_size > LARGEST_KEY:
         raise ValueError("no RSA key")
-    return RSASigner(key, str(account.get("private_key_id", ""))), email
+    key_id = str(account.get("private_key_id", ""))
+    return RSASigner(key, key_id), email  # type: ignore[no-untyped-call]
 
 
 def token_for(text: str, admin: str, *, url: str, timeout: float) -> "Token":
@@ -85,7 +86,7 @@ def token_for(text: str, admin: str, *, url: str, timeout: float) -> "Token":
     return Token(signer, account, admin, url=url, timeout=timeout)
 
 
-class Token(google.auth.credentials.Credentials):  # type: ignore[misc]
+class Token(google.auth.credentials.Credentials):
     """An access token for a service account that acts for an administrator.
 
     google-auth's own class would sleep and try again when the endpoint fails, and takes the
@@ -95,7 +96,7 @@ class Token(google.auth.credentials.Credentials):  # type: ignore[misc]
     def __init__(
         self, signer: RSASigner, account: str, admin: str, *, url: str, timeout: float
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._signer, self._account, self._admin = signer, account, admin
         self._url, self._timeout = url, timeout
         self._renewing = threading.Lock()
@@ -106,7 +107,7 @@ class Token(google.auth.credentials.Credentials):  # type: ignore[misc]
         with self._renewing:
             if time.time() > self._until - RENEW_BEFORE:
                 self.refresh(request)
-        self.apply(headers)
+        self.apply(headers)  # type: ignore[no-untyped-call]
 
     def refresh(self, request: Any) -> None:
         now = int(time.time())
@@ -118,7 +119,8 @@ class Token(google.auth.credentials.Credentials):  # type: ignore[misc]
             "iat": now,
             "exp": now + TOKEN_ASKED_FOR,
         }
-        assertion = google.auth.jwt.encode(self._signer, claims).decode("ascii")
+        signed = google.auth.jwt.encode(self._signer, claims)  # type: ignore[no-untyped-call]
+        assertion = signed.decode("ascii")
         answer = self._asked(urlencode({"grant_type": GRANT_TYPE, "assertion": assertion}))
         self.token = answer["access_token"]
         self._until = now + float(answer["expires_in"])

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -242,9 +243,9 @@ def _keep(mailboxes: list[Mailbox], proofs: list[Proof]) -> None:
 
 def _proved(
     mailboxes: list[Mailbox], proofs: list[Proof], now: datetime
-) -> dict[datetime | None, list[object]]:
+) -> dict[datetime | None, list[UUID]]:
     """The ids of those that were proved, by when their IMAP was: None where it was not tried."""
-    found: dict[datetime | None, list[object]] = {}
+    found: dict[datetime | None, list[UUID]] = {}
     for mailbox, proof in zip(mailboxes, proofs, strict=True):
         if proof.outcome == "matches":
             found.setdefault(now if proof.imap else None, []).append(mailbox.pk)
@@ -263,6 +264,7 @@ def _load_batch(job: Job) -> Batch:
 
 def _open_again(batch: Batch) -> None:
     """Whoever retries the whole job wants every failed mailbox made and proved again."""
+    assert batch.job_id is not None
     steps = JobStep.objects.filter(job_id=batch.job_id, name=AccountsAsWanted.name)
     steps.update(status=JobStep.PENDING, attempts=0, started_at=None, finished_at=None)
     failed = batch.chosen.filter(status=Mailbox.FAILED)

@@ -71,7 +71,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox
         yield sandbox
 
 
-@pytest.fixture(params=STANDS.values(), ids=STANDS)
+@pytest.fixture(params=list(STANDS.values()), ids=list(STANDS))
 def stand(request: pytest.FixtureRequest, running: RunningSandbox) -> Stand:
     made: Stand = request.param(running)
     made.reset()
