@@ -285,8 +285,12 @@ class ApiKeys(ApiView):
         example={"data": {**EXAMPLE_KEY, "key": "mpk_k3J9sQ0aTz_..."}},
     )
     def post(self, request: Request) -> Response:
-        """`key` is shown this one time. The key acts as who made it, within its scopes."""
-        made = services.create_api_key(self.actor, **self.body(request, shapes.NewApiKey))
+        """`key` is shown this one time. The key acts as who made it, within its scopes. With
+        mailboxes:reveal, 403 TOKEN_NEEDED in the browser, whose page asks for a code instead."""
+        given = self.body(request, shapes.NewApiKey)
+        if services.reveals(given["scopes"]):
+            self.require_token()
+        made = services.create_api_key(self.actor, **given)
         row: ApiKey = selectors.get_api_key(self.actor, made.key.pk)
         return Response({"data": {**shapes.ApiKeyShape(row).data, "key": made.plain}}, 201)
 

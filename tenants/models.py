@@ -232,6 +232,7 @@ class OneTimeCode(Row):
     """
 
     SIGN_IN, REVEAL, REGISTER, RESET = "sign-in", "reveal", "register", "reset"
+    KEY = "key"  # to make an API key that may reveal passwords
 
     email = models.EmailField(max_length=254)
     purpose = models.CharField(max_length=16, default=SIGN_IN)

@@ -3,9 +3,12 @@
 from tenants.services.accounts import AccountClosed, change_profile, open_account
 from tenants.services.api_keys import (
     NewKey,
+    ask_to_make_key,
     create_api_key,
+    create_api_key_by_code,
     find_api_key,
     is_api_key,
+    reveals,
     revoke_api_key,
 )
 from tenants.services.codes import (
@@ -64,6 +67,7 @@ __all__ = [
     "SecondFactorRequired",
     "add_credential",
     "ask_for_code",
+    "ask_to_make_key",
     "ask_to_reset",
     "begin_second_factor",
     "change_credential",
@@ -72,6 +76,7 @@ __all__ = [
     "check_login_link",
     "confirm_second_factor",
     "create_api_key",
+    "create_api_key_by_code",
     "disable_second_factor",
     "end_other_sessions",
     "end_session",
@@ -91,6 +96,7 @@ __all__ = [
     "remove_credential",
     "renew_recovery_codes",
     "reset_password",
+    "reveals",
     "revoke_api_key",
     "rotate",
     "run_forgotten_tests",

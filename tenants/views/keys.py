@@ -5,15 +5,16 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from mpanel.core.actor import IMPLIED
-from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.errors import Conflict, Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, paginate, search_text, signed_in
 from tenants import selectors, services
 from tenants.forms import ApiKeyForm
+from tenants.services.codes import CodeRefused
 
 HERE = "/settings/keys/"
 
@@ -58,27 +59,30 @@ def key_list(request: PageRequest) -> HttpResponseBase:
 @signed_in
 @require_http_methods(["GET", "POST"])
 def key_new(request: PageRequest) -> HttpResponseBase:
-    """Make a key, and show it this one time."""
+    """Make a key, and show it this one time; one that reveals passwords takes a fresh code."""
     form = ApiKeyForm(request.POST or None, is_operator=request.actor.is_operator)
+    asks_code = False
     if request.method == "POST" and form.is_valid():
+        code, asks_code = form.cleaned_data["code"], services.reveals(form.cleaned_data["scopes"])
         try:
-            made = services.create_api_key(request.actor, **form.values())
+            if asks_code and not code:
+                services.ask_to_make_key(request.actor)
+            elif asks_code:
+                return _made(
+                    request,
+                    services.create_api_key_by_code(request.actor, code=code, **form.values()),
+                )
+            else:
+                return _made(request, services.create_api_key(request.actor, **form.values()))
+        except CodeRefused as error:
+            form.add_error("code", error.message)
         except Invalid as error:
             add_errors(form, error)
-        except Conflict as error:
+        except (Conflict, TooManyRequests) as error:
             form.add_error(None, error.message)
-        else:
-            context = {
-                "made": made,
-                "url": f"{settings.SITE_URL}{example_path(made.key.scopes)}",
-                "section": "settings",
-                "tab": "keys",
-                "page_title": "Your new API key",
-                "crumbs": [("API keys", HERE)],
-            }
-            return render(request, "tenants/key_made.html", context)
     context = {
         "form": form,
+        "asks_code": asks_code,
         "section": "settings",
         "tab": "keys",
         "page_title": "New API key",
@@ -86,6 +90,18 @@ def key_new(request: PageRequest) -> HttpResponseBase:
         "crumbs": [("API keys", HERE)],
     }
     return render(request, "tenants/key_new.html", context, status=422 if form.errors else 200)
+
+
+def _made(request: PageRequest, made: services.NewKey) -> HttpResponse:
+    context = {
+        "made": made,
+        "url": f"{settings.SITE_URL}{example_path(made.key.scopes)}",
+        "section": "settings",
+        "tab": "keys",
+        "page_title": "Your new API key",
+        "crumbs": [("API keys", HERE)],
+    }
+    return render(request, "tenants/key_made.html", context)
 
 
 @signed_in

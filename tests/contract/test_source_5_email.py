@@ -127,7 +127,7 @@ def test_mailboxes_are_made_listed_changed_and_deleted(ada: Person, cy: Person) 
 
     path = f"{MAILBOXES}/{made.body['id']}"
     Mailbox.objects.update(status=Mailbox.ACTIVE)
-    changes = {
+    changes: dict[str, Any] = {
         "firstName": "Sue",
         "quotaMb": 4096,
         "password": "AnotherPass123",
@@ -142,15 +142,12 @@ def test_mailboxes_are_made_listed_changed_and_deleted(ada: Person, cy: Person) 
     assert (row.password(), row.password_hash) == ("AnotherPass123", "")
     assert api.put(path, {}).body == changed.body
     before = Event.objects.count()
-    for wrong in (
-        {"status": "deleted"},
-        {"quotaMb": 9, "password": "short"},
-        {"email": "x@y.test"},
-    ):
-        assert api.put(path, bad).error == "VALIDATION_ERROR"
-    assert (Mailbox.objects.get().quota_mb, Event.objects.count()) == (4096, before), (
-        "all or nothing"
-    )
+    changes = {"quotaMb": 9, "password": "short"}
+    refused = [api.put(path, changes), api.put(path, {"email": "x@y.test"})]
+    refused.append(api.put(path, {"status": "deleted"}))
+    assert [answer.error for answer in refused] == ["VALIDATION_ERROR"] * 3
+    # All of it or nothing.
+    assert (Mailbox.objects.get().quota_mb, Event.objects.count()) == (4096, before)
     assert Api(cy.token).put(path, {"quotaMb": 5}).error == "MAILBOX_NOT_FOUND"
     assert api.delete(path).status == 202
     assert api.get(f"/api/mailboxes/{made.body['id']}").body["status"] == "deleting"

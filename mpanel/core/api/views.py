@@ -93,6 +93,11 @@ class ApiView(APIView):
         values: dict[str, Any] = shape.validated_data
         return values
 
+    def require_token(self) -> None:
+        """Raise `TokenNeeded` for a browser's session."""
+        if "Authorization" not in self.request.headers:
+            raise TokenNeeded
+
     def get_authenticators(self) -> list[Any]:
         return [] if self.public else super().get_authenticators()
 
@@ -124,8 +129,8 @@ class ApiView(APIView):
 
     def _check_access(self, request: Request) -> None:
         method = "GET" if request.method == "HEAD" else request.method or ""
-        if self.token_only and "Authorization" not in request.headers:
-            raise TokenNeeded
+        if self.token_only:
+            self.require_token()
         if self.operator:
             self.actor.require_operator()
         elif self.person:
