@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from dnszones.vendors import register_mail_hosts
+from dnszones.vendors import MailHosts, register_mail_hosts
 from domains.models import Domain
 from mailboxes.models import Mailbox, MailDomain, MailServer
 from mailboxes.providers.base import LoginSettings, MailProvider
@@ -91,6 +91,8 @@ def _mail_server(mail: MailDomain | None) -> MailServerProvider:
         imap_port=server.imaps_port,
         ca_file=server.ca_file,
         timeout=settings.VENDOR_TIMEOUT,
+        admin_url=server.admin_url,
+        admin_key=server.admin_key(),
     )
 
 
@@ -116,11 +118,17 @@ _BUILDERS: dict[str, Callable[[MailDomain | None], MailProvider]] = {
 }
 
 
-def mail_hosts(domain: Domain) -> tuple[str, str]:
-    """The MX host of the server that a domain is placed on, and the name of its SPF record."""
+def mail_hosts(domain: Domain) -> MailHosts:
+    """The names of the server that a domain is placed on."""
     mail = MailDomain.objects.select_related("server").filter(domain=domain).first()
     server = (mail and mail.server) or house_server()
-    return server.mx_host, server.spf_name
+    return MailHosts(
+        mx=server.mx_host,
+        spf=server.spf_name,
+        host=server.host,
+        submission_port=server.submission_port,
+        imaps_port=server.imaps_port,
+    )
 
 
 register_mail_hosts(mail_hosts)

@@ -8,8 +8,8 @@ import contextlib
 import datetime
 import io
 import json
+import os
 import shutil
-import signal
 import smtplib
 import socket
 import ssl
@@ -38,6 +38,8 @@ from tests.sandboxes import find_free_port_block
 
 HOST = "localhost"
 PATIENCE = 20.0  # seconds
+MAIL_USER = 5000
+_NO_USER = 67  # sysexits.h: doveadm asked, and there is none
 
 
 class PrivateMailServer:
@@ -61,6 +63,7 @@ class PrivateMailServer:
         self.admin_key = "a-key-for-tests-of-sessions"
         self.role = f"mail_{connection.settings_dict['NAME']}"[:63]
         self.ca_file, self._certificate, self._key = make_certificates(self.folder)
+        self._choices: dict[str, Any] = {}
         self._dovecot: subprocess.Popen[bytes] | None = None
         self._postfix: subprocess.Popen[bytes] | None = None
 
@@ -113,22 +116,70 @@ class PrivateMailServer:
         with override_settings(**self.settings, MAILPOLICY_FAILS=fails):
             return manage("configure", *arguments, given="a-password-of-the-tests")
 
-    def reconfigure(self, **choices: Any) -> None:
-        """Write another configuration and have Postfix take it."""
-        if "Nothing has changed" in self.configure(**choices):
-            return
+    @contextlib.contextmanager
+    def reconfigured(self, **choices: Any) -> Iterator[None]:
+        """Another configuration until the end of the block, taken over by a reload."""
+        before, self._choices = self._choices, choices
+        self.configure(**choices)
+        self._reload()
+        try:
+            yield
+        finally:
+            self._choices = before
+            self.configure(**before)
+            self._reload()
+
+    def _reload(self) -> None:
         seen = len(self.said)
         self.postfix("reload")
         eventually(lambda: "reload -- version" in self.said[seen:])
 
+    @contextlib.contextmanager
+    def blind(self) -> Iterator[None]:
+        """Until the end of the block, the database lets neither Dovecot nor Postfix in."""
+        self._sql(f'ALTER ROLE "{self.role}" NOLOGIN')
+        self._sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", self.role
+        )
+        try:
+            yield
+        finally:
+            self._sql(f'ALTER ROLE "{self.role}" LOGIN')
+            # Dovecot tries again within 15 seconds, Postfix within a minute or after a reload.
+            eventually(self._knows_nobody)
+            self._reload()
+
+    def _knows_nobody(self) -> bool:
+        """Whether Dovecot can tell that an address is not one of its own."""
+        asked = ["/usr/bin/doveadm", "-c", str(self._dovecot_conf), "user", "no@body.test"]
+        return subprocess.run(asked, check=False, capture_output=True).returncode == _NO_USER
+
+    @contextlib.contextmanager
+    def tiny_disk(self, mailbox: Mailbox, *, size: str) -> Iterator[None]:
+        """Until the end of the block, a mailbox's mail lies on a disk of so many bytes."""
+        home = self.home(mailbox)
+        home.mkdir(parents=True)
+        owner = f"uid={MAIL_USER},gid={MAIL_USER},mode=0700,size={size}"
+        run("mount", "-t", "tmpfs", "-o", owner, "tmpfs", str(home))
+        try:
+            yield
+        finally:
+            run("umount", "--lazy", str(home))
+            for path in (home.parent, home):
+                os.chown(path, MAIL_USER, MAIL_USER)
+
     # Processes
+
+    @property
+    def _dovecot_conf(self) -> Path:
+        return self.folder / "dovecot" / "dovecot.conf"
 
     def start(self) -> None:
         """Start both, and come back when they answer."""
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
         with (self.folder / "started.log").open("ab") as log:
             self._dovecot = subprocess.Popen(
-                ["/usr/sbin/dovecot", "-F", "-c", str(self.folder / "dovecot/dovecot.conf")],
+                ["/usr/sbin/dovecot", "-F", "-c", str(self._dovecot_conf)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -141,15 +192,17 @@ class PrivateMailServer:
                 stdout=log,
                 stderr=log,
             )
-        for port in (self.imaps_port, self.submission_port, self.smtp_port):
-            eventually(lambda port=port: listens(port), why=self.complaints)
+        ports = (self.imaps_port, self.submission_port, self.smtp_port)
+        eventually(lambda: all(map(listens, ports)), why=self.complaints)
 
     def stop(self) -> None:
         """Stop both by their process ids, and wait for them and their children."""
         mine = [process for process in (self._postfix, self._dovecot) if process is not None]
         children = [child for process in mine for child in descendants(process.pid)]
-        for process in mine:
-            process.send_signal(signal.SIGTERM)
+        if self._postfix is not None:
+            self.postfix("stop")  # a signal would end the script around Postfix' master only
+        if self._dovecot is not None:
+            self._dovecot.terminate()
         for process in mine:
             process.wait(PATIENCE)
         self._postfix = self._dovecot = None
@@ -165,9 +218,12 @@ class PrivateMailServer:
 
     def drop_role(self) -> None:
         """No trace of the role stays in the database's server."""
+        self._sql(f'DROP OWNED BY "{self.role}"')
+        self._sql(f'DROP ROLE "{self.role}"')
+
+    def _sql(self, statement: str, *values: str) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(f'DROP OWNED BY "{self.role}"')
-            cursor.execute(f'DROP ROLE "{self.role}"')
+            cursor.execute(statement, values)
 
     # What an operator does
 
@@ -176,7 +232,7 @@ class PrivateMailServer:
         run("/usr/sbin/postfix", "-c", str(self.folder / "postfix"), *arguments)
 
     def doveadm(self, *arguments: str) -> str:
-        return run("/usr/bin/doveadm", "-c", str(self.folder / "dovecot/dovecot.conf"), *arguments)
+        return run("/usr/bin/doveadm", "-c", str(self._dovecot_conf), *arguments)
 
     def flush(self) -> None:
         """Have Postfix try what waits in its queue now."""
@@ -186,6 +242,10 @@ class PrivateMailServer:
         """What waits in the queue."""
         said = run("/usr/sbin/postqueue", "-c", str(self.folder / "postfix"), "-j")
         return [json.loads(line) for line in said.splitlines()]
+
+    def forget_queue(self) -> None:
+        """Drop what waits in the queue."""
+        run("/usr/sbin/postsuper", "-c", str(self.folder / "postfix"), "-d", "ALL")
 
     @property
     def said(self) -> str:
@@ -228,9 +288,13 @@ class PrivateMailServer:
     @contextlib.contextmanager
     def imap(self, login: str, password: str) -> Iterator[IMAP4_SSL]:
         """A session over IMAPS."""
-        with IMAP4_SSL(HOST, self.imaps_port, ssl_context=self.tls, timeout=PATIENCE) as client:
+        client = IMAP4_SSL(HOST, self.imaps_port, ssl_context=self.tls, timeout=PATIENCE)
+        try:
             client.login(login, password)
             yield client
+        finally:
+            with contextlib.suppress(IMAP4_SSL.error, OSError):  # it may have been ended
+                client.logout()
 
 
 def manage(*arguments: str, given: str = "") -> str:

@@ -16,7 +16,7 @@ from mpanel.core.errors import Invalid
 
 TEMPLATES = Path(__file__).parent / "templates"
 POSTFIX = "postfix"  # the user and group that Debian's package makes
-MAPS = ("domains", "recipients", "aliases", "senders", "refusals")
+MAPS = ("domains", "recipients", "aliases", "senders", "refusals", "reachable")
 _UNSET = "(unset)"
 
 
@@ -33,7 +33,6 @@ FILES = (
     ConfigurationFile("dovecot/sql.conf", 0o600),
     ConfigurationFile("postfix/main.cf", 0o644),
     ConfigurationFile("postfix/master.cf", 0o644),
-    ConfigurationFile("postfix/full_disk.regexp", 0o644),
     ConfigurationFile("postfix/submitted_headers.regexp", 0o644),
     *(ConfigurationFile(f"postfix/maps/{name}.cf", 0o640) for name in MAPS),
     ConfigurationFile("systemd/mpanel-dovecot.service", 0o644),
@@ -53,7 +52,7 @@ def write(configuration: Configuration) -> Iterator[tuple[str, bool]]:
 
 def render(configuration: Configuration, path: str) -> str:
     """One file's text."""
-    engine = Engine(dirs=[TEMPLATES], autoescape=False, string_if_invalid=_UNSET)
+    engine = Engine(dirs=[str(TEMPLATES)], autoescape=False, string_if_invalid=_UNSET)
     text = engine.get_template(path).render(Context(_values(configuration), autoescape=False))
     assert _UNSET not in text, f"{path} names a value that nobody gives"
     return re.sub(r"\n{2,}", "\n" if path.endswith("master.cf") else "\n\n", text).strip() + "\n"

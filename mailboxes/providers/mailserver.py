@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from mailboxes.providers.base import Login, LoginSettings, MailProvider, Outcome, Proof
+from mailboxes.providers.base import (
+    AccountState,
+    Login,
+    LoginSettings,
+    MailProvider,
+    Outcome,
+    Proof,
+    WantedAccount,
+)
+from mailboxes.providers.doveadm import Doveadm
 from mpanel.core.registry import provider
 
 # Wrong password, mechanism not good enough for this user (RFC 4954, 6), disabled (RFC 5248).
@@ -52,7 +61,9 @@ class MailServer(MailProvider):
     """Dovecot and Postfix over one host name and one CA.
 
     `ca_file`: PEM of the CA that signed the servers' certificates; empty for the system's.
-    `timeout`: seconds, for each step of a conversation. No credentials are needed.
+    `timeout`: seconds, for each step of a conversation. `admin_url` and `admin_key`: Dovecot's HTTP
+    interface; without one, running sessions are left to end by themselves. No credentials are
+    needed.
     """
 
     key: ClassVar[str] = "mailserver"
@@ -70,11 +81,16 @@ class MailServer(MailProvider):
         imap_port: int,
         ca_file: str,
         timeout: float,
+        admin_url: str = "",
+        admin_key: str = "",
     ) -> None:
         self._smtp = (smtp_host, smtp_port)
         self._imap = (imap_host, imap_port)
         self._ca_file = ca_file
         self._timeout = timeout
+        self._doveadm = (
+            Doveadm(admin_url, admin_key, ca_file=ca_file, timeout=timeout) if admin_url else None
+        )
 
     def login_settings(self) -> LoginSettings:
         """Submission with STARTTLS (RFC 6409) and IMAP over TLS (RFC 8314)."""
@@ -111,6 +127,23 @@ class MailServer(MailProvider):
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return [proofs[at] for at in range(len(logins))]
+
+    def observe_accounts(self, wanted: Sequence[WantedAccount]) -> list[AccountState]:
+        """It reads our rows; what can differ is a session of who may not log in any more."""
+        shut = [one.email for one in wanted if not (one.may_log_in and one.is_present)]
+        sessions = self._doveadm.sessions(shut) if self._doveadm and shut else {}
+        return [
+            AccountState(email=one.email, outcome="missing", detail="A session is still open.")
+            if one.email in sessions
+            else AccountState(email=one.email, outcome="matches")
+            for one in wanted
+        ]
+
+    def apply_account(self, wanted: WantedAccount) -> AccountState:
+        """End the sessions of who may not log in any more, or only with another password."""
+        if self._doveadm and not (wanted.may_log_in and wanted.is_present and not wanted.password):
+            self._doveadm.end_sessions(wanted.email)
+        return AccountState(email=wanted.email, outcome="matches")
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

@@ -42,3 +42,9 @@ def inbox(person: Person, address: str, *, quota_mb: int = 10) -> Mailbox:
     mailbox.password_hash = mail_hash(PASSWORD, 4)
     mailbox.save()
     return mailbox
+
+
+def move_domain(domain: Domain, person: Person) -> None:
+    """The domain is let go, and another person shows that it is theirs."""
+    Domain.objects.filter(pk=domain.pk).update(verified_at=None)
+    domain_of(person, domain.name)

@@ -1,0 +1,86 @@
+"""Who is logged in to Dovecot, and ending their sessions: its HTTP interface.
+
+https://doc.dovecot.org/2.3/admin_manual/doveadm_http_api/ (seen 2026-11 with 2.3.19.1)
+"""
+
+import base64
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from mpanel.core.errors import ProviderError
+
+_NOBODY = 68  # sysexits.h: EX_NOUSER
+
+
+class Doveadm:
+    """`url`: `http://host:port`. `ca_file`: PEM of the CA of an https one; empty for the system's.
+
+    Raises `ProviderError`, retryable but for a key that is refused.
+    """
+
+    def __init__(self, url: str, key: str, *, ca_file: str, timeout: float) -> None:
+        self._url = f"{url.rstrip('/')}/doveadm/v1"
+        # A header of its own form: no user, only the key.
+        self._headers = {
+            "Authorization": f"X-Dovecot-API {base64.b64encode(key.encode()).decode()}"
+        }
+        self._ca_file = ca_file
+        self._timeout = timeout
+
+    def sessions(self, emails: Sequence[str]) -> dict[str, int]:
+        """How many connections each of these has open; who has none is left out."""
+        rows = self._call("who", {"mask": list(emails)})
+        found: dict[str, int] = {}
+        for row in rows:
+            email, connections = str(row.get("username", "")), str(row.get("connections", ""))
+            if not connections.isdigit():
+                raise self._strange()
+            found[email] = found.get(email, 0) + int(connections)
+        wanted = set(emails)
+        return {email: number for email, number in found.items() if email in wanted}
+
+    def end_sessions(self, email: str) -> None:
+        """Close every connection of this address; none is fine."""
+        self._call("kick", {"mask": [email]})
+
+    def _call(self, command: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        try:
+            with httpx.Client(verify=self._tls(), timeout=self._timeout, trust_env=False) as client:
+                answer = client.post(
+                    self._url, headers=self._headers, json=[[command, parameters, "1"]]
+                )
+        except (httpx.TransportError, OSError):
+            message = "The mail server's admin interface does not answer."
+            raise ProviderError("NO_ANSWER", message, retryable=True) from None
+        if answer.status_code in {401, 403}:
+            message = "The mail server's admin interface refuses the key."
+            raise ProviderError("KEY_REFUSED", message, retryable=False)
+        return self._rows(answer)
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._url.startswith("https:"):
+            return ssl.create_default_context(cafile=self._ca_file or None)
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody: plain HTTP needs none
+
+    def _rows(self, answer: httpx.Response) -> list[dict[str, Any]]:
+        try:
+            [[kind, content, _]] = answer.json()
+        except ValueError:
+            raise self._strange() from None
+        if kind == "error" and content == {"type": "exitCode", "exitCode": _NOBODY}:
+            return []
+        if answer.status_code != 200 or kind != "doveadmResponse" or not _are_rows(content):
+            raise self._strange()
+        rows: list[dict[str, Any]] = content
+        return rows
+
+    def _strange(self) -> ProviderError:
+        message = "The mail server's admin interface gave an answer without sense."
+        return ProviderError("STRANGE_ANSWER", message, retryable=True)
+
+
+def _are_rows(content: object) -> bool:
+    return isinstance(content, list) and all(isinstance(row, dict) for row in content)
