@@ -1,7 +1,9 @@
 """Where providers and DNS meet settings."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -41,19 +43,47 @@ def dns_client() -> DNSClient:
     return DNSClient(timeout=settings.DNS_TIMEOUT)
 
 
+@dataclass(frozen=True)
+class MailHosts:
+    """Names of the mail server that a domain is placed on: its MX, its SPF record, and the host and
+    ports at which mail programs reach it."""
+
+    mx: str
+    spf: str
+    host: str
+    submission_port: int
+    imaps_port: int
+
+
 # Which of our mail servers a domain is placed on; the app above knows.
-_mail_hosts: list[Callable[[Domain], tuple[str, str]]] = []
+_mail_hosts: list[Callable[[Domain], MailHosts]] = []
 
 
-def register_mail_hosts(hosts: Callable[[Domain], tuple[str, str]]) -> None:
-    """Make known how the MX host and the SPF name of a domain's mail server are found."""
+def register_mail_hosts(hosts: Callable[[Domain], MailHosts]) -> None:
+    """Make known how the names of a domain's mail server are found."""
     _mail_hosts[:] = [hosts]
 
 
 def chosen_setup(domain: Domain, choices: dict[str, Any]) -> MailSetup:
     """The setup that a person chose, with the names of the domain's mail server filled in."""
-    mx, spf = _mail_hosts[0](domain)
-    return MailSetup(domain=domain.name, mailserver_mx=mx, mailserver_spf=spf, **choices)
+    hosts = _mail_hosts[0](domain)
+    return MailSetup(
+        domain=domain.name,
+        mailserver_mx=hosts.mx,
+        mailserver_spf=hosts.spf,
+        mail_host=hosts.host,
+        submission_port=hosts.submission_port,
+        imaps_port=hosts.imaps_port,
+        panel_host=panel_host(),
+        **choices,
+    )
+
+
+def panel_host() -> str:
+    """The name at which the panel is reached, for records that lead to it; "" where it has none."""
+    host = (urlsplit(settings.SITE_URL).hostname or "").lower()
+    is_name = "." in host and not host.replace(".", "").isdigit() and ":" not in host
+    return host if is_name else ""
 
 
 register_builder("dns", dns_provider)

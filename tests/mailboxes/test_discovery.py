@@ -1,5 +1,6 @@
 """What mail programs and mail servers fetch at customers' names: over HTTP, by Host."""
 
+import re
 import xml.etree.ElementTree as ET
 from typing import Any
 from urllib.parse import quote
@@ -9,13 +10,19 @@ from django.conf import LazySettings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from dnszones import propagation
 from dnszones.models import ChangePlan
+from dnszones.services import apply_plan
 from dnszones.transport import sts_record
 from mailboxes.models import MailDomain
 from mailboxes.vendors import house_server
 from mpanel.core.api import ratelimit
+from tests.api import Api
 from tests.cast import Person
+from tests.sandboxes import RunningSandbox
+from tests.stories import verified
 from tests.wizard.rows import Estate, estate
+from tests.work import ended, work_off
 
 pytestmark = pytest.mark.django_db
 
@@ -222,3 +229,50 @@ def test_too_many_questions_have_to_wait(ours: Estate, settings: LazySettings) -
     statuses = [get(CONFIG, f"autoconfig.{NAME}").status_code for _ in range(7)]
     ratelimit.forget_portions()
     assert statuses == [200] * 5 + [429] * 2
+
+
+def test_from_the_form_to_the_records_and_the_policy(
+    ada: Person, sandbox: RunningSandbox, settings: LazySettings
+) -> None:
+    settings.SITE_URL = "https://panel.host.test"
+    domain = verified(ada, NAME, sandbox)
+    page = ada.client.get(f"/setup/{domain.pk}/dns/").content.decode()
+    assert re.search(r'name="autoconfig"[^>]* checked', page)
+    chosen = {"autoconfig": "on", "mta_sts": "testing", "tls_rpt": f"tls@{NAME}"}
+    ada.client.post(
+        f"/setup/{domain.pk}/dns/",
+        {"platform": "mailserver", "dmarc_policy": "none", "tracking_provider": "none", **chosen},
+    )
+    work_off()
+    plan = ChangePlan.objects.get()
+    assert "certificate" in plan.warnings[0]
+    ended(apply_plan(ada.actor, plan.pk, confirmed=True))
+    found = {(row["type"], row["name"].removesuffix(f".{NAME}")) for row in sandbox.records(NAME)}
+    assert {
+        ("SRV", "_imaps._tcp"),
+        ("SRV", "_submission._tcp"),
+        ("SRV", "_autodiscover._tcp"),
+        ("CNAME", "autoconfig"),
+        ("CNAME", "autodiscover"),
+        ("CNAME", "mta-sts"),
+        ("TXT", "_mta-sts"),
+        ("TXT", "_smtp._tls"),
+    } <= found
+    propagation.sweep()
+    domain.refresh_from_db()
+    assert domain.status == "ready", "all of them were seen"
+    shown = ada.client.get(f"/domains/{domain.pk}/").content.decode()
+    assert all(label in shown for label in ("MTA-STS", "TLS reports", "Autoconfig"))
+    assert b"mode: testing" in get(STS, f"mta-sts.{NAME}").content
+
+    # The API asks for nothing of this by itself, and says it in its own words.
+    api = Api(ada.token)
+    path = f"/api/v1/domains/{domain.pk}/dns/preview"
+    plain = api.post(path, {"email_platform": "mailserver"})
+    work_off()
+    plain = api.post(path, {"email_platform": "mailserver"})
+    gone = {change["purpose"] for change in plain.body["delete"]}
+    assert len(plain.body["delete"]) == 8
+    assert gone == {"other"}
+    refused = api.post(path, {"email_platform": "google-workspace", "tls_report_email": "a@b.test"})
+    assert list(refused.body["error"]["details"]) == ["tls_report_email"]
