@@ -74,9 +74,9 @@ def request(login: str, **attributes: object) -> bytes:
 
 
 @contextlib.contextmanager
-def serving(decide: Decide) -> Iterator[int]:
-    """A policy service in a thread of this process; its port."""
-    port = find_free_port_block(1)
+def serving(decide: Decide, port: int = 0) -> Iterator[int]:
+    """A policy service in a thread of this process; its port, a free one if none is given."""
+    port = port or find_free_port_block(1)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -92,11 +92,11 @@ def serving(decide: Decide) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def policy_service(*, fails_open: bool = False) -> Iterator[int]:
-    """The real decisions, on the test's database; the port."""
+def policy_service(*, fails_open: bool = False, port: int = 0) -> Iterator[int]:
+    """The real decisions, on the test's database; the port, a free one if none is given."""
     policy = Policy(fails_open=fails_open)
     try:
-        with serving(policy.decide) as port:
-            yield port
+        with serving(policy.decide, port) as chosen:
+            yield chosen
     finally:
         policy.close()
