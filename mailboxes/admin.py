@@ -30,6 +30,28 @@ def activate(actor: Actor, mailbox: Mailbox) -> None:
     services.activate_mailbox(actor, mailbox.pk)
 
 
+@acts(
+    "Force the deletion",
+    ask="For one that its provider does not confirm. An account may be left there.",
+)
+def force_deletion(actor: Actor, mailbox: Mailbox) -> None:
+    services.force_deletion(actor, mailbox.pk)
+
+
+@acts("Open to new domains", in_tenant=False)
+def open_server(actor: Actor, server: MailServer) -> None:
+    services.open_server(actor, server.pk, is_open=True)
+
+
+@acts(
+    "Close to new domains",
+    ask="Domains that are there stay; no new one is placed there.",
+    in_tenant=False,
+)
+def close_server(actor: Actor, server: MailServer) -> None:
+    services.open_server(actor, server.pk, is_open=False)
+
+
 @admin.register(Mailbox)
 class MailboxAdmin(ReadOnlyAdmin):
     list_display = ("address", "tenant", "status_badge", "provider", "created_at")
@@ -38,7 +60,7 @@ class MailboxAdmin(ReadOnlyAdmin):
     search_fields = ("address", "tenant__name", "id__exact")
     date_hierarchy = "created_at"
     ordering = ("-id",)
-    actions = (suspend, activate)
+    actions = (suspend, activate, force_deletion)
 
 
 @admin.register(Batch)
@@ -56,6 +78,7 @@ class MailServerAdmin(ReadOnlyAdmin):
     list_display = ("slug", "label", "kind", "region_label", "host", "is_open")
     search_fields = ("slug", "label", "host")
     ordering = ("slug",)
+    actions = (open_server, close_server)
 
 
 @admin.register(MailDomain)

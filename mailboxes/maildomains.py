@@ -14,7 +14,7 @@ from domains.selectors import get_domain
 from events.services import record
 from mailboxes.models import Mailbox, MailDomain, MailServer
 from mailboxes.providers.base import MailProvider
-from mailboxes.vendors import house_server
+from mailboxes.vendors import default_server
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
@@ -135,9 +135,9 @@ def _server(mail: MailDomain | None, provider: str, region: str) -> MailServer:
     present = mail.server if mail else None
     if present and present.kind == provider and region in {"", present.region}:
         return present
-    house = house_server()
-    if not region and house.kind == provider:
-        return house
+    default = default_server()
+    if not region and default.kind == provider:
+        return default
     found = open_servers().filter(kind=provider)
     if region:
         found = found.filter(region=region)
@@ -158,7 +158,7 @@ def place_domain(domain: Domain, *, server: MailServer | None = None) -> MailDom
         return mail
     mail, _ = MailDomain.objects.get_or_create(
         domain=domain,
-        defaults={"tenant_id": domain.tenant_id, "server": server or house_server()},
+        defaults={"tenant_id": domain.tenant_id, "server": server or default_server()},
     )
     return mail
 

@@ -1,6 +1,7 @@
 """Where providers meet settings and rows: the mail provider of a domain, the house's server."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from domains.models import Domain
 from mailboxes.models import Mailbox, MailDomain, MailServer
 from mailboxes.providers.base import LoginSettings, MailProvider
 from mailboxes.providers.google_workspace import GoogleWorkspace
+from mailboxes.providers.kumomta import KumoMTA
 from mailboxes.providers.mailserver import MailServer as MailServerProvider
 from mpanel.core import registry
 from tenants.models import ProviderCredential
@@ -42,6 +44,15 @@ def house_server() -> MailServer:
             setattr(server, name, wanted[name])
         server.save(update_fields=[*changed, "updated_at"])
     return server
+
+
+def default_server() -> MailServer:
+    """Where a domain goes whose place nobody chose: the house's server, unless it is closed."""
+    house = house_server()
+    if house.is_open:
+        return house
+    others = MailServer.objects.filter(kind=house.kind, is_open=True).order_by("slug")
+    return others.first() or house
 
 
 def mail_provider_of(mailbox: Mailbox) -> MailProvider:
@@ -111,10 +122,30 @@ def google_workspace(credential: ProviderCredential | None) -> GoogleWorkspace:
     )
 
 
+def _kumomta_of(mail: MailDomain | None) -> KumoMTA:
+    assert mail is not None
+    assert mail.server is not None
+    return kumomta(mail.server)
+
+
+def kumomta(server: MailServer) -> KumoMTA:
+    """A KumoMTA server of ours, whose files lie on this machine."""
+    return KumoMTA(
+        {},
+        directory=Path(server.directory or "/nonexistent"),
+        smtp_host=server.host,
+        smtp_port=server.submission_port,
+        ca_file=server.ca_file,
+        timeout=settings.VENDOR_TIMEOUT,
+        admin_url=server.admin_url,
+    )
+
+
 # How a provider is built for a domain's mail (None: the house's), by its key.
 _BUILDERS: dict[str, Callable[[MailDomain | None], MailProvider]] = {
     MailServerProvider.key: _mail_server,
     GoogleWorkspace.key: _google,
+    KumoMTA.key: _kumomta_of,
 }
 
 

@@ -17,6 +17,7 @@ from mailboxes.services.lifecycle import (
     change_password,
     delete_mailboxes,
     domain_blocker,
+    force_deletion,
     forget_mailboxes,
     set_quota,
     suspend_mailbox,
@@ -48,6 +49,7 @@ from mailboxes.services.reveal import (
     reveal_batch,
     reveal_password,
 )
+from mailboxes.services.servers import ServerNotFound, open_server
 
 __all__ = [
     "ACTIONS",
@@ -65,6 +67,7 @@ __all__ = [
     "ManagedElsewhere",
     "NothingToReveal",
     "Outcome",
+    "ServerNotFound",
     "StillProvisioning",
     "TooManyAliases",
     "activate_mailbox",
@@ -79,10 +82,12 @@ __all__ = [
     "delete_mailboxes",
     "domain_blocker",
     "domain_for_inboxes",
+    "force_deletion",
     "forget_mailboxes",
     "give_up_unproved",
     "handled_elsewhere",
     "has_inboxes_already",
+    "open_server",
     "place_domain",
     "preview_addresses",
     "provision_mailboxes",

@@ -228,6 +228,21 @@ def delete_mailboxes(actor: Actor, mailbox_ids: Sequence[UUID]) -> Job:
     )
 
 
+@transaction.atomic
+def force_deletion(actor: Actor, mailbox_id: UUID) -> None:
+    """An operator ends a deletion that a provider will not confirm: the account may still be there.
+
+    Raises `Conflict` for a mailbox that is not being deleted.
+    """
+    actor.require_operator()
+    mailbox = selectors.get_mailbox(actor, mailbox_id)
+    if mailbox.status != Mailbox.DELETING:
+        raise Conflict("Only a deletion that is under way can be forced.")
+    sentence = f"Forced the deletion of {mailbox}; its account may be left at the provider."
+    record(actor, "mailbox.deletion_forced", mailbox, sentence)
+    forget_mailboxes([mailbox])
+
+
 def _deleting_job(actor: Actor, domain: Domain, mailboxes: Sequence[Mailbox]) -> Job | None:
     """A job under way that deletes all of these."""
     wanted = {str(mailbox.pk) for mailbox in mailboxes}

@@ -14,6 +14,8 @@ from events.models import Chain, Event, WebhookDelivery
 from events.relay import relay
 from events.services import create_webhook, record
 from mailboxes.models import Mailbox
+from mailboxes.selectors import regions
+from mailboxes.vendors import house_server
 from provisioning.models import Job
 from tenants.models import ApiKey, Session, Tenant, User
 from tenants.services import create_api_key, start_session
@@ -132,6 +134,26 @@ def test_mailboxes_are_suspended_and_activated(ops: Client, ada: Person, cy: Per
     mailbox.refresh_from_db()
     assert mailbox.status == Mailbox.ACTIVE
     told(cy, ada, "mailbox.activated")
+
+
+def test_a_deletion_that_hangs_is_forced(ops: Client, ada: Person, cy: Person) -> None:
+    mailbox = estate(cy, "cy.test").mailboxes[0]
+    assert "under way" in confirmed(ops, "force_deletion", mailbox)
+    Mailbox.objects.filter(pk=mailbox.pk).update(status=Mailbox.DELETING)
+    confirmed(ops, "force_deletion", mailbox)
+    mailbox.refresh_from_db()
+    assert (mailbox.status, mailbox.sealed_password) == (Mailbox.DELETED, "")
+    told(cy, ada, "mailbox.deletion_forced")
+
+
+def test_a_mail_server_is_closed_to_new_domains(ops: Client, ada: Person) -> None:
+    house = house_server()
+    confirmed(ops, "close_server", house)
+    assert regions(ada.actor) == []
+    act(ops, "open_server", house)
+    assert [found.region for found in regions(ada.actor)] == [house.region]
+    actions = Event.objects.filter(subject_id=house.pk).values_list("action", flat=True)
+    assert set(actions) == {"mail_server.opened", "mail_server.closed"}
 
 
 def test_a_delivery_is_sent_once_more(ops: Client, ada: Person, cy: Person) -> None:
