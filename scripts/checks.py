@@ -23,11 +23,15 @@ CI = os.environ.get("CI") == "true"
 
 @dataclass(frozen=True)
 class Need:
-    """A Debian package, how to see that it is there, and the groups of tests that need it."""
+    """A Debian package, how to see that it is there, and the groups of tests that need it.
+
+    `because` stands for what no package mends.
+    """
 
     package: str
     is_there: Callable[[], bool]
     group: str
+    because: str = ""
 
 
 NEEDS = (
@@ -35,13 +39,31 @@ NEEDS = (
     Need("postgresql", lambda: binaries() is not None, "postgresql"),
     Need("pdns-server", powerdns.PROGRAM.exists, "PowerDNS"),
     Need("pdns-backend-sqlite3", powerdns.SCHEMA.exists, "PowerDNS"),
+    Need("dovecot-core", Path("/usr/sbin/dovecot").exists, "mail server"),
+    Need("dovecot-imapd", Path("/usr/lib/dovecot/imap").exists, "mail server"),
+    Need("dovecot-lmtpd", Path("/usr/lib/dovecot/lmtp").exists, "mail server"),
+    Need(
+        "dovecot-pgsql",
+        Path("/usr/lib/dovecot/modules/auth/libdriver_pgsql.so").exists,
+        "mail server",
+    ),
+    Need("postfix", Path("/usr/lib/postfix/sbin/master").exists, "mail server"),
+    Need("postfix-pgsql", Path("/usr/lib/postfix/postfix-pgsql.so").exists, "mail server"),
+    Need("curl", lambda: shutil.which("curl") is not None, "mail server"),
+    Need("", lambda: binaries() is not None, "mail server", "it needs PostgreSQL"),
+    Need("", lambda: os.getuid() == 0, "mail server", "Postfix needs root"),
     Need("swaks", lambda: shutil.which("swaks") is not None, "mail clients"),
     Need("libnet-ssleay-perl", lambda: _perl_has("Net::SSLeay"), "mail clients"),
     Need("bind9-dnsutils", lambda: shutil.which("dig") is not None, "dig"),
 )
 
 # The groups whose tests are left out by their marker; the others fail by themselves.
-MARKERS = {"browser": "browser", "postgresql": "postgresql", "PowerDNS": "powerdns"}
+MARKERS = {
+    "browser": "browser",
+    "postgresql": "postgresql",
+    "PowerDNS": "powerdns",
+    "mail server": "mailserver",
+}
 
 
 def main() -> int:
@@ -71,7 +93,8 @@ def main() -> int:
     check("migrations", "python", "manage.py", "makemigrations", "--check", "--dry-run",
           DJANGO_SETTINGS_MODULE="tests.settings")  # fmt: skip
     left_out = [f"not {MARKERS[need.group]}" for need in missing if need.group in MARKERS]
-    chosen = " and ".join(dict.fromkeys(left_out))
+    # Dovecot and Postfix read PostgreSQL only.
+    chosen = " and ".join(dict.fromkeys([*left_out, "not mailserver"]))
     parallel = ("-n", str(os.cpu_count() or 1), "--dist", "loadfile")
     suite = ("python", "-m", "pytest", *parallel)
     check("suite on SQLite", *suite, "-m", chosen)
@@ -84,7 +107,8 @@ def main() -> int:
                   DATABASE_URL=server.url)  # fmt: skip
     print(f"\n=== {time.monotonic() - started:.0f} s in all")
     for need in missing:
-        print(f"!!! NOT RUN: {need.group}, because {need.package} is not installed.")
+        why = need.because or f"{need.package} is not installed"
+        print(f"!!! NOT RUN: {need.group}, because {why}.")
         if CI:
             failed.append(need.group)
     print("FAILED: " + ", ".join(failed) if failed else "All checks passed.")
@@ -103,6 +127,7 @@ DATABASE_TESTS = tuple(
         "dnszones",
         "events",
         "mailboxes",
+        "mailserver",
         "provisioning",
         "tenants",
         "wizard",
@@ -114,7 +139,8 @@ DATABASE_TESTS = tuple(
 def install_what_is_missing() -> list[Need]:
     """Install packages where we may; what is still missing."""
     missing = [need for need in NEEDS if not need.is_there()]
-    if not missing or shutil.which("apt-get") is None:
+    packages = sorted({need.package for need in missing if need.package})
+    if not packages or shutil.which("apt-get") is None:
         return missing
     prefix: list[str] = []
     if os.getuid() != 0:
@@ -124,7 +150,6 @@ def install_what_is_missing() -> list[Need]:
         if probe.returncode:
             return missing
         prefix = ["sudo", "-n"]
-    packages = sorted({need.package for need in missing})
     print(f"Installing {', '.join(packages)}.", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (
