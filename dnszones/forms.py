@@ -153,6 +153,6 @@ class DnssecOffForm(forms.Form):
     """The third question, where the parent zone still has a DS record."""
 
     forced = forms.BooleanField(
-        label="Turn it off all the same: the domain may not be reached until caches forget",
+        label="Turn it off all the same: while a DS record is known, the domain may not be reached",
         required=False,
     )
