@@ -7,6 +7,7 @@ from mailboxes import health_api as health
 from mailboxes import panel_api as panel
 from mailboxes import views
 from mailboxes.outreach import api as outreach
+from mailboxes.outreach import views as outreach_pages
 from mailboxes.sending import api as sending
 from mailboxes.sending import views as sending_pages
 
@@ -35,6 +36,13 @@ pages = [
     path("domains/<uuid:domain_id>/region/", views.domain_region, name="domain-region"),
     path("domains/<uuid:domain_id>/aliases/", views.domain_alias_add, name="domain-alias-add"),
     path("<uuid:mailbox_id>/reveal/", views.mailbox_reveal, name="mailbox-reveal"),
+    path("outreach/connect/", outreach_pages.outreach_connect, name="outreach-connect"),
+    path(
+        "outreach/<uuid:link_id>/disconnect/",
+        outreach_pages.outreach_disconnect,
+        name="outreach-disconnect",
+    ),
+    path("outreach/<uuid:link_id>/retry/", outreach_pages.outreach_retry, name="outreach-retry"),
     path("batches/<uuid:batch_id>/reveal/", views.batch_reveal, name="batch-reveal"),
     path("batches/<uuid:batch_id>/csv/", views.batch_csv, name="batch-csv"),
 ]

@@ -24,4 +24,9 @@ pages = [
     path("setup/<uuid:domain_id>/inboxes/", views.inboxes, name="setup-inboxes"),
     path("setup/<uuid:domain_id>/inboxes/preview/", views.preview, name="setup-preview"),
     path("setup/<uuid:domain_id>/outreach/", views.outreach, name="setup-outreach"),
+    path(
+        "setup/<uuid:domain_id>/outreach/<slug:provider>/campaigns/",
+        views.campaigns,
+        name="setup-campaigns",
+    ),
 ]

@@ -1,8 +1,8 @@
 """Reading what mailboxes do at outreach tools; an actor sees their own tenant's only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Prefetch, Q, QuerySet
@@ -11,8 +11,9 @@ from django.utils import timezone
 from domains.models import Domain
 from mailboxes import selectors as mail
 from mailboxes.models import CampaignSeat, Mailbox, MailboxQuerySet, OutreachLink, WarmupDay
+from mailboxes.outreach.charts import SHOWN_DAYS, WarmupChart, chart_of
 from mailboxes.outreach.errors import AccountNotFound, LinkNotFound, OutreachNotConnected
-from mailboxes.outreach.vendors import PORT
+from mailboxes.outreach.vendors import PORT, tool
 from mpanel.core.actor import Actor
 from mpanel.core.errors import Invalid
 from provisioning.models import Job
@@ -22,7 +23,6 @@ from tenants.selectors import CredentialNotFound, credentials
 
 WORKFLOWS = ("outreach.connect", "outreach.disconnect", "outreach.assign")
 CONNECTABLE = (Mailbox.ACTIVE, Mailbox.WARMING)
-SHOWN_DAYS = 7
 
 
 def links(actor: Actor) -> QuerySet[OutreachLink]:
@@ -148,42 +148,26 @@ def warmup_stats(actor: Actor, mailbox_id: UUID, *, provider: str = "") -> Warmu
 
 
 @dataclass(frozen=True)
-class Bar:
-    """One day of a chart: how high the bars of what was sent and of what arrived are, 0 to 100."""
+class Card:
+    """A mailbox at one tool, as its page shows it."""
 
-    date: date
-    day: WarmupDay | None
-    sent: int
-    delivered: int
-    x: int
-
-
-@dataclass(frozen=True)
-class WarmupChart:
-    """Seven days up to today, also those without a count."""
-
-    bars: tuple[Bar, ...]
-    highest: int
-
-    @property
-    def total(self) -> int:
-        return sum(bar.day.sent for bar in self.bars if bar.day)
+    link: OutreachLink
+    label: str
+    campaigns: tuple[str, ...]
+    chart: WarmupChart | None
 
 
-def chart_of(days: Sequence[WarmupDay]) -> WarmupChart | None:
-    """The chart of these days; None where there is nothing to show."""
-    if not days:
-        return None
-    by_date = {day.date: day for day in days}
-    today = timezone.now().date()
-    highest = max(1, *(day.sent for day in days))
-    bars = []
-    for number in range(SHOWN_DAYS):
-        when = today - timedelta(days=SHOWN_DAYS - 1 - number)
-        day = by_date.get(when)
-        sent = day.sent if day else 0
-        delivered = (day.delivered or 0) if day else 0
-        bars.append(
-            Bar(when, day, 100 * sent // highest, 100 * delivered // highest, x=number * 40 + 6)
+def cards(actor: Actor, mailbox: Mailbox) -> list[Card]:
+    """How a mailbox stands with each tool that it ever was at, the newest of each."""
+    newest: dict[str, OutreachLink] = {}
+    for link in links_of(actor, mailbox):
+        newest.setdefault(link.provider, link)
+    return [
+        Card(
+            link,
+            tool(link.provider).label,
+            tuple(seat.campaign_name for seat in link.seats.all()),
+            chart_of(link.days.all()),
         )
-    return WarmupChart(tuple(bars), highest)
+        for link in newest.values()
+    ]

@@ -12,6 +12,8 @@ from mailboxes import selectors, services
 from mailboxes.csvfiles import CredentialRow, credentials_csv
 from mailboxes.forms import RevealForm
 from mailboxes.models import Mailbox
+from mailboxes.outreach.exports import import_file
+from mailboxes.outreach.vendors import tools
 from mailboxes.vendors import logins_of, mail_provider_of
 from mailboxes.views.lists import uuid_or_none
 from mailboxes.views.one import mailbox_page
@@ -74,10 +76,17 @@ def batch_reveal(request: PageRequest, batch_id: UUID) -> HttpResponseBase:
 @signed_in
 @require_POST
 def batch_csv(request: PageRequest, batch_id: UUID) -> HttpResponseBase:
-    """A batch's credentials as a file; counts as the one reveal."""
+    """A batch's credentials as a file, as a tool imports it; counts as the one reveal."""
+    wanted = request.POST.get("format", "")
+    if wanted and wanted not in tools():
+        raise Invalid.field("format", "Choose one of the formats offered.")
     credentials = services.reveal_batch(request.actor, batch_id)
+    domain = credentials[0].mailbox.domain
+    if wanted:
+        text = import_file(wanted, credentials, logins_of([domain.pk]))
+        return _download(text, f"{domain.name}-{wanted}.csv")
     rows = [(item.mailbox, item.password) for item in credentials]
-    return _csv(rows, hidden=False, name=f"{rows[0][0].domain.name}-inboxes.csv")
+    return _csv(rows, hidden=False, name=f"{domain.name}-inboxes.csv")
 
 
 @signed_in
@@ -95,6 +104,10 @@ def _csv(rows: Sequence[tuple[Mailbox, str]], *, hidden: bool, name: str) -> Htt
         (CredentialRow(box.address, logins[box.domain_id], password) for box, password in rows),
         hidden=hidden,
     )
+    return _download(text, name)
+
+
+def _download(text: str, name: str) -> HttpResponse:
     return HttpResponse(
         text,
         content_type="text/csv; charset=utf-8",

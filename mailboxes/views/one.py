@@ -13,6 +13,7 @@ from mailboxes import selectors, services
 from mailboxes.forms import AliasForm, PasswordForm, QuotaForm
 from mailboxes.health import parts_of
 from mailboxes.models import Mailbox
+from mailboxes.outreach.selectors import cards as outreach_cards
 from mailboxes.sending.selectors import sending_of
 from mailboxes.vendors import is_ours, provider_of_domain
 from mailboxes.views.lists import ask_to_delete
@@ -148,6 +149,7 @@ def mailbox_page(
         "aliases": selectors.aliases(request.actor, mailbox_id=mailbox.pk),
         "quota_form": quota_form or QuotaForm(initial={"quota_mb": mailbox.quota_mb}),
         "alias_form": alias_form or AliasForm(),
+        "cards": outreach_cards(request.actor, mailbox),
         "events": trail(request.actor, subject_ids=subjects)[:20],
         "section": "mailboxes",
         "page_title": mailbox.address,

@@ -75,6 +75,8 @@ FOR_ADMINS = {
     "domain-ceiling": {"ceiling": "5"},
     "batch-reveal": {},
     "batch-csv": {},
+    "outreach-disconnect": {},
+    "outreach-retry": {},
     "setup-apply": {},
     "setup-replace": {},
     "setup-go-on": {},

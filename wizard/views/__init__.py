@@ -2,10 +2,12 @@
 
 from wizard.views.dns import dns, dns_apply, dns_replace, go_on, propagation
 from wizard.views.domain import domain, nameservers, register, resume, start
-from wizard.views.inboxes import inboxes, outreach, preview
+from wizard.views.inboxes import inboxes, preview
+from wizard.views.outreach import campaigns, outreach
 from wizard.views.overview import home, overview
 
 __all__ = [
+    "campaigns",
     "dns",
     "dns_apply",
     "dns_replace",

@@ -1,11 +1,11 @@
-"""Steps 5 and 6: the inboxes, and what comes after."""
+"""Step 5: the inboxes."""
 
 from collections import Counter
 from uuid import UUID, uuid4
 
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRefresh
 
 from billing.selectors import get_account
@@ -137,25 +137,6 @@ def preview(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     }
     template = "wizard/preview.html"
     return render(request, f"{template}#list" if request.htmx else template, context)
-
-
-@signed_in
-@require_GET
-def outreach(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
-    """Step 6: what is to come, and the end of the setup."""
-    found = get_domain(request.actor, domain_id)
-    if not reached(found, Domain.PROVISIONED):
-        return redirect(next_step(found))
-    batches = mail.batches(request.actor, domain_id=found.pk)
-    context = {
-        "domain": found,
-        "batches": batches,
-        "counts": mail.mailboxes(request.actor, domain_id=found.pk).count(),
-        **step_page(
-            found, "outreach", "Your inboxes are ready", "Take them wherever you send from."
-        ),
-    }
-    return render(request, "wizard/outreach.html", context)
 
 
 def _example(local_part: str, found: Domain) -> str:

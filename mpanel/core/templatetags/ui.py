@@ -99,6 +99,10 @@ LOOKS = {
     "suspended": Look("Suspended", "warning", "pause"),
     "deleting": Look("Deleting", "neutral", "trash-2", live=True),
     "deleted": Look("Deleted", "neutral", "trash-2"),
+    "connecting": Look("Connecting", "info", "loader", live=True),
+    "connected": Look("Connected", "success", "check"),
+    "disconnecting": Look("Disconnecting", "neutral", "loader", live=True),
+    "disconnected": Look("Disconnected", "neutral", "minus"),
     "untested": Look("Not tested", "neutral", "circle-dashed"),
 }
 
