@@ -27,7 +27,7 @@ def domain_of(person: Person, name: str) -> Domain:
     return domain
 
 
-def inbox(person: Person, address: str, *, quota_mb: int = 10) -> Mailbox:
+def inbox(person: Person, address: str, *, quota_mb: int = 10, **columns: object) -> Mailbox:
     """A proved mailbox whose password is `PASSWORD`."""
     local_part, _, name = address.partition("@")
     mailbox = Mailbox(
@@ -35,8 +35,8 @@ def inbox(person: Person, address: str, *, quota_mb: int = 10) -> Mailbox:
         domain=domain_of(person, name),
         local_part=local_part,
         address=address,
-        status=Mailbox.ACTIVE,
         quota_mb=quota_mb,
+        **{"status": Mailbox.ACTIVE, **columns},
     )
     mailbox.set_password(PASSWORD)
     mailbox.password_hash = mail_hash(PASSWORD, 4)
