@@ -18,12 +18,14 @@ class MailboxesConfig(AppConfig):
         from mailboxes import (
             bounces,
             health,
+            kumomta,
             pausing,
             states,  # noqa: F401  (its workflows register themselves)
         )
         from mailboxes.sending import services as sending
 
         periodic.register("mailboxes.warmups", every=300, work=sending.finish_warmups)
+        periodic.register("mailboxes.kumomta", every=20, work=kumomta.sweep)
         periodic.register("mailboxes.log", every=10, work=bounces.sweep)
         periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)
         periodic.register("mailboxes.health", every=15, work=health.sweep)

@@ -36,7 +36,7 @@ class HealthPart(CamelShape):
     """One part of a score; `score` is null where nobody knows, and then it does not count."""
 
     key = serializers.ChoiceField(choices=list(LABELS))
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field of ours, not DRF's
     weight = serializers.IntegerField(help_text="Per cent of the whole, if all parts are known.")
     score = serializers.IntegerField(allow_null=True, help_text="0 to 100.")
     evidence = serializers.CharField(help_text="What it rests on.")

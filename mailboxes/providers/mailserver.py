@@ -152,7 +152,7 @@ class MailServer(MailProvider):
 
     def _prove_one(self, login: Login, smtp_line: _Line, imap_line: _Line) -> Proof:
         smtp, detail = self._attempt(self._try_smtp, login, smtp_line)
-        if smtp == "missing":
+        if smtp == "missing" or not self.has_imap:
             return Proof(login.email, smtp, None, detail)
         imap, imap_detail = self._attempt(self._try_imap, login, imap_line)
         return Proof(login.email, smtp, imap, " ".join(filter(None, (detail, imap_detail))))

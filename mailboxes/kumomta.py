@@ -1,0 +1,135 @@
+"""Keeping the files of our KumoMTA servers as the rows say: limits, refusals, signing keys.
+
+Logins are written by the states of each mailbox; what changes with the day, the plan or a key's
+rotation is swept.
+"""
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.db import transaction
+from django.template import Context, Engine
+from django.utils import timezone
+
+from billing.models import Account
+from dnszones.models import DkimKey
+from mailboxes.mailserver.configuration import check_server
+from mailboxes.mailserver.files import TEMPLATES
+from mailboxes.models import Mailbox, MailServer
+from mailboxes.providers.kumomta import (
+    KumoMTA,
+    SenderStanding,
+    SigningKeyFile,
+    write_whole,
+)
+from mailboxes.sending.limits import Standing, limit_today, refusal
+from mailboxes.vendors import kumomta
+from mpanel.core.errors import Invalid, ProviderError
+
+logger = logging.getLogger(__name__)
+
+_PLAIN = re.compile(r"[A-Za-z0-9._:/@+\[\]-]+")
+
+
+def sweep() -> None:
+    """Bring the files of every server about; one that cannot be written holds up no other."""
+    for server in MailServer.objects.filter(kind=KumoMTA.key):
+        try:
+            keep(server)
+        except ProviderError as error:
+            logger.error("%s: %s", server.slug, error.message)
+
+
+def keep(server: MailServer) -> bool:
+    """Bring one server's files about; whether anything differed. Raises `ProviderError`."""
+    provider = kumomta(server)
+    changed = provider.keep_standings(standings(server))
+    if provider.keep_keys(signing_keys(server)) or changed:
+        provider.reload()
+        return True
+    return False
+
+
+def standings(server: MailServer) -> list[SenderStanding]:
+    """What each mailbox on a server may send now."""
+    rows = (
+        Mailbox.objects.present()
+        .filter(domain__mail__server=server, provider=KumoMTA.key)
+        .select_related("tenant")
+        .defer("health", "sealed_password")
+    )
+    boxes = list(rows)
+    accounts = {
+        account.tenant_id: account
+        for account in Account.objects.filter(tenant_id__in={box.tenant_id for box in boxes})
+    }
+    now = timezone.now()
+    return [
+        SenderStanding(
+            email=box.address,
+            tenant=str(box.tenant_id),
+            daily_limit=limit_today(box),
+            refusal=refusal(_standing(box, accounts.get(box.tenant_id)), now),
+        )
+        for box in boxes
+    ]
+
+
+def _standing(box: Mailbox, account: Account | None) -> Standing:
+    return Standing(
+        box.status,
+        box.tenant.status,
+        paused=box.paused_at is not None,
+        paused_reason=box.paused_reason,
+        plan=account.plan if account else None,
+        trial_ends_at=account.trial_ends_at if account else None,
+    )
+
+
+@transaction.atomic
+def signing_keys(server: MailServer) -> list[SigningKeyFile]:
+    """The key that each domain on a server signs with, unsealed."""
+    keys = DkimKey.objects.filter(
+        zone__domain__mail__server=server,
+        zone__domain__verified_at__isnull=False,
+        status=DkimKey.SIGNING,
+    ).select_related("zone__domain")
+    return [
+        SigningKeyFile(domain=key.zone.domain.name, selector=key.selector, pem=key.private_pem())
+        for key in keys
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """What the policy is told beside the server's row. Raises `Invalid`: nothing is quoted."""
+
+    certificate: str
+    private_key: str
+    listen: str = "0.0.0.0"  # noqa: S104  (submission is for everybody)
+    admin_listen: str = "127.0.0.1:8000"
+    spool: str = "/var/spool/kumomta"
+    log: str = "/var/log/kumomta"
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not _PLAIN.fullmatch(value):
+                raise Invalid(f"This is no {name.replace('_', ' ')} for a policy: {value!r}.")
+
+
+def write_policy(server: MailServer, places: Places) -> bool:
+    """Write the Lua policy into the server's directory; whether it differed. Raises `Invalid`."""
+    if server.kind != KumoMTA.key or not server.directory:
+        raise Invalid(f"{server.slug} is no KumoMTA server with a directory.")
+    check_server(server)
+    engine = Engine(dirs=[str(TEMPLATES)], autoescape=False)
+    values = {
+        **vars(places),
+        "directory": server.directory,
+        "host": server.host,
+        "submission_port": server.submission_port,
+    }
+    text = engine.get_template("kumomta/init.lua").render(Context(values, autoescape=False))
+    return write_whole(Path(server.directory) / "init.lua", text, mode=0o644)
