@@ -65,14 +65,15 @@ def mailbox_import(request: PageRequest) -> HttpResponseBase:
     }
     if request.method == "POST" and form.is_valid():
         try:
-            rows = imports.parse_csv(form.raw())
+            raw = form.raw()
+            rows = imports.parse_csv(raw)
             if request.POST.get("sure") == "yes":
                 return _imported(request, imports.import_mailboxes(request.actor, rows))
             found = imports.preview_import(request.actor, rows)
         except Invalid as error:
             form.add_error(None, error.message)
         else:
-            context |= _tally(found) | {"outcomes": found, "text": imports.text_of(form.raw())}
+            context |= _tally(found) | {"outcomes": found, "text": imports.text_of(raw)}
             return render(request, "mailboxes/import_preview.html", context)
     status = 422 if form.errors else 200
     return render(request, "mailboxes/mailbox_import.html", context, status=status)
