@@ -1,8 +1,8 @@
 """What every mail provider promises, tried over real connections.
 
 The first half runs against the sandbox's submission and IMAPS servers, which accept exactly the
-logins of the database. The second half runs against a server that answers as it is told, for what
-a healthy server never says.
+logins of the database, and against Dovecot and Postfix, which do the same; the ids say which. The
+second half runs against a server that answers as it is told, for what a healthy server never says.
 """
 
 import contextlib
@@ -25,6 +25,9 @@ from cryptography.x509.oid import NameOID
 from mailboxes.passwords import mail_hash, proof_digest
 from mailboxes.providers.base import Login, Outcome, Proof
 from mailboxes.providers.mailserver import MailServer
+from tests.cast import Person, owner
+from tests.mailserver.rooms import inbox
+from tests.mailservers import PrivateMailServer
 from tests.mailviews import STATEMENTS
 from tests.sandboxes import RunningSandbox
 
@@ -42,7 +45,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-# --- The contract, against the sandbox -----------------------------------------------------------
+# --- The contract, against the sandbox and the real server ----------------------------------------
 
 
 class Stand:
@@ -65,6 +68,24 @@ class Stand:
         with self.sql() as connection:
             connection.execute("REPLACE INTO mail_login VALUES (?, ?)", (login.email, stored))
             connection.execute("REPLACE INTO mail_recipient VALUES (?)", (login.email,))
+
+    # Ports for submission and IMAPS, and what is said while nobody can tell.
+    silent = ("(454 4.7.0)", "(UNAVAILABLE)")
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        return self.sandbox.submission_port, self.sandbox.imaps_port
+
+    @contextlib.contextmanager
+    def unreadable(self) -> Iterator[None]:
+        """Until the end of the block, the logins cannot be read."""
+        with self.sql() as database:
+            database.execute("ALTER TABLE mail_login RENAME TO away")
+        try:
+            yield
+        finally:
+            with self.sql() as database:
+                database.execute("ALTER TABLE away RENAME TO mail_login")
 
     def reset(self) -> None:
         self.sandbox.clear_faults()
@@ -92,29 +113,86 @@ def running_stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         yield Stand(sandbox, database)
 
 
+class RealStand:
+    """Dovecot and Postfix, over the suite's own database."""
+
+    silent = ("answered 451 4.3",)
+
+    def __init__(self, server: PrivateMailServer, person: Person) -> None:
+        self.server = server
+        self._person = person
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        return self.server.submission_port, self.server.imaps_port
+
+    def holds(self, login: Login, stored: str) -> None:
+        """Give the inbox of a login this stored password."""
+        is_bcrypt = stored.startswith("{BLF-CRYPT}")
+        inbox(
+            self._person,
+            login.email,
+            password_hash=stored.removeprefix("{BLF-CRYPT}") if is_bcrypt else "unused",
+            proof_digest="" if is_bcrypt else stored,
+        )
+
+    def unreadable(self) -> contextlib.AbstractContextManager[None]:
+        return self.server.blind()
+
+    def provider(self, **changes: Any) -> MailServer:
+        given: dict[str, Any] = {
+            "smtp_host": "localhost",
+            "smtp_port": self.server.submission_port,
+            "imap_host": "localhost",
+            "imap_port": self.server.imaps_port,
+            "ca_file": str(self.server.ca_file),
+            "timeout": 5.0,
+        }
+        return MailServer({}, **given | changes)
+
+
+AnyStand = Stand | RealStand
+
+
 @pytest.fixture
-def stand(running_stand: Stand) -> Stand:
+def sandbox_stand(running_stand: Stand) -> Stand:
     running_stand.reset()
     return running_stand
 
 
-def test_settings_are_those_that_log_in(stand: Stand) -> None:
+@pytest.fixture(
+    params=[
+        "sandbox",
+        pytest.param(
+            "dovecot-postfix",
+            marks=[pytest.mark.mailserver, pytest.mark.django_db(transaction=True)],
+        ),
+    ],
+)
+def stand(request: pytest.FixtureRequest) -> AnyStand:
+    if request.param == "sandbox":
+        found: Stand = request.getfixturevalue("sandbox_stand")
+        return found
+    return RealStand(request.getfixturevalue("mail_server"), owner("ada"))
+
+
+def test_settings_are_those_that_log_in(stand: AnyStand) -> None:
     settings = stand.provider().login_settings()
-    assert (settings.smtp_host, settings.smtp_port) == ("localhost", stand.sandbox.submission_port)
-    assert (settings.imap_host, settings.imap_port) == ("localhost", stand.sandbox.imaps_port)
+    assert (settings.smtp_host, settings.imap_host) == ("localhost", "localhost")
+    assert (settings.smtp_port, settings.imap_port) == stand.ports
     assert (settings.smtp_tls, settings.imap_tls) == ("starttls", "ssl")
 
 
 @pytest.mark.parametrize(
     "stored", [lambda word: "{BLF-CRYPT}" + mail_hash(word, 4), proof_digest], ids=["bcrypt", "sha"]
 )
-def test_the_right_password_logs_in(stand: Stand, stored: Callable[[str], str]) -> None:
+def test_the_right_password_logs_in(stand: AnyStand, stored: Callable[[str], str]) -> None:
     stand.holds(ADA, stored(ADA.password))
     [proof] = stand.provider().prove([ADA], on_result=quiet)
     assert proof == Proof(ADA.email, "matches", "matches")
 
 
-def test_an_inbox_works_as_soon_as_its_row_is_there(stand: Stand) -> None:
+def test_an_inbox_works_as_soon_as_its_row_is_there(stand: AnyStand) -> None:
     provider = stand.provider()
     [before] = provider.prove([ADA], on_result=quiet)
     stand.holds(ADA, proof_digest(ADA.password))
@@ -122,7 +200,7 @@ def test_an_inbox_works_as_soon_as_its_row_is_there(stand: Stand) -> None:
     assert (before.outcome, after.outcome) == ("missing", "matches")
 
 
-def test_one_bad_row_blocks_no_other(stand: Stand) -> None:
+def test_one_bad_row_blocks_no_other(stand: AnyStand) -> None:
     wrong, nobody = (
         Login("bo@example.test", "Wrong3password"),
         Login("cy@example.test", "Cy3456789"),
@@ -139,14 +217,14 @@ def test_one_bad_row_blocks_no_other(stand: Stand) -> None:
     assert all(login.password not in repr(proofs) for login in (wrong, ADA, nobody))
 
 
-def test_a_server_that_is_down_decides_nothing(stand: Stand) -> None:
+def test_a_server_that_is_down_decides_nothing(stand: AnyStand) -> None:
     provider = stand.provider(smtp_port=free_port(), imap_port=free_port())
     [proof] = provider.prove([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap) == ("unknown", "unknown")
     assert proof.detail.count("Connection refused") == 2
 
 
-def test_imap_alone_may_be_down(stand: Stand) -> None:
+def test_imap_alone_may_be_down(stand: AnyStand) -> None:
     stand.holds(ADA, proof_digest(ADA.password))
     [proof] = stand.provider(imap_port=free_port()).prove([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap, proof.outcome) == ("matches", "unknown", "unknown")
@@ -154,7 +232,7 @@ def test_imap_alone_may_be_down(stand: Stand) -> None:
 
 
 def test_a_server_of_another_ca_is_not_spoken_to(
-    stand: Stand, told_tls: tuple[ssl.SSLContext, Path]
+    stand: AnyStand, told_tls: tuple[ssl.SSLContext, Path]
 ) -> None:
     stand.holds(ADA, proof_digest(ADA.password))
     [proof] = stand.provider(ca_file=str(told_tls[1])).prove([ADA], on_result=quiet)
@@ -162,36 +240,31 @@ def test_a_server_of_another_ca_is_not_spoken_to(
     assert proof.detail.count("does not verify") == 2
 
 
-def test_logins_that_cannot_be_read_decide_nothing(stand: Stand) -> None:
-    with stand.sql() as database:
-        database.execute("ALTER TABLE mail_login RENAME TO away")
-    try:
-        [proof] = stand.provider().prove([ADA], on_result=quiet)
-    finally:
-        with stand.sql() as database:
-            database.execute("ALTER TABLE away RENAME TO mail_login")
-    assert (proof.smtp, proof.imap) == ("unknown", "unknown")
-    assert "(454 4.7.0)" in proof.detail
-    assert "(UNAVAILABLE)" in proof.detail
-
-
-def test_a_connection_that_is_turned_away_decides_nothing(stand: Stand) -> None:
+def test_logins_that_cannot_be_read_decide_nothing(stand: AnyStand) -> None:
     stand.holds(ADA, proof_digest(ADA.password))
-    stand.sandbox.fault("smtp", "refuse")
-    first, again = (stand.provider().prove([ADA], on_result=quiet)[0] for _ in range(2))
+    with stand.unreadable():
+        [proof] = stand.provider().prove([ADA], on_result=quiet)
+    assert (proof.smtp, proof.imap) == ("unknown", "unknown")
+    assert all(said in proof.detail for said in stand.silent)
+
+
+def test_a_connection_that_is_turned_away_decides_nothing(sandbox_stand: Stand) -> None:
+    sandbox_stand.holds(ADA, proof_digest(ADA.password))
+    sandbox_stand.sandbox.fault("smtp", "refuse")
+    first, again = (sandbox_stand.provider().prove([ADA], on_result=quiet)[0] for _ in range(2))
     assert (first.smtp, first.imap) == ("unknown", "matches")
     assert "421 4.3.2" in first.detail
     assert again.outcome == "matches"
 
 
-def test_what_imap_refuses_is_missing_though_smtp_matches(stand: Stand) -> None:
-    stand.holds(ADA, proof_digest(ADA.password))
-    stand.sandbox.fault("imap", "reject_auth")
-    [proof] = stand.provider().prove([ADA], on_result=quiet)
+def test_what_imap_refuses_is_missing_though_smtp_matches(sandbox_stand: Stand) -> None:
+    sandbox_stand.holds(ADA, proof_digest(ADA.password))
+    sandbox_stand.sandbox.fault("imap", "reject_auth")
+    [proof] = sandbox_stand.provider().prove([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap, proof.outcome) == ("matches", "missing", "missing")
 
 
-def test_a_batch_is_proved(stand: Stand) -> None:
+def test_a_batch_is_proved(stand: AnyStand) -> None:
     logins = [Login(f"inbox{number}@example.test", "Right3password") for number in range(40)]
     for login in logins:
         stand.holds(login, proof_digest(login.password))

@@ -29,17 +29,19 @@ def domain_of(person: Person, name: str) -> Domain:
 
 def inbox(person: Person, address: str, *, quota_mb: int = 10, **columns: object) -> Mailbox:
     """A proved mailbox whose password is `PASSWORD`."""
-    local_part, _, name = address.partition("@")
+    local_part, _, domain_name = address.partition("@")
     mailbox = Mailbox(
         tenant_id=person.actor.tenant_id,
-        domain=domain_of(person, name),
+        domain=domain_of(person, domain_name),
         local_part=local_part,
         address=address,
         quota_mb=quota_mb,
-        **{"status": Mailbox.ACTIVE, **columns},
+        status=Mailbox.ACTIVE,
     )
     mailbox.set_password(PASSWORD)
     mailbox.password_hash = mail_hash(PASSWORD, 4)
+    for name, value in columns.items():
+        setattr(mailbox, name, value)
     mailbox.save()
     return mailbox
 
