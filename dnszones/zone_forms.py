@@ -138,7 +138,9 @@ class RecordForm(forms.Form):
             part.name: unquote_txt(word) if part.quoted else word
             for part, word in zip(parts, words, strict=False)
         }
-        return {"name": name, "ttl": data.ttl, "priority": data.priority, **filled}
+        if data.priority is not None:
+            filled["priority"] = str(data.priority)
+        return {"name": name, "ttl": data.ttl, **filled}
 
 
 class ZoneFileForm(forms.Form):

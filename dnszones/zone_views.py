@@ -87,7 +87,7 @@ def record_add(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
     types = edits.writable_types(sight.provider.capabilities)
     asked = str(request.GET.get("type", "")).upper()
     kind = asked if asked in types else types[0]
-    form = RecordForm(kind, request.POST or None)
+    form = RecordForm(kind, request.POST if request.method == "POST" else None)
     said: list[str] = []
     if request.method == "POST" and form.is_valid():
         try:
@@ -113,7 +113,8 @@ def record_edit(request: PageRequest, zone_id: UUID, record_id: str) -> HttpResp
         return redirect("zone-detail", zone_id=zone_id)
     data, name = present.data, _short_name(sight, present)
     initial = {**RecordForm.initial_of(data, name=name), "shown": value_of(data)}
-    form = RecordForm(data.type, request.POST or None, initial=initial)
+    given = request.POST if request.method == "POST" else None
+    form = RecordForm(data.type, given, initial=initial)
     said: list[str] = []
     if request.method == "POST" and form.is_valid():
         try:
@@ -164,7 +165,8 @@ def zone_export(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
 def zone_import(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
     """Give a zone file; what it would change is shown next."""
     zone = selectors.get_zone(request.actor, zone_id)
-    form = ZoneFileForm(request.POST or None, request.FILES or None)
+    given = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = ZoneFileForm(*given)
     if request.method == "POST" and form.is_valid():
         try:
             plan = edits.import_file(request.actor, zone_id, form.cleaned_data["zone_file"])

@@ -39,10 +39,10 @@ LONGEST_ENTRY: Final = 16_384  # characters
 MOST_SHOWN: Final = 50  # sentences about lines
 
 _TOKEN = re.compile(
-    r'(?P<quoted>"(?:[^"\\\n]|\\[^\n])*")'
+    r'(?P<quoted>"(?:[^"\\\n]+|\\[^\n])*")'
     r"|(?P<comment>;[^\n]*)"
     r"|(?P<open>\()|(?P<close>\))|(?P<end>\n)|(?P<space>[^\S\n]+)"
-    r'|(?P<word>(?:[^\s"();\\]|\\[^\n])+)'
+    r'|(?P<word>(?:[^\s"();\\]+|\\[^\n])+)'
     r"|(?P<other>.)"
 )
 _TTL = re.compile(r"\d[\dwdhms]*", re.IGNORECASE | re.ASCII)

@@ -405,3 +405,15 @@ def test_plans_are_listed_with_who_made_them(ada: Person, domain: Domain) -> Non
     detail = ada.client.get(f"/domains/plans/{plan.pk}/").content.decode()
     assert "mx.mail-sandbox.test" in detail
     assert f"/domains/plans/{plan.pk}/revert/" in detail
+
+
+def test_a_zone_has_a_bounded_number_of_dkim_keys(
+    ada: Person, domain: Domain, sandbox: RunningSandbox
+) -> None:
+    """Else whoever names one new selector after the other fills the table with keys."""
+    for number in range(services.MOST_DKIM_KEYS - 1):
+        services.dkim_key(domain.zone, f"s{number}")
+    with pytest.raises(services.TooManyKeys):
+        make_plan(ada.actor, domain.pk, choices={**OWN_SERVER, "dkim_selector": "one-more"})
+    make_plan(ada.actor, domain.pk, choices={**OWN_SERVER, "dkim_selector": "s1"})
+    assert domain.zone.dkim_keys.count() == services.MOST_DKIM_KEYS
