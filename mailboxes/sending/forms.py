@@ -1,12 +1,13 @@
 """Forms about how much may be sent."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.conf import settings
 
+from mailboxes.models import Mailbox
 from mailboxes.sending.limits import MOST_A_DAY, MOST_OF_DOMAIN
-from mailboxes.sending.selectors import Sending
 
 
 class LimitsForm(forms.Form):
@@ -29,13 +30,17 @@ class LimitsForm(forms.Form):
         self.fields["daily_limit"].help_text = usual
 
     @staticmethod
-    def of(sending: Sending) -> "LimitsForm":
-        """Filled in with what holds now."""
-        mailbox = sending.mailbox
+    def of(mailboxes: Sequence[Mailbox]) -> "LimitsForm":
+        """Filled in with what holds now, where the same holds for all of these."""
+        columns = ("daily_limit", "warmup_since", "warmup_start", "warmup_step")
+        kinds = {tuple(getattr(one, name) for name in columns) for one in mailboxes}
+        if len(kinds) != 1:
+            return LimitsForm()
+        mailbox = mailboxes[0]
         return LimitsForm(
             initial={
                 "daily_limit": mailbox.daily_limit,
-                "warm_up": sending.ramp is not None,
+                "warm_up": mailbox.warmup_since is not None,
                 "start": mailbox.warmup_start,
                 "step": mailbox.warmup_step,
             }

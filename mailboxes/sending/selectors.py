@@ -76,6 +76,7 @@ class DomainSending:
     domain: Domain
     use: Use
     account: Use
+    running: list[Mailbox]
     possible: int
     days: list[Day]
 
@@ -99,7 +100,7 @@ def sending_of(actor: Actor, mailbox_id: UUID) -> Sending:
 def sending_of_domain(actor: Actor, domain_id: UUID) -> DomainSending:
     """Sums, ceiling and the last thirty days of a domain. Raises `DomainNotFound`.
 
-    `possible`: what its mailboxes might send today by their own limits.
+    `running`: its mailboxes that may send; `possible`: how much, by their own limits.
     """
     actor.need("mailboxes:read")
     domain = get_domain(actor, domain_id)
@@ -107,7 +108,7 @@ def sending_of_domain(actor: Actor, domain_id: UUID) -> DomainSending:
     days = days_of(domain.pk)
     plan = plan_ceiling(get_account(actor).plan)
     mailboxes = Mailbox.objects.filter(domain=domain, status__in=(Mailbox.ACTIVE, Mailbox.WARMING))
-    columns = ("daily_limit", "warmup_since", "warmup_start", "warmup_step")
+    running = list(mailboxes.only("daily_limit", "warmup_since", "warmup_start", "warmup_step"))
     return DomainSending(
         domain,
         use=Use(days[-1].sent, mail.daily_ceiling if mail else None),
@@ -115,7 +116,8 @@ def sending_of_domain(actor: Actor, domain_id: UUID) -> DomainSending:
             sent_today([domain.tenant_id]).get(domain.tenant_id, 0),
             None if plan == UNLIMITED else plan,
         ),
-        possible=sum(limit_today(one) for one in mailboxes.only(*columns)),
+        running=running,
+        possible=sum(limit_today(mailbox) for mailbox in running),
         days=days,
     )
 

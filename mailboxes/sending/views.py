@@ -10,7 +10,6 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from mailboxes.models import Mailbox
-from mailboxes.selectors import mailboxes
 from mailboxes.sending import services
 from mailboxes.sending.charts import chart_of
 from mailboxes.sending.forms import CeilingForm, LimitsForm
@@ -22,6 +21,7 @@ from mailboxes.sending.selectors import (
 )
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.pages import PageRequest, add_errors, signed_in
+from mpanel.core.templatetags.ui import count
 
 
 @signed_in
@@ -29,7 +29,9 @@ from mpanel.core.pages import PageRequest, add_errors, signed_in
 def mailbox_sending(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
     """One mailbox: today, the last thirty days, its limit and its warm-up."""
     sending = sending_of(request.actor, mailbox_id)
-    form = LimitsForm(request.POST) if request.method == "POST" else LimitsForm.of(sending)
+    form = (
+        LimitsForm(request.POST) if request.method == "POST" else LimitsForm.of([sending.mailbox])
+    )
     if form.is_bound and _change(request, form, [mailbox_id]):
         messages.success(request, "Saved. It holds from the next message on.")
         return redirect("mailbox-sending", mailbox_id=mailbox_id)
@@ -67,11 +69,10 @@ def domain_sending(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     if request.method != "POST":
         return _domain_page(request, domain_id)
     form = LimitsForm(request.POST)
-    running = mailboxes(request.actor, domain_id=domain_id).filter(status__in=services.RUNNING)
-    wanted = list(running.values_list("pk", flat=True)[: services.MOST_AT_ONCE + 1])
+    wanted = [mailbox.pk for mailbox in sending_of_domain(request.actor, domain_id).running]
     if not _change(request, form, wanted):
         return _domain_page(request, domain_id, limits=form)
-    messages.success(request, f"Saved for {len(wanted)} mailboxes.")
+    messages.success(request, f"Saved for {count(len(wanted), 'mailbox,mailboxes')}.")
     return redirect("domain-sending", domain_id=domain_id)
 
 
@@ -124,7 +125,7 @@ def _domain_page(
         "domain": sending.domain,
         "chart": chart_of(sending.days),
         "ceiling_form": ceiling or CeilingForm(initial={"ceiling": sending.use.limit}),
-        "limits_form": limits or LimitsForm(),
+        "limits_form": limits or LimitsForm.of(sending.running),
         "section": "mailboxes",
         "page_title": "Sending of the domain",
         "page_subtitle": sending.domain.name,

@@ -239,6 +239,7 @@ def test_a_paused_mailbox_says_why_and_goes_on(ada: Person, boxes: list[Mailbox]
     Mailbox.objects.filter(pk=box.pk).update(paused_at=timezone.now(), paused_reason=why)
     for path in (f"/mailboxes/{box.pk}/", f"/mailboxes/{box.pk}/sending/"):
         assert why in ada.client.get(path).content.decode()
+    assert "Sending paused" in ada.client.get("/mailboxes/").content.decode()
     assert ada.client.post(f"/mailboxes/{box.pk}/resume/").status_code == 302
     assert why not in ada.client.get(f"/mailboxes/{box.pk}/sending/").content.decode()
 

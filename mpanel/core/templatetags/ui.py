@@ -97,6 +97,7 @@ LOOKS = {
     "provisioning": Look("Provisioning", "info", "loader", live=True),
     "warming": Look("Warming up", "info", "activity"),
     "suspended": Look("Suspended", "warning", "pause"),
+    "paused": Look("Paused", "warning", "pause"),
     "deleting": Look("Deleting", "neutral", "trash-2", live=True),
     "deleted": Look("Deleted", "neutral", "trash-2"),
     "connecting": Look("Connecting", "info", "loader", live=True),
