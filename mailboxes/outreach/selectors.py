@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from domains.models import Domain
@@ -69,16 +69,18 @@ def links_of_domain(actor: Actor, domain: Domain) -> list[OutreachLink]:
     return list(found.prefetch_related(*_details()))
 
 
+def ready(actor: Actor) -> MailboxQuerySet:
+    """Mailboxes that work: proved, and not suspended."""
+    return mail.mailboxes(actor).filter(status__in=CONNECTABLE, smtp_proved_at__isnull=False)
+
+
 def connectable(actor: Actor, *, provider: str = "") -> MailboxQuerySet:
-    """Mailboxes that may be connected: to this tool, or to any that has them not yet."""
-    taken = OutreachLink.objects.filter(
-        Q(status__in=(OutreachLink.CONNECTING, OutreachLink.CONNECTED, OutreachLink.DISCONNECTING)),
-        tenant_id=actor.tenant_id,
-    )
+    """Mailboxes that work and are not connected to this tool; to none, where none is named."""
+    held = (OutreachLink.CONNECTING, OutreachLink.CONNECTED, OutreachLink.DISCONNECTING)
+    taken = OutreachLink.objects.filter(tenant_id=actor.tenant_id, status__in=held)
     if provider:
         taken = taken.filter(provider=provider)
-    found = mail.mailboxes(actor).filter(status__in=CONNECTABLE, smtp_proved_at__isnull=False)
-    return found.exclude(pk__in=taken.values("mailbox"))
+    return ready(actor).exclude(pk__in=taken.values("mailbox"))
 
 
 def _details() -> tuple[Prefetch, Prefetch]:

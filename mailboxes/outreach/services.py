@@ -69,8 +69,8 @@ def connect_mailboxes(
 ) -> list[OutreachLink]:
     """Hand all of these that can be connected to the tool of a credential, with one job.
 
-    Those that are connected already or do not work now are left out; raises `MailboxNotReady`
-    where none is left, and what `connect_mailbox` raises.
+    Those that are connected already or do not work now are left out; raises `MailboxNotReady` or
+    `AccountAlreadyConnected` where none is left, and what `connect_mailbox` raises.
     """
     actor.require(ADMIN, "mailboxes:write")
     require_running(lock_account(actor.tenant_id))
@@ -83,6 +83,8 @@ def connect_mailboxes(
     if not chosen:
         if mail.mailboxes(actor).filter(pk__in=mailbox_ids).count() != len(set(mailbox_ids)):
             raise AccountNotFound
+        if selectors.ready(actor).filter(pk__in=mailbox_ids).exists():
+            raise AccountAlreadyConnected
         raise MailboxNotReady
     return _begin(actor, chosen, credential, warmup)
 

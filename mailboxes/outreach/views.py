@@ -19,14 +19,9 @@ from mpanel.core.pages import PageRequest, add_errors, chosen_ids, safe_next, si
 def outreach_connect(request: PageRequest) -> HttpResponseBase:
     """Connect the ticked mailboxes: first with which account and how, then the deed."""
     wanted = chosen_ids(request, "mailbox") or _named(request)
-    rows = list(selectors.connectable(request.actor).filter(pk__in=wanted))
+    rows = list(selectors.ready(request.actor).filter(pk__in=wanted))
     if not rows:
-        messages.info(
-            request,
-            "Tick mailboxes that work and are not connected yet."
-            if not wanted
-            else "These mailboxes are connected already, or do not work now.",
-        )
+        messages.info(request, "Tick mailboxes that work first.")
         return redirect("mailbox-list")
     form = ConnectForm(
         request.POST if request.POST.get("sure") == "yes" else None,

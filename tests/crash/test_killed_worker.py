@@ -21,7 +21,8 @@ from dnszones.reverts import revert_plan
 from dnszones.services import apply_plan, check_records_now, make_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
-from mailboxes.models import Mailbox
+from mailboxes.models import Mailbox, OutreachLink
+from mailboxes.outreach.services import connect_mailbox
 from mailboxes.services import delete_mailboxes, provision_mailboxes
 from provisioning.models import Job, Lease
 from tests.cast import Person
@@ -34,6 +35,7 @@ from tests.crash.whole import (
     assert_zone_whole,
     remote_zones,
 )
+from tests.mailboxes.test_services import ready_domain
 from tests.processes import Clock, Worker, eventually
 from tests.sandboxes import REGISTRY, RESOLVERS, RunningSandbox
 from tests.stories import OWN_SERVER
@@ -105,6 +107,28 @@ def step_runs(job: Job, name: str) -> Callable[[], bool]:
         pk=job.pk, status="running", steps__name=name, steps__status="running"
     )
     return running.exists
+
+
+def test_handing_a_mailbox_to_an_outreach_tool(
+    ada: Person, sandbox: RunningSandbox, worker: Worker
+) -> None:
+    """The tool takes an address as often as it is told; what it has is found first."""
+    domain = ready_domain(ada, NAME)
+    batch = provision_mailboxes(ada.actor, domain.pk, count=1, convention="firstname")
+    eventually(lambda: not batch.mailboxes.unproved().exists())
+    sandbox.fault(
+        "smartlead",
+        "stall_after_commit",
+        method="POST",
+        path="/email-accounts/save",
+        delay=HELD,
+    )
+    connect_mailbox(ada.actor, batch.mailboxes.get().pk, provider="smartlead")
+    job = latest("outreach.connect")
+    kill(worker, job, lambda: sandbox.control("GET", "outreach?service=smartlead")["senders"])
+    ends(job)
+    assert OutreachLink.objects.get().status == OutreachLink.CONNECTED
+    assert len(sandbox.control("GET", "outreach?service=smartlead")["senders"]) == 1
 
 
 def latest(workflow: str) -> Job:

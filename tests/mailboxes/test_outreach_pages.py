@@ -169,7 +169,14 @@ def test_ticked_mailboxes_are_connected(ada: Person, sandbox: RunningSandbox) ->
     assert Job.objects.filter(workflow="outreach.connect").count() == 1
     # Nothing ticked, and those that are connected already.
     assert ada.client.post(path)["Location"] == "/mailboxes/"
-    assert ada.client.post(path, {"mailbox": ticked})["Location"] == "/mailboxes/"
+    again = {"mailbox": ticked, "sure": "yes"}
+    answer = ada.client.post(path, {**again, **choices(ada)})
+    assert answer.status_code == 422
+    assert "This mailbox is connected already." in answer.content.decode()
+    answer = ada.client.post(path, {**again, **choices(ada, "instantly")})
+    assert answer["Location"] == "/mailboxes/"
+    settle()
+    assert len(at_tool(sandbox, "instantly")) == 2
 
 
 def test_strangers_and_members(
