@@ -264,7 +264,10 @@ def import_file(actor: Actor, zone_id: UUID, text: str) -> ChangePlan:
     provider = dns_provider(zone.domain.dns_credential)
     types = writable_types(provider.capabilities)
     file = zonefiles.read(text, zone.domain.name, types=types, provider=provider.label)
-    edits = [Edit("create", found).to_json() for found in file.records]
+    records = file.records
+    if provider.capabilities.one_ttl_per_rrset:
+        records = zonefiles.with_one_ttl(records)
+    edits = [Edit("create", found).to_json() for found in records]
     return _begin_import(actor, zone, edits=edits, warnings=list(file.left_out))
 
 

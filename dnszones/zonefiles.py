@@ -98,6 +98,15 @@ def read(
     return ZoneFile(tuple(reader.records.values()), tuple(_shortened(reader.left_out)))
 
 
+def with_one_ttl(records: Iterable[RecordData]) -> tuple[RecordData, ...]:
+    """The records, those of one name and type with the lowest of their TTLs (RFC 2181 §5.2)."""
+    found = list(records)
+    lowest: dict[tuple[str, str], int] = {}
+    for record in found:
+        lowest[record.key] = min(record.ttl, lowest.get(record.key, record.ttl))
+    return tuple(replace(record, ttl=lowest[record.key]) for record in found)
+
+
 def write(zone_name: str, records: Iterable[RecordData]) -> str:
     """The records as a zone file: the zone's own name first, then the others from the top down."""
     found = sorted(records, key=lambda record: rank(zone_name, record))
