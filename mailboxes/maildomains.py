@@ -190,6 +190,12 @@ def platform_of(mail: MailDomain | None) -> str:
     return str(registry.get("mail", mail.provider if mail else OUR_SERVER).platform)
 
 
+def platform_in_force(domain: Domain) -> str:
+    """The platform to which a domain's records lead; "" where we wrote none."""
+    applied = revertible_plan(domain)
+    return str(applied.setup["platform"]) if applied else ""
+
+
 def mail_of(domain: Domain) -> MailDomain | None:
     """How a domain's mail is handled, None where nobody chose yet."""
     found = MailDomain.objects.select_related("server", "credential").filter(domain=domain)
@@ -273,15 +279,17 @@ class Attachment:
         return list(self.job.steps.all()) if self.job else []
 
 
-def attachment_of(actor: Actor, domain: Domain) -> Attachment | None:
-    """Where a domain's records lead to a vendor to which its mail is not attached (yet)."""
-    applied = revertible_plan(domain)
-    platform = applied.setup["platform"] if applied else ""
+def attachment_of(
+    actor: Actor, domain: Domain, mail: MailDomain | None, platform: str
+) -> Attachment | None:
+    """Where a domain's records lead to a vendor to which its mail is not attached (yet).
+
+    `platform`: `platform_in_force` of the domain; `mail`: its `mail_of`.
+    """
     vendors = (cls for (port, _), cls in registry.all_providers().items() if port == "mail")
     cls = next((one for one in vendors if one.claims_domains and one.platform == platform), None)
     if cls is None:
         return None
-    mail = mail_of(domain)
     if mail is not None and mail.provider == cls.key and mail.status == MailDomain.ACTIVE:
         return None
     present = Mailbox.objects.present().filter(domain=domain).exclude(provider=cls.key)

@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from billing.models import Account
 from billing.services import lock_account, plan_of, require_room, require_running
-from dnszones.selectors import revertible_plan
 from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record, record_each
@@ -17,6 +16,7 @@ from mailboxes import selectors
 from mailboxes.maildomains import (
     mail_of,
     place_domain,
+    platform_in_force,
     platform_of,
     proved_by,
     require_attached,
@@ -128,7 +128,7 @@ def domain_for_inboxes(
         raise DomainNotReady
     mail = mail_of(domain)
     require_attached(mail, provider)
-    if leads_elsewhere(domain, mail):
+    if leads_elsewhere(mail, platform_in_force(domain)):
         raise MailElsewhere
     return domain
 
@@ -196,15 +196,12 @@ def retry_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
     return mailbox
 
 
-def handled_elsewhere(domain: Domain) -> bool:
-    """Whether the records in force send the domain's mail elsewhere than where its inboxes are."""
-    return leads_elsewhere(domain, mail_of(domain))
+def leads_elsewhere(mail: MailDomain | None, platform: str) -> bool:
+    """Whether a domain's records send its mail elsewhere than where its inboxes are.
 
-
-def leads_elsewhere(domain: Domain, mail: MailDomain | None) -> bool:
-    """`handled_elsewhere`, for a domain whose mail is at hand."""
-    applied = revertible_plan(domain)
-    return applied is not None and applied.setup["platform"] != platform_of(mail)
+    `mail`: its `mail_of`; `platform`: its `platform_in_force`.
+    """
+    return platform not in {"", platform_of(mail)}
 
 
 def provisioning_job(actor: Actor, batch: Batch) -> Job | None:

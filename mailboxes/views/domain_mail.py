@@ -12,7 +12,13 @@ from domains.selectors import get_domain
 from mailboxes import selectors, services
 from mailboxes.forms import AttachForm, DomainAliasForm, RegionForm
 from mailboxes.health import parts_of
-from mailboxes.maildomains import OUR_SERVER, attach_mail, attachment_of
+from mailboxes.maildomains import (
+    OUR_SERVER,
+    attach_mail,
+    attachment_of,
+    mail_of,
+    platform_in_force,
+)
 from mailboxes.vendors import provider_of_domain
 from mpanel.core.errors import Conflict, Invalid, NotFound
 from mpanel.core.pages import PageRequest, add_errors, paginate, safe_next, search_text, signed_in
@@ -59,7 +65,7 @@ def domain_attach(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     domain = get_domain(request.actor, domain_id)
     back = safe_next(request, f"/mailboxes/domains/{domain_id}/")
     form = AttachForm(request.POST)
-    attachment = attachment_of(request.actor, domain)
+    attachment = attachment_of(request.actor, domain, mail_of(domain), platform_in_force(domain))
     if attachment is None or not form.is_valid():
         return redirect(back)
     try:
@@ -123,7 +129,7 @@ def _page(request: PageRequest, domain_id: UUID, *, form: Form | None = None) ->
         "domain": domain,
         "place": place,
         "provider": provider_of_domain(place),
-        "attachment": attachment_of(request.actor, domain),
+        "attachment": attachment_of(request.actor, domain, place, platform_in_force(domain)),
         "number": number,
         "health": parts_of(place.health) if place else [],
         "regions": regions if len(regions) > 1 and not number else [],

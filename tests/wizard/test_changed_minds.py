@@ -81,6 +81,14 @@ def test_inboxes_are_only_made_where_our_server_handles_the_mail(
     with pytest.raises(MailElsewhere):
         provision_mailboxes(ada.actor, domain.pk, count=1, convention="role")
     page = ada.client.get(f"/setup/{domain.pk}/inboxes/").content.decode()
+    assert "A credential is needed" in page  # Google can make them, once the domain is attached
+    assert "Create the inboxes" not in page
+    ended(apply_plan(ada.actor, planned(ada, domain, platform="microsoft-365").pk,
+                     confirmed=True))  # fmt: skip
+    page = ada.client.get(f"/setup/{domain.pk}/inboxes/", follow=True).content.decode()
+    assert "Create the inboxes" not in page
+    spread(domain, to=Domain.READY)
+    page = ada.client.get(f"/setup/{domain.pk}/inboxes/").content.decode()
     assert "handled elsewhere" in page
     assert "Create the inboxes" not in page
 

@@ -14,12 +14,12 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from mailboxes import selectors as mail
 from mailboxes.forms import ProvisionForm
-from mailboxes.maildomains import attachment_of, mail_of, proved_by
+from mailboxes.maildomains import attachment_of, mail_of, platform_in_force, proved_by
 from mailboxes.models import Mailbox
 from mailboxes.naming import CONVENTIONS
 from mailboxes.services import (
     PROVED,
-    handled_elsewhere,
+    leads_elsewhere,
     preview_addresses,
     provision_mailboxes,
     provisioning_job,
@@ -38,7 +38,8 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     found = get_domain(request.actor, domain_id)
     if not reached(found, Domain.READY):
         return redirect(next_step(found))
-    attachment = attachment_of(request.actor, found)
+    where, platform = mail_of(found), platform_in_force(found)
+    attachment = attachment_of(request.actor, found, where, platform)
     if request.htmx and request.GET.get("part") == "attaching":
         if attachment is None or not attachment.is_pending:
             return HttpResponseClientRefresh()
@@ -69,7 +70,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
             form.add_error(None, error.message)
         else:
             return redirect("setup-inboxes", domain_id=domain_id)
-    how = proved_by(mail_of(found))
+    how = proved_by(where)
     batches = mail.batches(request.actor, domain_id=found.pk)
     batch = batches[0] if batches else None
     job = provisioning_job(request.actor, batch) if batch else None
@@ -95,7 +96,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "room": room,
         "limit": limit,
         "proved": sum(counts[status] for status in PROVED),
-        "elsewhere": handled_elsewhere(found),
+        "elsewhere": leads_elsewhere(where, platform),
         "adding": batch is None or request.GET.get("add") == "1" or bool(form.errors),
         **step_page(
             found,
