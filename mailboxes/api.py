@@ -13,8 +13,7 @@ from mailboxes import accounts, selectors
 from mailboxes import serializers as shapes
 from mailboxes.csvfiles import COLUMNS, CredentialRow, credentials_csv
 from mailboxes.models import Mailbox
-from mailboxes.sending.limits import limit_today
-from mailboxes.sending.selectors import is_measured, sent_today, sent_today_by_mailboxes
+from mailboxes.sending.selectors import limits_today, sent_today, sent_today_by_mailboxes
 from mailboxes.services import Credential
 from mailboxes.vendors import logins_of
 from mpanel.core.api.errors import error_body
@@ -153,7 +152,10 @@ class Inboxes(ApiView):
             counts = Counter(row.status for row in rows)
         sent = sent_today_by_mailboxes(self.actor.tenant_id)
         answer = {
-            "inboxes": [_inbox(row, sent.get(row.id, 0)) for row in rows],
+            "inboxes": [
+                _inbox(row, sent.get(row.id, 0), limit)
+                for row, limit in zip(rows, limits_today(rows), strict=True)
+            ],
             "total": len(rows),
             "status_breakdown": {status: counts[status] for status in shapes.SHOWN_STATUSES},
         }
@@ -274,8 +276,9 @@ class OneEmailAccount(ApiView):
         mailbox = selectors.get_mailbox(self.actor, account_id)
         names = ("first_name", "last_name", "error_code", "error_message")
         sent = sent_today([mailbox.pk]).get(mailbox.pk, 0)
+        (limit,) = limits_today([mailbox])
         return Response(
-            {**_inbox(mailbox, sent), **{name: getattr(mailbox, name) for name in names}}
+            {**_inbox(mailbox, sent, limit), **{name: getattr(mailbox, name) for name in names}}
         )
 
 
@@ -297,8 +300,7 @@ class EmailAccountCredentials(ApiView):
         return Response(shapes.credentials_of(credential))
 
 
-def _inbox(row: selectors.InboxRow | Mailbox, sent: int) -> dict[str, Any]:
-    measured = is_measured(row.provider)
+def _inbox(row: selectors.InboxRow | Mailbox, sent: int, limit: int | None) -> dict[str, Any]:
     # By hand: this list has no pages, and a serializer would take longer than its query.
     return {
         "id": str(row.id),
@@ -306,8 +308,8 @@ def _inbox(row: selectors.InboxRow | Mailbox, sent: int) -> dict[str, Any]:
         "domain": row.address.rpartition("@")[2],
         "status": row.status,
         "health_score": row.health_score,
-        "daily_sent": sent if measured else None,
-        "daily_limit": limit_today(row) if measured else None,
+        "daily_sent": None if limit is None else sent,
+        "daily_limit": limit,
         "created_at": row.created_at.isoformat().replace("+00:00", "Z"),
     }
 

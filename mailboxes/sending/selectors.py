@@ -1,15 +1,17 @@
 """Reading what was sent, and what may be sent; an actor sees their own tenant's only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from uuid import UUID
+
+from django.conf import settings
 
 from billing.selectors import get_account
 from domains.models import Domain
 from domains.selectors import get_domain
 from mailboxes.models import Mailbox, MailDomain, SendingDay
-from mailboxes.selectors import get_mailbox
+from mailboxes.selectors import InboxRow, get_mailbox
 from mailboxes.sending.limits import (
     UNLIMITED,
     Ramp,
@@ -161,3 +163,19 @@ def uses_of(mailboxes: Iterable[Mailbox]) -> dict[UUID, Use]:
 def is_measured(provider: str) -> bool:
     """Whether what is sent through a provider is counted here."""
     return bool(registry.get("mail", provider).is_ours)
+
+
+def limits_today(rows: Sequence[InboxRow | Mailbox]) -> list[int | None]:
+    """What each of these may send to today, None where a vendor limits. For long lists: what all
+    have in common is looked up once."""
+    usual = int(settings.MAILBOX_DAILY_LIMIT)
+    measured = {provider: is_measured(provider) for provider in {row.provider for row in rows}}
+
+    def limit(row: InboxRow | Mailbox) -> int | None:
+        if not measured[row.provider]:
+            return None
+        if row.warmup_since is not None:
+            return limit_today(row)
+        return usual if row.daily_limit is None else row.daily_limit
+
+    return [limit(row) for row in rows]
