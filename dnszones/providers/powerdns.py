@@ -16,22 +16,25 @@ import httpx
 
 from dnszones.records import (
     RecordData,
+    check_name,
     from_presentation,
     normal_name,
     same_value,
     to_presentation,
     value_of,
 )
-from mpanel.core.errors import ProviderError
+from mpanel.core.errors import Invalid, ProviderError
 from mpanel.core.registry import CredentialField, provider
 
 from .base import Capabilities, DNSProvider, DnssecState, DsRecord, RemoteRecord, RemoteZone
 
 # A PATCH has no limit but its size, 2 MB; this many of the longest texts stay below it.
 BATCH_SIZE = 500
+TYPES = "A AAAA CAA CNAME DNAME DS HTTPS MX NAPTR NS PTR SRV SSHFP SVCB TLSA TXT URI"
 ALGORITHM = "ECDSAP256SHA256"  # what RFC 8624 §3.1 recommends for signing
 # Made by the server, or the host's to say: not a customer's records.
 OF_THE_ZONE = frozenset({"SOA", "NS"})
+REFUSED_KEY = "PowerDNS refused the API key."
 _QUOTED_VALUE = re.compile(r'="([^"\\\s]*)"')
 
 
@@ -55,27 +58,7 @@ class PowerDNS(DNSProvider):
         ),
     )
     capabilities = Capabilities(
-        record_types=frozenset(
-            {
-                "A",
-                "AAAA",
-                "CAA",
-                "CNAME",
-                "DNAME",
-                "DS",
-                "HTTPS",
-                "MX",
-                "NAPTR",
-                "NS",
-                "PTR",
-                "SRV",
-                "SSHFP",
-                "SVCB",
-                "TLSA",
-                "TXT",
-                "URI",
-            }
-        ),
+        record_types=frozenset(TYPES.split()),
         batch_size=BATCH_SIZE,
         atomic_batches=True,
         one_ttl_per_rrset=True,
@@ -86,11 +69,8 @@ class PowerDNS(DNSProvider):
         names = credentials["nameservers"].replace(",", " ").split()
         self._nameservers = [normal_name(name) for name in names]
         self._base_url = base_url
-        self._client = httpx.Client(
-            headers={"X-API-Key": credentials["api_key"], "Accept": "application/json"},
-            timeout=timeout,
-            trust_env=False,
-        )
+        self._api_key = credentials["api_key"]
+        self._client = httpx.Client(timeout=timeout, trust_env=False)
 
     def check_connection(self) -> str:
         try:
@@ -159,7 +139,7 @@ class PowerDNS(DNSProvider):
         if not steps:
             return
         zone = self._call("GET", _path(zone_id))
-        written = _Draft(str(zone.get("name", "")).rstrip("."), _rrsets(zone))
+        written = _Draft(normal_name(_text(zone, "name")), _rrsets(zone))
         for chunk in batched(steps, self.capabilities.batch_size):
             for old, new in chunk:
                 written.step(old, new)
@@ -209,15 +189,22 @@ class PowerDNS(DNSProvider):
 
     def _check_nameservers(self) -> None:
         names = self._nameservers
-        if len(set(names)) < 2 or not all("." in name for name in names):
+        if len(set(names)) < 2 or not all(map(_is_host, names)):
             message = "Name two nameservers at least, such as ns1.example.com, ns2.example.com."
             raise ProviderError("NO_NAMESERVERS", message, retryable=False)
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The JSON of an answer. Raises `ProviderError` for all that can go wrong on the way."""
         write = method != "GET"
+        if not (self._api_key.isascii() and self._api_key.isprintable()):
+            raise ProviderError("INVALID_CREDENTIALS", REFUSED_KEY, retryable=False)
         try:
-            answer = self._client.request(method, f"{self._base_url}{path}", json=body)
+            answer = self._client.request(
+                method,
+                f"{self._base_url}{path}",
+                json=body,
+                headers={"X-API-Key": self._api_key, "Accept": "application/json"},
+            )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             message = "The PowerDNS server is not reachable."
             raise ProviderError("UNREACHABLE", message, retryable=True) from error
@@ -363,6 +350,15 @@ class _Key:
         )
 
 
+def _is_host(name: str) -> bool:
+    """Whether it can be a nameserver's name: no single label, and no address."""
+    try:
+        check_name(name, field="nameservers", host=True)
+    except Invalid:
+        return False
+    return "." in name and not name.rpartition(".")[2].isdigit()
+
+
 def _path(zone_id: str) -> str:
     return f"/zones/{quote(zone_id, safe='')}"
 
@@ -439,7 +435,7 @@ def _refusal(answer: httpx.Response, *, write: bool) -> ProviderError:
         message = "PowerDNS asks to send fewer requests."
         return ProviderError("RATE_LIMITED", message, retryable=True)
     if status in {401, 403}:
-        code, message = "INVALID_CREDENTIALS", "PowerDNS refused the API key."
+        code, message = "INVALID_CREDENTIALS", REFUSED_KEY
     elif status == 404:
         code, message = "ZONE_GONE", "PowerDNS does not know this zone."
     elif status == 409:

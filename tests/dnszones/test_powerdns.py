@@ -125,9 +125,11 @@ def test_what_the_server_refuses_is_told_in_its_words(provider: PowerDNS) -> Non
 
 
 def test_a_wrong_key_and_nameservers_that_are_none(server: PrivatePowerDNS) -> None:
-    stranger = provider_at(server.url, api_key="wrong")
-    assert outcome(stranger.check_connection) == ("INVALID_CREDENTIALS", False, False)
-    for names in ("", "ns1.here.test", "ns1.here.test, ns1.here.test", "here there"):
+    for key in ("wrong", "💩", "two\nlines"):
+        stranger = provider_at(server.url, api_key=key)
+        assert outcome(stranger.check_connection) == ("INVALID_CREDENTIALS", False, False)
+    one, two = "ns1.here.test", "ns2.here.test"
+    for names in ("", one, f"{one}, {one}", "here there", f"{one} 192.0.2.1", f"{one} {two};"):
         lonely = provider_at(server.url, nameservers=names)
         assert outcome(lonely.check_connection)[0] == "NO_NAMESERVERS"
         assert outcome(lonely.create_zone, NAME)[0] == "NO_NAMESERVERS"
