@@ -126,7 +126,10 @@ def test_the_wizard_attaches_and_makes_inboxes(ada: Person, sandbox: RunningSand
     assert "2 of 2 proved in Google" in ada.client.get(page).text
     mailbox = Mailbox.objects.first()
     assert mailbox is not None
-    assert "smtp.gmail.com" in ada.client.get(f"/mailboxes/{mailbox.pk}/").text
+    shown = ada.client.get(f"/mailboxes/{mailbox.pk}/").text
+    assert "smtp.gmail.com" in shown
+    assert "Proved in Google" in shown
+    assert "Reading login" not in shown
 
 
 def test_google_sees_the_record_late_and_a_revoked_key_is_told(
