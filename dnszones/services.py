@@ -20,7 +20,7 @@ from domains.selectors import get_domain
 from domains.services import mark_ready
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
-from mpanel.core.errors import Conflict
+from mpanel.core.errors import Conflict, Invalid
 from provisioning.models import Job
 from provisioning.services import start_job
 
@@ -205,6 +205,10 @@ def begin_plan(
     `at_once`: apply it as soon as it is computed; `confirmed`: also where it must be confirmed.
     """
     zone = lock_zone(actor, domain)
+    if setup.platform == "mailserver" and setup.dkim_value:
+        raise Invalid.field(
+            "dkim_value", "The mPanel mail server signs with a key of its own. Leave this empty."
+        )
     desired_records(with_own_key(zone, setup))
     outdated = (ChangePlan.COMPUTING, ChangePlan.READY, ChangePlan.FAILED)
     replaced = list(zone.plans.filter(kind=ChangePlan.SETUP, status__in=outdated))
