@@ -135,7 +135,7 @@ class GoogleWorkspace(MailProvider):
     ) -> list[Proof]:
         """Ask the directory whether each account exists, is not suspended, and has its mailbox.
 
-        Google refuses passwords of accounts over SMTP and IMAP (docs/decisions/0015), so no login
+        Google refuses passwords of accounts over SMTP and IMAP (docs/decisions/0016), so no login
         is tried, and `imap` is None.
         """
         proofs: dict[int, Proof] = {}
