@@ -1,0 +1,42 @@
+"""A credential of Google Workspace: its form, its checks, its test."""
+
+import pytest
+
+from tenants.models import ProviderCredential
+from tests.cast import Person
+from tests.google import PROVIDER, google_values
+from tests.sandboxes import RunningSandbox
+from tests.work import work_off
+
+ADD = f"/credentials/add/mail/{PROVIDER}/"
+pytestmark = pytest.mark.django_db
+
+
+def test_a_credential_of_google_is_checked_tested_and_never_shown(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    page = ada.client.get(ADD).text
+    assert "<textarea" in page
+    wrong = {"label": "Ours", "service_account_json": "secret, no JSON", "admin_email": "nobody"}
+    answer = ada.client.post(ADD, wrong)
+    assert answer.status_code == 422
+    assert set(answer.context["form"].errors) == {"service_account_json", "admin_email"}
+    assert "secret, no JSON" not in answer.text
+    assert not ProviderCredential.objects.filter(provider=PROVIDER).exists()
+
+    answer = ada.client.post(ADD, {"label": "Ours", **google_values(sandbox)})
+    assert answer.status_code == 302
+    work_off()
+    credential = ProviderCredential.objects.get(provider=PROVIDER)
+    assert credential.result == ProviderCredential.WORKS, credential.result_message
+    assert "Acts for admin@workspace.test" in ada.client.get("/credentials/").text
+    page = ada.client.get(f"/credentials/{credential.pk}/").text
+    assert "admin@workspace.test" in page
+    assert "BEGIN PRIVATE KEY" not in page
+    # The secret stays where only the administrator is changed.
+    values = {"label": "Ours", "service_account_json": "", "admin_email": "who@workspace.test"}
+    assert ada.client.post(f"/credentials/{credential.pk}/", values).status_code == 302
+    work_off()
+    credential.refresh_from_db()
+    assert credential.result == ProviderCredential.REFUSED
+    assert "does not know the administrator" in credential.result_message
