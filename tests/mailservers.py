@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import smtplib
 import socket
 import ssl
@@ -33,7 +34,7 @@ from django.test import override_settings
 
 from mailboxes.mailserver.purge import folder_of
 from mailboxes.models import Mailbox
-from tests.processes import descendants, is_alive
+from tests.processes import descendants, is_alive, kill_all
 from tests.sandboxes import find_free_port_block
 
 HOST = "localhost"
@@ -82,6 +83,7 @@ class PrivateMailServer:
             "MAILPOLICY_ADDRESS": self.policy_address,
             "MAILSIGNER_ADDRESS": self.signer_address,
             "MAILSIGNER_NEXT_HOP": self.next_hop,
+            "MAIL_SIZE_LIMIT": 1_000_000,
         }
 
     def make_role(self) -> None:
@@ -104,7 +106,6 @@ class PrivateMailServer:
             f"--state={self.folder / 'state'}",
             f"--run={self.folder / 'run'}",
             f"--log={self.folder / 'log'}",
-            "--message-size=1000000",
             "--failure-delay=0",
             "--login-processes=1",
             f"--role={self.role}",
@@ -118,21 +119,25 @@ class PrivateMailServer:
 
     @contextlib.contextmanager
     def reconfigured(self, **choices: Any) -> Iterator[None]:
-        """Another configuration until the end of the block, taken over by a reload."""
+        """Another configuration until the end of the block, taken over by a restart."""
         before, self._choices = self._choices, choices
         self.configure(**choices)
-        self._reload()
+        self._restart()
         try:
             yield
         finally:
             self._choices = before
             self.configure(**before)
-            self._reload()
+            self._restart()
 
-    def _reload(self) -> None:
-        seen = len(self.said)
-        self.postfix("reload")
-        eventually(lambda: "reload -- version" in self.said[seen:])
+    def _restart(self) -> None:
+        """Postfix anew. Not a reload, at which its master can wait for a log that nobody reads.
+
+        That is when more lines come at once than net.unix.max_dgram_qlen (docs/operating.md).
+        """
+        self._stop_postfix()
+        (self.folder / "state/spool/quick-start").touch()  # without the checks of a first start
+        self._start_postfix()
 
     @contextlib.contextmanager
     def blind(self) -> Iterator[None]:
@@ -145,9 +150,9 @@ class PrivateMailServer:
             yield
         finally:
             self._sql(f'ALTER ROLE "{self.role}" LOGIN')
-            # Dovecot tries again within 15 seconds, Postfix within a minute or after a reload.
+            # Dovecot tries again within 15 seconds, Postfix within a minute or after a restart.
             eventually(self._knows_nobody)
-            self._reload()
+            self._restart()
 
     def _knows_nobody(self) -> bool:
         """Whether Dovecot can tell that an address is not one of its own."""
@@ -176,37 +181,39 @@ class PrivateMailServer:
 
     def start(self) -> None:
         """Start both, and come back when they answer."""
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
-        with (self.folder / "started.log").open("ab") as log:
-            self._dovecot = subprocess.Popen(
-                ["/usr/sbin/dovecot", "-F", "-c", str(self._dovecot_conf)],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-            self._postfix = subprocess.Popen(
-                ["/usr/sbin/postfix", "-c", str(self.folder / "postfix"), "start-fg"],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        ports = (self.imaps_port, self.submission_port, self.smtp_port)
-        eventually(lambda: all(map(listens, ports)), why=self.complaints)
+        self._dovecot = self._run("/usr/sbin/dovecot", "-F", "-c", str(self._dovecot_conf))
+        self._start_postfix()
+        eventually(lambda: listens(self.imaps_port), why=self.complaints)
 
     def stop(self) -> None:
         """Stop both by their process ids, and wait for them and their children."""
-        mine = [process for process in (self._postfix, self._dovecot) if process is not None]
-        children = [child for process in mine for child in descendants(process.pid)]
-        if self._postfix is not None:
-            self.postfix("stop")  # a signal would end the script around Postfix' master only
+        self._stop_postfix()
         if self._dovecot is not None:
-            self._dovecot.terminate()
-        for process in mine:
-            process.wait(PATIENCE)
-        self._postfix = self._dovecot = None
-        eventually(lambda: not any(is_alive(child) for child in children))
+            end(self._dovecot.pid, self._dovecot)
+            self._dovecot = None
+
+    def _start_postfix(self) -> None:
+        postfix = str(self.folder / "postfix")
+        self._postfix = self._run("/usr/sbin/postfix", "-c", postfix, "start-fg")
+        ports = (self.submission_port, self.smtp_port)
+        eventually(lambda: all(map(listens, ports)), why=self.complaints)
+
+    def _stop_postfix(self) -> None:
+        if self._postfix is not None:
+            # A signal to the process that we started would end a script around the master only.
+            master = int((self.folder / "state/spool/pid/master.pid").read_text())
+            end(master, self._postfix)
+            self._postfix = None
+
+    def _run(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "started.log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def __enter__(self) -> Self:
         self.start()
@@ -227,10 +234,6 @@ class PrivateMailServer:
 
     # What an operator does
 
-    def postfix(self, *arguments: str) -> None:
-        """`postfix -c ... stop` and the like."""
-        run("/usr/sbin/postfix", "-c", str(self.folder / "postfix"), *arguments)
-
     def doveadm(self, *arguments: str) -> str:
         return run("/usr/bin/doveadm", "-c", str(self._dovecot_conf), *arguments)
 
@@ -242,10 +245,6 @@ class PrivateMailServer:
         """What waits in the queue."""
         said = run("/usr/sbin/postqueue", "-c", str(self.folder / "postfix"), "-j")
         return [json.loads(line) for line in said.splitlines()]
-
-    def forget_queue(self) -> None:
-        """Drop what waits in the queue."""
-        run("/usr/sbin/postsuper", "-c", str(self.folder / "postfix"), "-d", "ALL")
 
     @property
     def said(self) -> str:
@@ -313,6 +312,18 @@ def run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, f"{command} ended with {done.returncode}: {done.stderr}"
     return done.stdout
+
+
+def end(pid: int, started: subprocess.Popen[bytes]) -> None:
+    """Have a server end with all its children (SIGTERM), and if need be without its doing."""
+    family = [started.pid, *descendants(started.pid)]
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + PATIENCE
+    while any(map(is_alive, family)) and time.monotonic() < deadline:
+        started.poll()
+        time.sleep(0.02)
+    kill_all(list(filter(is_alive, family)))
+    started.wait(PATIENCE)
 
 
 def listens(port: int) -> bool:

@@ -1,5 +1,7 @@
 """Mailboxes as rows, for tests of the server that reads them."""
 
+from typing import Any
+
 from django.utils import timezone
 
 from domains.models import Domain
@@ -27,7 +29,7 @@ def domain_of(person: Person, name: str) -> Domain:
     return domain
 
 
-def inbox(person: Person, address: str, *, quota_mb: int = 10, **columns: object) -> Mailbox:
+def inbox(person: Person, address: str, *, quota_mb: int = 10, **columns: Any) -> Mailbox:
     """A proved mailbox whose password is `PASSWORD`."""
     local_part, _, domain_name = address.partition("@")
     mailbox = Mailbox(

@@ -263,7 +263,7 @@ def home_of(vmail: Path, mailbox_id: UUID) -> Path:
     return home
 
 
-def deleted(person: Person, address: str, *, days: int, **columns: object) -> Mailbox:
+def deleted(person: Person, address: str, *, days: int, **columns: Any) -> Mailbox:
     ago = timezone.now() - timedelta(days=days)
     return inbox(person, address, status=Mailbox.DELETED, deleted_at=ago, **columns)
 

@@ -401,18 +401,6 @@ def test_without_the_policy_service(ada: Person, mail_server: PrivateMailServer)
     received(mail_server, first)
 
 
-def test_without_the_signer_mail_waits(ada: Person, mail_server: PrivateMailServer) -> None:
-    first = inbox(ada, "ada@ada.test")
-    with mail_server.reconfigured(signer=True):
-        send(mail_server, first.address, first.address)
-        (waiting,) = eventually(
-            lambda: [row for row in mail_server.queue() if row["queue_name"] == "deferred"]
-        )
-        assert [one["address"] for one in waiting["recipients"]] == [first.address]
-        assert mail_server.inbox(first) == []
-        mail_server.forget_queue()
-
-
 def test_a_full_disk_delays_mail_and_loses_none(
     ada: Person, mail_server: PrivateMailServer
 ) -> None:

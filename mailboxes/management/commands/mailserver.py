@@ -135,7 +135,7 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         name: options[name]
         for name in (
             *("smtp_port", "submissions_port", "vmail", "vmail_id", "state", "run", "log"),
-            *("message_size", "failure_delay", "login_processes"),
+            *("failure_delay", "login_processes"),
         )
         if options[name] is not None
     }
@@ -154,6 +154,7 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         signer="" if options["no_signer"] else settings.MAILSIGNER_ADDRESS,
         next_hop="" if options["no_signer"] else settings.MAILSIGNER_NEXT_HOP,
         outside=not options["no_outside"],
+        message_size=settings.MAIL_SIZE_LIMIT,
         admin_url=server.admin_url,
         admin_key=server.admin_key(),
         **chosen,
@@ -214,7 +215,6 @@ def _configure_arguments(parser: CommandParser) -> None:
     add("--state", type=Path, help="the queue and what servers remember: /var/lib/mpanel-mail")
     add("--run", type=Path, help="sockets: /run/mpanel-mail")
     add("--log", type=Path, help="logs: /var/log/mpanel-mail")
-    add("--message-size", type=int, metavar="BYTES", help="of the largest message: 25 MiB")
     add("--failure-delay", type=int, metavar="SECONDS", help="after a wrong password: 2")
     add("--login-processes", type=int, help="IMAP logins served side by side: 2")
     add("--role", default=settings.MAILSERVER_ROLE, help="the database's role")
