@@ -19,6 +19,7 @@ from mailboxes.maildomains import (
     mail_of,
     platform_in_force,
 )
+from mailboxes.sending.selectors import sending_of_domain
 from mailboxes.vendors import provider_of_domain
 from mpanel.core.errors import Conflict, Invalid, NotFound
 from mpanel.core.pages import PageRequest, add_errors, paginate, safe_next, search_text, signed_in
@@ -131,6 +132,7 @@ def _page(request: PageRequest, domain_id: UUID, *, form: Form | None = None) ->
         "provider": provider_of_domain(place),
         "attachment": attachment_of(request.actor, domain, place, platform_in_force(domain)),
         "number": number,
+        "sending": sending_of_domain(request.actor, domain_id) if number else None,
         "health": parts_of(place.health) if place else [],
         "regions": regions if len(regions) > 1 and not number else [],
         "region_form": RegionForm(regions=regions, initial=here),

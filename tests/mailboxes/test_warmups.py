@@ -252,6 +252,8 @@ def test_the_domains_page_sums_up_and_changes_all(ada: Person, boxes: list[Mailb
     page = ada.client.get(path).content.decode()
     for text in ("7 of 70", "7 of 1000", "400 recipients today"):
         assert text in page, text
+    overview = ada.client.get(path.replace("sending/", "")).content.decode()
+    assert "7 of 70" in overview
     given = {"daily_limit": "30", "warm_up": "on", "start": "5", "step": "5"}
     assert ada.client.post(path, given).status_code == 302
     assert {fresh(box).status for box in boxes} == {"warming"}
