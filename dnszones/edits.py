@@ -214,7 +214,7 @@ def what_breaks(sight: Sight, edits: Sequence[Edit]) -> list[str]:
         before = next((one for one in sight.records if one.existing.remote_id == edit.id), None)
         if before and before.kept:
             why = f"The mail setup keeps this {before.data.type} record: {before.kept.reason}"
-            said.append(f"{why} Without it, it is shown as missing, and mail may fail.")
+            said.append(f"{why} It will be shown as missing, and mail may fail.")
         if edit.action != "delete":
             others = [one.data for one in sight.records if one is not before]
             said += _what_stands_beside(sight, edit.record, others)
