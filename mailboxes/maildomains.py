@@ -13,7 +13,6 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record
 from mailboxes.models import Mailbox, MailDomain, MailServer
-from mailboxes.providers.base import MailProvider
 from mailboxes.vendors import default_server
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor, system
@@ -259,11 +258,13 @@ def attach_again(mail: MailDomain) -> None:
 class Attachment:
     """What a page needs so that a domain's mail can be attached to where its records lead.
 
-    `mail`: the domain's row if it is about this provider. `in_the_way`: how many mailboxes of
-    another provider stand on the domain.
+    `provider`: its key; `label` and `proved_by` as it has them. `mail`: the domain's row if it is
+    about this provider. `in_the_way`: how many mailboxes of another stand on the domain.
     """
 
-    provider: type[MailProvider]
+    provider: str
+    label: str
+    proved_by: str
     credentials: list[ProviderCredential]
     mail: MailDomain | None
     job: Job | None
@@ -295,7 +296,9 @@ def attachment_of(
     present = Mailbox.objects.present().filter(domain=domain).exclude(provider=cls.key)
     mine = mail if mail is not None and mail.provider == cls.key else None
     return Attachment(
-        provider=cls,
+        provider=cls.key,
+        label=cls.label,
+        proved_by=cls.proved_by,
         credentials=list(chosen_credentials(actor, cls.key)),
         mail=mine,
         job=attaching_job(actor, mine) if mine else None,

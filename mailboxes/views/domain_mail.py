@@ -54,7 +54,7 @@ def domain_alias_add(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         except Conflict as error:
             form.add_error("local_part", error.message)
         else:
-            messages.success(request, f"Mail for {made} arrives in {mailbox}.")
+            messages.success(request, f"Mail for {made.wanted_mail} arrives in {mailbox}.")
             return redirect("domain-mail", domain_id=domain_id)
     return _page(request, domain_id, form=form)
 
@@ -73,7 +73,7 @@ def domain_attach(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         attach_mail(
             request.actor,
             domain_id,
-            provider=attachment.provider.key,
+            provider=attachment.provider,
             credential_id=form.cleaned_data["credential"],
         )
     except (Invalid, Conflict, NotFound) as error:
@@ -100,7 +100,9 @@ def alias_delete(request: PageRequest, alias_id: UUID) -> HttpResponseBase:
     here = safe_next(request, f"/mailboxes/{alias.mailbox_id}/")
     if request.method == "POST":
         services.delete_alias(request.actor, alias_id)
-        messages.success(request, f"{alias} is gone.")
+        messages.success(
+            request, f"Mail for {alias.wanted_mail} no longer arrives in {alias.mailbox}."
+        )
         return redirect(here)
     what = "the catch-all" if alias.is_catch_all else str(alias)
     context = {

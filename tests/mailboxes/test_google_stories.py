@@ -107,9 +107,12 @@ def test_inboxes_from_attaching_to_disconnecting(ada: Person, sandbox: RunningSa
 def test_the_wizard_attaches_and_makes_inboxes(ada: Person, sandbox: RunningSandbox) -> None:
     domain = published_for_google(ada, NAME, sandbox)
     page = f"/setup/{domain.pk}/inboxes/"
-    assert "A credential is needed" in ada.client.get(page).content.decode()
+    shown = ada.client.get(page).text
+    assert "A credential is needed" in shown
+    assert f'href="/credentials/add/mail/{PROVIDER}/?next={page}"' in shown
+    assert "send its mail to Google Workspace" in shown
     credential = google_credential(ada, sandbox)
-    assert "Attach the domain" in ada.client.get(page).content.decode()
+    assert "Attach the domain" in ada.client.get(page).text
     attach = f"/mailboxes/domains/{domain.pk}/attach/"
     answer = ada.client.post(attach, {"credential": credential.pk, "next": page})
     assert (answer.status_code, answer["Location"]) == (302, page)

@@ -70,7 +70,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
             form.add_error(None, error.message)
         else:
             return redirect("setup-inboxes", domain_id=domain_id)
-    how = proved_by(where)
+    how = attachment.proved_by if attachment else proved_by(where)
     batches = mail.batches(request.actor, domain_id=found.pk)
     batch = batches[0] if batches else None
     job = provisioning_job(request.actor, batch) if batch else None
