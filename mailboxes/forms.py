@@ -169,12 +169,11 @@ class QuotaForm(forms.Form):
 
 
 class AliasForm(forms.Form):
-    """A further address of a mailbox; empty for the catch-all of the domain."""
+    """A further address of a mailbox; `*` for the catch-all of the domain."""
 
     local_part = forms.CharField(
         label="Alias",
         max_length=64,
-        required=False,
         help_text="What stands before the @; * for all that nobody else of the domain has.",
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "autocapitalize": "none", "placeholder": "sales"}

@@ -31,3 +31,8 @@ class Alias(Row):
     @property
     def is_catch_all(self) -> bool:
         return not self.local_part
+
+    @property
+    def wanted_mail(self) -> str:
+        """What mail it takes, as sentences name it."""
+        return "addresses that nobody else has" if self.is_catch_all else self.address

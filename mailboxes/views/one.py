@@ -121,7 +121,7 @@ def alias_add(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
         except Conflict as error:
             form.add_error("local_part", error.message)
         else:
-            messages.success(request, f"Mail for {made} arrives in {mailbox}.")
+            messages.success(request, f"Mail for {made.wanted_mail} arrives in {mailbox}.")
             return redirect("mailbox-detail", mailbox_id=mailbox_id)
     return mailbox_page(request, mailbox, alias_form=form)
 

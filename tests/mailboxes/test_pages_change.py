@@ -240,7 +240,7 @@ def test_a_domains_aliases_are_found_and_paged(ada: Person) -> None:
     assert "No alias matches" in text_of(ada.client.get(f"{path}?q=zzz"))
     add = reverse("domain-alias-add", args=[adas.domain.pk])
     for mailbox in ("box0", "BOX1@example.test"):
-        wish = {"local_part": "", "mailbox": mailbox}
+        wish = {"local_part": "*", "mailbox": mailbox}
         assert ada.client.post(add, wish)["Location"] == path
     assert [alias.mailbox.local_part for alias in ada.client.get(path).context["catch_all"]] == [
         "box0",
