@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from tests.postgresql import PrivatePostgreSQL, binaries
 
-BENCHMARKS = ("inboxes", "propagation", "engine", "api", "policy")
+BENCHMARKS = ("inboxes", "mailboxes", "propagation", "engine", "api", "policy")
 
 
 def main() -> int:

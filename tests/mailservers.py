@@ -176,6 +176,11 @@ class PrivateMailServer:
     # Processes
 
     @property
+    def pids(self) -> list[int]:
+        """The first process of each; the others are below them."""
+        return [process.pid for process in (self._dovecot, self._postfix) if process is not None]
+
+    @property
     def _dovecot_conf(self) -> Path:
         return self.folder / "dovecot" / "dovecot.conf"
 
@@ -197,12 +202,15 @@ class PrivateMailServer:
         self._postfix = self._run("/usr/sbin/postfix", "-c", postfix, "start-fg")
         ports = (self.submission_port, self.smtp_port)
         eventually(lambda: all(map(listens, ports)), why=self.complaints)
+        assert is_alive(self._postfix_master()), self.complaints()
+
+    def _postfix_master(self) -> int:
+        return int((self.folder / "state/spool/pid/master.pid").read_text())
 
     def _stop_postfix(self) -> None:
         if self._postfix is not None:
             # A signal to the process that we started would end a script around the master only.
-            master = int((self.folder / "state/spool/pid/master.pid").read_text())
-            end(master, self._postfix)
+            end(self._postfix_master(), self._postfix)
             self._postfix = None
 
     def _run(self, *command: str) -> subprocess.Popen[bytes]:
@@ -317,7 +325,8 @@ def run(*command: str) -> str:
 def end(pid: int, started: subprocess.Popen[bytes]) -> None:
     """Have a server end with all its children (SIGTERM), and if need be without its doing."""
     family = [started.pid, *descendants(started.pid)]
-    os.kill(pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + PATIENCE
     while any(map(is_alive, family)) and time.monotonic() < deadline:
         started.poll()
