@@ -25,6 +25,7 @@ class MailboxesConfig(AppConfig):
         from mailboxes.sending import services as sending
 
         periodic.register("mailboxes.warmups", every=300, work=sending.finish_warmups)
+        periodic.register("mailboxes.old_days", every=86_400, work=sending.forget_old_days)
         periodic.register("mailboxes.kumomta", every=20, work=kumomta.sweep)
         periodic.register("mailboxes.log", every=10, work=bounces.sweep)
         periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)

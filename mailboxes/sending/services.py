@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -10,13 +11,14 @@ from django.utils import timezone
 
 from domains.selectors import get_domain
 from events.services import record, record_each
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox, MailDomain, SendingDay
 from mailboxes.selectors import MailboxNotFound, get_mailbox, mailboxes
 from mailboxes.sending.limits import MOST_A_DAY, MOST_OF_DOMAIN, Ramp, ceiling_of, limit_on, today
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
 
 MOST_AT_ONCE = 500
+DAYS_KEPT = timedelta(days=400)
 RUNNING = (Mailbox.ACTIVE, Mailbox.WARMING)
 
 
@@ -172,6 +174,11 @@ def finish_warmups() -> None:
     for tenant_id, found in by_tenant.items():
         _end(found)
         _record(system(tenant_id), "mailbox.warm", found, lambda one: f"{whole} {ceiling_of(one)}")
+
+
+def forget_old_days() -> None:
+    """The sweep: counts are kept for thirteen months, so that a year can be compared."""
+    SendingDay.objects.filter(day__lt=today() - DAYS_KEPT).delete()
 
 
 def _these(actor: Actor, mailbox_ids: Sequence[UUID]) -> list[Mailbox]:

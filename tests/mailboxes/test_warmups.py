@@ -18,6 +18,7 @@ from mailboxes.sending.services import (
     NotRunning,
     change_limits,
     finish_warmups,
+    forget_old_days,
     resume_sending,
     set_domain_ceiling,
     set_limit,
@@ -348,3 +349,15 @@ def test_the_sweep_belongs_to_each_tenant(ada: Person, cy: Person, boxes: list[M
     for person in (ada, cy):
         event = Event.objects.get(action="mailbox.warm", tenant_id=person.tenant.pk)
         assert event.actor_name == system(person.tenant.pk).email
+
+
+def test_counts_older_than_thirteen_months_go(ada: Person) -> None:
+    for days in (399, 401):
+        SendingDay.objects.create(
+            tenant=ada.tenant,
+            kind=SendingDay.TENANT,
+            subject_id=ada.tenant.pk,
+            day=today() - timedelta(days=days),
+        )
+    forget_old_days()
+    assert SendingDay.objects.get().day == today() - timedelta(days=399)
