@@ -135,14 +135,24 @@ def mail_policy_makes_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMe
 
 
 @register()
+def mail_server_has_a_key(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Dovecot's HTTP interface, where there is one, is not open to everybody."""
+    if bool(settings.MAILSERVER_ADMIN_URL) == bool(settings.MAILSERVER_ADMIN_KEY):
+        return []
+    sentence = "MAILSERVER_ADMIN_URL and MAILSERVER_ADMIN_KEY must both be set, or neither."
+    return [Error(sentence, hint="The key is 16 to 128 letters and digits.", id="mpanel.E023")]
+
+
+@register()
 def sandbox_stays_inside(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """With the sandbox on, no vendor's address may lead off this machine."""
     if not settings.SANDBOX:
         return []
     addresses = {name: getattr(settings, name) for name in OUTSIDE}
-    # The host's own PowerDNS, where there is one.
-    if settings.POWERDNS_BASE_URL:
-        addresses["POWERDNS_BASE_URL"] = settings.POWERDNS_BASE_URL
+    # The host's own servers, where there are any.
+    for name in ("POWERDNS_BASE_URL", "MAILSERVER_ADMIN_URL"):
+        if address := getattr(settings, name):
+            addresses[name] = address
     # A mailer without a host (a file, the console) leads nowhere.
     if mail_host := settings.MAILERS["default"].get("OPTIONS", {}).get("host"):
         addresses["EMAIL_URL"] = mail_host

@@ -17,7 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def sentences() -> list[str]:
-    found = [*checks.settings_make_sense(None), *checks.sandbox_stays_inside(None)]
+    found = [
+        *checks.settings_make_sense(None),
+        *checks.mail_server_has_a_key(None),
+        *checks.sandbox_stays_inside(None),
+    ]
     return [str(complaint.msg) for complaint in found]
 
 
@@ -40,6 +44,7 @@ def test_the_suites_own_settings_are_fine() -> None:
         ("JOB_LEASE", 1, "at least twice VENDOR_TIMEOUT"),
         ("WEBHOOK_ALLOWED_NETWORKS", ["10.1.2.3/16"], "'10.1.2.3/16' is not a network"),
         ("WEBHOOK_ALLOWED_NETWORKS", ["everywhere"], "'everywhere' is not a network"),
+        ("MAILSERVER_ADMIN_KEY", "a-key-without-an-address", "must both be set"),
         ("SITE_URL", "panel.example.com", "full address"),
         ("SITE_URL", "ftp://panel.example.com", "full address"),
     ],
