@@ -10,6 +10,7 @@ from dnszones.selectors import plan_of
 from dnszones.services import apply_plan
 from domains.models import Domain
 from events.models import Event
+from provisioning.engine import advance
 from provisioning.models import Heartbeat, Job
 from tenants.models import Customer
 from tenants.services import create_api_key
@@ -19,7 +20,7 @@ from tests.processes import eventually, working
 from tests.sandboxes import RunningSandbox
 from tests.stories import connected, planned, verified
 from tests.wizard.rows import estate
-from tests.work import work_off
+from tests.work import hurry, work_off
 
 pytestmark = pytest.mark.django_db
 NAME = "example.test"
@@ -409,3 +410,39 @@ def test_lists_cost_the_same_with_few_and_many(
 
 
 LIST_QUERIES, CHANGES_QUERIES, WRITE_QUERIES = 3, 6, 17
+
+
+# --- Troubles on the way ----------------------------------------------------------------------
+
+
+def test_an_edit_whose_answer_was_lost_is_not_written_twice(
+    ada: Person, zone: Zone, sandbox: RunningSandbox
+) -> None:
+    api = Api(ada.token)
+    for ask in (
+        lambda: api.post(records(zone), A),
+        lambda: api.put(records(zone, listed(api, zone)[0]["id"]), {**A, "content": "192.0.2.8"}),
+        lambda: api.delete(records(zone, listed(api, zone)[0]["id"])),
+    ):
+        asked = ask()
+        sandbox.fault("cloudflare", "drop_after_commit", method="POST", path="/zones/.*/batch")
+        work_off()
+        written = contents(sandbox)
+        hurry()
+        assert ChangePlan.objects.get(pk=asked.body["changeId"]).status == ChangePlan.APPLIED
+        assert contents(sandbox) == written
+    assert written == set()
+
+
+def test_an_edit_waits_while_another_plan_is_applied(ada: Person, sandbox: RunningSandbox) -> None:
+    setup = planned(ada, verified(ada, NAME, sandbox))
+    apply_plan(ada.actor, setup.pk, confirmed=True)
+    asked = Api(ada.token).post(records(Zone.objects.get()), A)
+    advance(asked.body["jobId"])  # before the setup, which holds the zone already
+    job = Job.objects.get(pk=asked.body["jobId"])
+    assert (job.status, "Another plan" in job.waiting_for) == (Job.WAITING, True)
+    work_off()
+    hurry(job.pk)
+    job.refresh_from_db()
+    assert job.status == Job.SUCCEEDED
+    assert {"MX", "A"} <= {kind for kind, *_ in contents(sandbox)}
