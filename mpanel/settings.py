@@ -94,6 +94,8 @@ INSTANTLY_BASE_URL = vendor(
 )
 # Whether calls to outreach tools keep the distance that their limits ask for.
 OUTREACH_PACED = env.bool("OUTREACH_PACED", default=not SANDBOX)
+# How long what a tool counted of a mailbox's warm-up is fresh; the sandbox's days are short.
+WARMUP_INTERVAL = env.int("WARMUP_INTERVAL", default=60 if SANDBOX else 72_000)  # seconds
 VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", default=20.0)  # seconds per call
 
 # A DNS account that every new tenant may use from the start; empty for none. The host pays for it.

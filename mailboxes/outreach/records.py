@@ -47,6 +47,8 @@ def mark_connected(link: OutreachLink) -> None:
         text,
         changes={"provider": link.provider, "warmup": link.warmup_enabled},
     )
+    # At once, so that whoever sees the last one connected sees the domain connected.
+    settle_domains([link.mailbox.domain_id])
 
 
 @transaction.atomic

@@ -92,8 +92,8 @@ def _details() -> tuple[Prefetch, Prefetch]:
 
 
 def outreach_credentials(actor: Actor, *, provider: str = "") -> QuerySet[ProviderCredential]:
-    """The tenant's accounts at outreach tools, by label."""
-    found = credentials(actor, port=PORT)
+    """The tenant's accounts at outreach tools, Smartlead's first as in the contract, by label."""
+    found = credentials(actor, port=PORT).order_by("-provider", "label", "id")
     return found.filter(provider=provider) if provider else found
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -27,8 +28,7 @@ from mpanel.core.errors import ProviderError
 
 logger = logging.getLogger(__name__)
 
-EVERY = 600.0  # seconds between two sweeps
-FRESH = timedelta(hours=20)  # a mailbox is looked at again after that
+EVERY = 30.0  # seconds between two sweeps
 KEYS_AT_ONCE = 5
 MOST_PER_KEY = 200
 LASTS = 240.0  # seconds, of one sweep
@@ -64,7 +64,7 @@ def look_at_warmup() -> None:
 
 
 def _due() -> list[Group]:
-    before = timezone.now() - FRESH
+    before = timezone.now() - timedelta(seconds=settings.WARMUP_INTERVAL)
     due = (
         OutreachLink.objects.filter(status=OutreachLink.CONNECTED, credential__isnull=False)
         .filter(Q(stats_at__lt=before) | Q(stats_at=None))

@@ -35,8 +35,9 @@ def tool(key: str) -> type[OutreachProvider]:
 
 
 def tools() -> dict[str, type[OutreachProvider]]:
-    """The classes of all tools by key."""
-    return {key: cls for (port, key), cls in registry.all_providers().items() if port == PORT}
+    """The classes of all tools by key, Smartlead first as in the contract."""
+    known = {key: cls for (port, key), cls in registry.all_providers().items() if port == PORT}
+    return dict(sorted(known.items(), reverse=True))
 
 
 def interval_of(provider: OutreachProvider) -> float:

@@ -77,11 +77,12 @@ def opened(chromium: Browser, stack: Stack) -> Iterator[Open]:
 
 @pytest.fixture(scope="package")
 def ada_session(chromium: Browser, stack: Stack) -> StorageState:
-    """The cookies of Ada, who has signed up and set up shop.test with three inboxes."""
+    """The cookies of Ada, who has set up shop.test, with three inboxes at an outreach tool."""
     context = chromium.new_context(base_url=stack.url)
     page = context.new_page()
     walk.sign_in(page, stack, "ada@people.test")
     walk.whole_setup(page, "shop.test", inboxes=3)
+    walk.hand_over(page)
     state = context.storage_state()
     context.close()
     return state

@@ -47,6 +47,9 @@ def pages_of(page: Page, domain: str) -> dict[str, str]:
     setup = of_domain.replace("/domains/", "/setup/")
     mailbox, job = first("/mailboxes/", domain), first("/jobs/")
     credential = first("/credentials/")
+    page.goto(f"{setup}outreach/")
+    page.locator("#live table a").first.click()
+    disconnect = page.get_by_role("link", name="Disconnect from").get_attribute("href") or ""
     return {
         **LISTS,
         **{f"setup-{step}": f"{setup}{step}/" for step in STEPS},
@@ -66,6 +69,8 @@ def pages_of(page: Page, domain: str) -> dict[str, str]:
         "plan": first(f"{of_domain}plans/"),
         "mailbox": mailbox,
         "mailbox-reveal": f"{mailbox}reveal/",
+        "outreach-connect": f"/mailboxes/outreach/connect/?mailbox={mailbox.split('/')[2]}",
+        "outreach-disconnect": disconnect,
         "mailbox-delete": f"{mailbox}delete/",
         "mailbox-password": f"{mailbox}password/",
         "domain-mail": of_domain.replace("/domains/", "/mailboxes/domains/"),

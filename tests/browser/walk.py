@@ -46,6 +46,18 @@ def provision(page: Page, count: int) -> None:
     expect(page.get_by_role("button", name="Download CSV")).to_be_visible(timeout=2 * NEXT)
 
 
+def hand_over(page: Page) -> None:
+    """Step 6: every inbox at an outreach tool, and in a campaign."""
+    page.get_by_role("link", name="Next: outreach").click()
+    page.get_by_role("button", name=re.compile("^Connect ")).click()
+    expect(page.get_by_text("Done", exact=True)).to_be_visible(timeout=NEXT)
+    page.get_by_role("link", name="Show Smartlead’s campaigns").click()
+    page.get_by_label("Campaign", exact=True).select_option(index=0)
+    page.get_by_role("button", name=re.compile("^Join with")).click()
+    expect(page.get_by_text("(joining)")).to_have_count(0, timeout=NEXT)
+    expect(page.get_by_role("cell", name="Founders in Europe").first).to_be_visible()
+
+
 def whole_setup(page: Page, domain: str, *, inboxes: int) -> None:
     connect(page, domain)
     publish(page)

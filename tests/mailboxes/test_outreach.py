@@ -12,6 +12,7 @@ from events.models import Event
 from mailboxes.models import CampaignSeat, Mailbox, OutreachLink, WarmupDay
 from mailboxes.outreach import services
 from mailboxes.outreach.errors import AccountAlreadyConnected, AccountNotFound, MailboxNotReady
+from mailboxes.outreach.records import mark_connected
 from mailboxes.passwords import proof_digest
 from mailboxes.providers.outreach import WarmupSettings
 from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
@@ -125,6 +126,16 @@ def test_inboxes_are_connected_seated_and_taken_back(
     assert again.pk != links[0].pk
     assert len(at_tool(sandbox, provider)) == 2
     assert status_of(domain) == Domain.CONNECTED
+
+
+def test_the_domain_is_connected_with_its_last_mailbox(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    """Whoever watches stops watching when nothing is under way: then it must be so."""
+    (box,) = inboxes(ada, count=1)
+    link = services.connect_mailbox(ada.actor, box.pk, provider="smartlead")
+    mark_connected(link)
+    assert status_of(box.domain) == Domain.CONNECTED
 
 
 def test_one_that_is_refused_blocks_no_other(ada: Person, sandbox: RunningSandbox) -> None:

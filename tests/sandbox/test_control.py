@@ -9,7 +9,17 @@ from tests.sandboxes import NAMESERVERS, RESOLVERS
 
 from .conftest import cloudflare_client, make_zone
 
-PAGES = ("/", "/mail", "/registrar", "/zones", "/workspace", "/servers", "/faults", "/requests")
+PAGES = (
+    "/",
+    "/mail",
+    "/registrar",
+    "/zones",
+    "/outreach",
+    "/workspace",
+    "/servers",
+    "/faults",
+    "/requests",
+)
 
 
 @pytest.fixture
