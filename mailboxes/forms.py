@@ -204,6 +204,7 @@ class RegionForm(forms.Form):
 
 
 class AttachForm(forms.Form):
-    """With which credential a domain's mail is attached to a vendor."""
+    """To which vendor a domain's mail is attached, and with which credential."""
 
+    provider = forms.CharField(max_length=32)
     credential = forms.UUIDField(required=False)

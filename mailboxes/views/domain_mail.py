@@ -16,7 +16,6 @@ from mailboxes.maildomains import (
     OUR_SERVER,
     attach_mail,
     attachment_of,
-    mail_of,
     platform_in_force,
 )
 from mailboxes.sending.selectors import sending_of_domain
@@ -63,22 +62,18 @@ def domain_alias_add(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 @require_POST
 def domain_attach(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """Attach the domain's mail to the vendor to which its records lead, or try that again."""
-    domain = get_domain(request.actor, domain_id)
-    back = safe_next(request, f"/mailboxes/domains/{domain_id}/")
     form = AttachForm(request.POST)
-    attachment = attachment_of(request.actor, domain, mail_of(domain), platform_in_force(domain))
-    if attachment is None or not form.is_valid():
-        return redirect(back)
+    given = form.cleaned_data if form.is_valid() else {}
     try:
         attach_mail(
             request.actor,
             domain_id,
-            provider=attachment.provider,
-            credential_id=form.cleaned_data["credential"],
+            provider=given.get("provider", ""),
+            credential_id=given.get("credential"),
         )
-    except (Invalid, Conflict, NotFound) as error:
+    except (Invalid, Conflict) as error:
         messages.error(request, error.message)
-    return redirect(back)
+    return redirect(safe_next(request, f"/mailboxes/domains/{domain_id}/"))
 
 
 @signed_in

@@ -1,6 +1,7 @@
 """A domain's mail is attached to Google Workspace: the whole way, over pages and workers."""
 
 import hashlib
+from uuid import uuid4
 
 import pytest
 
@@ -114,7 +115,8 @@ def test_the_wizard_attaches_and_makes_inboxes(ada: Person, sandbox: RunningSand
     credential = google_credential(ada, sandbox)
     assert "Attach the domain" in ada.client.get(page).text
     attach = f"/mailboxes/domains/{domain.pk}/attach/"
-    answer = ada.client.post(attach, {"credential": credential.pk, "next": page})
+    given = {"provider": PROVIDER, "credential": credential.pk, "next": page}
+    answer = ada.client.post(attach, given)
     assert (answer.status_code, answer["Location"]) == (302, page)
     htmx = {"HX-Request": "true"}
     for url, headers in ((page, {}), (f"{page}?part=attaching", htmx)):
@@ -186,7 +188,11 @@ def test_what_stands_against_attaching(
         attach_mail(ada.actor, empty.pk, region="moon")
     assert not MailDomain.objects.exists()
     path = f"/mailboxes/domains/{empty.pk}/attach/"
-    assert bo.client.post(path, {}).status_code in {302, 403}
+    assert bo.client.post(path, {}).status_code == 403
+    answer = ada.client.post(path, {"provider": PROVIDER, "credential": uuid4()}, follow=True)
+    assert answer.status_code == 404
+    answer = ada.client.post(path, {"provider": "odd"}, follow=True)
+    assert "Choose one of the mail providers" in answer.text
     assert cy.client.post(path, {}).status_code == 404
 
     # Records that lead to our server do not go with inboxes at Google, nor the other way round.

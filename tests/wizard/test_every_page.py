@@ -69,6 +69,7 @@ FOR_ADMINS = {
     "alias-delete": {},
     "domain-alias-add": {"local_part": "sales", "mailbox": "box0@example.test"},
     "domain-region": {},
+    "domain-attach": {},
     "mailbox-sending": {"daily_limit": "5"},
     "mailbox-resume": {},
     "domain-sending": {"daily_limit": "5"},
