@@ -1,4 +1,4 @@
-"""JSON about mailboxes, aliases and mail domains for the panel (source 2, and source 5 §15)."""
+"""JSON about mailboxes for the panel: one by one, many at once, from lists (source 2)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
@@ -11,7 +11,6 @@ from rest_framework.response import Response
 
 from mailboxes import accounts, imports, selectors, services
 from mailboxes import panel_serializers as shapes
-from mailboxes.maildomains import attach_mail
 from mailboxes.services import Credential
 from mpanel.core.api.errors import error_body
 from mpanel.core.api.parsing import StrictJSON
@@ -26,7 +25,6 @@ A_TENANT = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b10"
 A_DOMAIN = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b11"
 A_JOB = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b12"
 A_MAILBOX = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b13"
-AN_ALIAS = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b14"
 MADE = "2026-11-21T10:00:00Z"
 EXAMPLE_MAILBOX = {
     "id": A_MAILBOX,
@@ -54,31 +52,6 @@ EXAMPLE_MADE = {
     "jobId": A_JOB,
 }
 EXAMPLE_TALLY = {"total": 1, "successful": 1, "failed": 0}
-EXAMPLE_DOMAIN = {
-    "id": AN_ALIAS,
-    "domainId": A_DOMAIN,
-    "domain": "example.com",
-    "provider": "mailserver",
-    "region": "eu-central",
-    "regionLabel": "Frankfurt",
-    "host": "mail.example.net",
-    "status": "active",
-    "mailboxes": 3,
-    "healthScore": None,
-    "error": None,
-    "createdAt": MADE,
-}
-EXAMPLE_ALIAS = {
-    "id": AN_ALIAS,
-    "address": "sales@example.com",
-    "localPart": "sales",
-    "isCatchAll": False,
-    "domainId": A_DOMAIN,
-    "domain": "example.com",
-    "mailboxId": A_MAILBOX,
-    "mailbox": "anna@example.com",
-    "createdAt": MADE,
-}
 DELETING = {**EXAMPLE_JOB, "type": "mailboxes.delete", "label": "Delete anna@example.com"}
 
 
@@ -100,7 +73,7 @@ class CsvText(BaseParser):
         return {"parsed": imports.parse_csv(raw)}
 
 
-class _List(ApiView):
+class MailboxList(ApiView):
     """Mailboxes, under either of their paths."""
 
     scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
@@ -123,7 +96,7 @@ class _List(ApiView):
         return Response(answer, 201)
 
 
-class Mailboxes(_List):
+class Mailboxes(MailboxList):
     @operation(
         "List mailboxes",
         tag=MAILBOXES,
@@ -154,39 +127,6 @@ class Mailboxes(_List):
         return self.made(accounts.create_mailbox_at(self.actor, **given))
 
 
-class DomainMailboxes(_List):
-    @operation(
-        "List mailboxes of domains",
-        tag=EMAIL,
-        query=shapes.PanelMailboxQuery,
-        answers=paged(shapes.PanelMailbox),
-        example={"items": [EXAMPLE_MAILBOX], "total": 1},
-    )
-    def get(self, request: Request) -> Response:
-        """The same as GET /api/mailboxes."""
-        return self.page(request)
-
-    @operation(
-        "Create a mailbox on a domain",
-        tag=EMAIL,
-        takes=shapes.NewDomainMailbox,
-        answers=shapes.PanelMailboxMade,
-        status=201,
-        errors=(402, 404),
-        request_example={
-            "domainId": A_DOMAIN,
-            "localPart": "support",
-            "password": "SecurePass123!",
-            "quotaMb": 2048,
-        },
-        example=EXAMPLE_MADE,
-    )
-    def post(self, request: Request) -> Response:
-        """As POST /api/mailboxes, with the same errors."""
-        given = self.body(request, shapes.NewDomainMailbox)
-        return self.made(accounts.create_mailbox_at(self.actor, **given))
-
-
 class OneMailbox(ApiView):
     scopes = {"GET": "mailboxes:read", "DELETE": "mailboxes:write"}
 
@@ -213,39 +153,6 @@ class OneMailbox(ApiView):
         """Its account goes first; the mailbox is `deleting` until the job has seen to that. Where
         that fails, it stays so with the reason, and the job can be retried. Its mail is kept for a
         while."""
-        job = services.delete_mailboxes(self.actor, [mailbox_id])
-        return Response(PanelJob(job).data, 202)
-
-
-class DomainMailbox(ApiView):
-    scopes = {"PUT": "mailboxes:write", "DELETE": "mailboxes:write"}
-
-    @operation(
-        "Change a mailbox",
-        tag=EMAIL,
-        takes=shapes.PanelMailboxChange,
-        answers=shapes.PanelMailbox,
-        errors=(404, 409),
-        request_example={"quotaMb": 4096, "status": "suspended"},
-        example={**EXAMPLE_MAILBOX, "quotaMb": 4096, "status": "suspended"},
-    )
-    def put(self, request: Request, mailbox_id: UUID) -> Response:
-        """All of it or nothing. An old password stops at once. 409 MANAGED_ELSEWHERE for the quota
-        of a mailbox that a vendor holds."""
-        given = self.body(request, shapes.PanelMailboxChange)
-        mailbox = services.change_mailbox(self.actor, mailbox_id, **given)
-        return Response(shapes.PanelMailbox(mailbox).data)
-
-    @operation(
-        "Delete a mailbox of a domain",
-        tag=EMAIL,
-        answers=PanelJob,
-        status=202,
-        errors=(404, 409),
-        example=DELETING,
-    )
-    def delete(self, request: Request, mailbox_id: UUID) -> Response:
-        """The same as DELETE /api/mailboxes/{id}."""
         job = services.delete_mailboxes(self.actor, [mailbox_id])
         return Response(PanelJob(job).data, 202)
 
@@ -399,111 +306,6 @@ class MailboxImport(ApiView):
         if "csv" in given:
             return imports.parse_csv(given["csv"].encode())
         return [imports.Row(**row) for row in given["rows"]]
-
-
-class EmailDomains(ApiView):
-    scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
-
-    @operation(
-        "List mail domains",
-        tag=EMAIL,
-        query=shapes.EmailDomainQuery,
-        answers=paged(shapes.EmailDomain),
-        example={"items": [EXAMPLE_DOMAIN], "total": 1},
-    )
-    def get(self, request: Request) -> Response:
-        """The domains whose mail is handled by us or by a vendor for you, by name."""
-        query = self.query(request, shapes.EmailDomainQuery)
-        names = ("domain_id", "customer_id", "search")
-        found = selectors.mail_domains(self.actor, **{name: query[name] for name in names})
-        return Response(page_of(found, query, shapes.EmailDomain))
-
-    @operation(
-        "Attach e-mail to a domain",
-        tag=EMAIL,
-        takes=shapes.NewEmailDomain,
-        answers=shapes.EmailDomain,
-        status=201,
-        errors=(404,),
-        request_example={"domainId": A_DOMAIN, "planProductId": "prod-email"},
-        example=EXAMPLE_DOMAIN,
-    )
-    def post(self, request: Request) -> Response:
-        """Where its mailboxes will be: on a mail server of a region, or at a vendor. Its DNS setup
-        then publishes the right records. 409 where mailboxes of another provider stand on it."""
-        given = self.body(request, shapes.NewEmailDomain)
-        names = ("provider", "credential_id", "region")
-        attach_mail(self.actor, given["domain_id"], **{name: given[name] for name in names})
-        row = selectors.mail_domains(self.actor, domain_id=given["domain_id"]).get()
-        return Response(shapes.EmailDomain(row).data, 201)
-
-
-class EmailRegions(ApiView):
-    scopes = {"GET": "mailboxes:read"}
-
-    @operation(
-        "List regions",
-        tag=EMAIL,
-        answers=shapes.MailRegions,
-        example={
-            "items": [{"region": "eu-central", "label": "Frankfurt", "provider": "mailserver"}],
-            "total": 1,
-        },
-    )
-    def get(self, request: Request) -> Response:
-        """Where mail servers take new domains."""
-        found = selectors.regions(self.actor)
-        items = shapes.MailRegion(found, many=True).data
-        return Response({"items": items, "total": len(found)})
-
-
-class Aliases(ApiView):
-    scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
-
-    @operation(
-        "List aliases",
-        tag=EMAIL,
-        query=shapes.AliasQuery,
-        answers=paged(shapes.PanelAlias),
-        example={"items": [EXAMPLE_ALIAS], "total": 1},
-    )
-    def get(self, request: Request) -> Response:
-        """By address; a catch-all, whose address is `@example.com`, comes first."""
-        query = self.query(request, shapes.AliasQuery)
-        names = ("domain_id", "mailbox_id", "search")
-        found = selectors.aliases(self.actor, **{name: query[name] for name in names})
-        return Response(page_of(found.order_by("address", "id"), query, shapes.PanelAlias))
-
-    @operation(
-        "Create an alias",
-        tag=EMAIL,
-        takes=shapes.NewAlias,
-        answers=shapes.PanelAlias,
-        status=201,
-        errors=(404,),
-        request_example={"mailboxId": A_MAILBOX, "localPart": "sales"},
-        example=EXAMPLE_ALIAS,
-    )
-    def post(self, request: Request) -> Response:
-        """Mail for it arrives in the mailbox at once, and the mailbox may send as it. `*` or an
-        empty localPart is the catch-all: mail for what nobody else of the domain has; nobody sends
-        as it. The same alias for several mailboxes gives each a copy. 409 ADDRESS_TAKEN,
-        ALIAS_EXISTS, TOO_MANY_ALIASES (100 of a mailbox) or MANAGED_ELSEWHERE."""
-        given = self.body(request, shapes.NewAlias)
-        alias = services.create_alias(
-            self.actor, given["mailbox_id"], local_part=given["local_part"]
-        )
-        return Response(shapes.PanelAlias(alias).data, 201)
-
-
-class OneAlias(ApiView):
-    scopes = {"DELETE": "mailboxes:write"}
-
-    @operation("Delete an alias", tag=EMAIL, status=204, errors=(404,))
-    def delete(self, request: Request, alias_id: UUID) -> Response:
-        """At once. What is sent to it then is refused, or goes to the domain's catch-all."""
-        services.delete_alias(self.actor, alias_id)
-        return Response(status=204)
 
 
 def _tallied[T](found: Sequence[T], shown: Callable[[T], dict[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from mailboxes import api as json
+from mailboxes import email_api as email
 from mailboxes import health_api as health
 from mailboxes import panel_api as panel
 from mailboxes import views
@@ -60,13 +61,13 @@ api = [
     path("mailboxes/<uuid:mailbox_id>/limits", sending.MailboxLimits.as_view()),
     path("mailboxes/<uuid:mailbox_id>/resume", sending.MailboxResume.as_view()),
     path("mailboxes/<uuid:mailbox_id>/health", health.MailboxHealth.as_view()),
-    path("email/domains", panel.EmailDomains.as_view()),
+    path("email/domains", email.EmailDomains.as_view()),
     path("email/domains/<uuid:domain_id>/health", health.MailDomainHealth.as_view()),
-    path("email/regions", panel.EmailRegions.as_view()),
-    path("email/mailboxes", panel.DomainMailboxes.as_view()),
-    path("email/mailboxes/<uuid:mailbox_id>", panel.DomainMailbox.as_view()),
-    path("email/aliases", panel.Aliases.as_view()),
-    path("email/aliases/<uuid:alias_id>", panel.OneAlias.as_view()),
+    path("email/regions", email.EmailRegions.as_view()),
+    path("email/mailboxes", email.DomainMailboxes.as_view()),
+    path("email/mailboxes/<uuid:mailbox_id>", email.DomainMailbox.as_view()),
+    path("email/aliases", email.Aliases.as_view()),
+    path("email/aliases/<uuid:alias_id>", email.OneAlias.as_view()),
 ]
 
 api_v1 = [
