@@ -1,9 +1,13 @@
 """Mailboxes at outreach tools, over services and the API; the stand-ins really log in."""
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from billing.models import Account
@@ -24,7 +28,7 @@ from tests.api import Api
 from tests.cast import Person
 from tests.mailboxes.test_services import proved, ready_domain
 from tests.sandboxes import RunningSandbox
-from tests.work import ended, until
+from tests.work import ended, hurry, until, work_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TOOLS = ("smartlead", "instantly")
@@ -447,6 +451,41 @@ def test_who_waits_is_answered_with_what_came_of_it(ada: Person, sandbox: Runnin
     }.items():
         link.error_code = code
         assert (refusal_of(link).code, refusal_of(link).status) == (answered, 502)
+
+
+@contextlib.contextmanager
+def a_worker() -> Iterator[None]:
+    """Somebody who works off the queue while the test waits for an answer."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.05):
+            work_off()
+            hurry()
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_who_prefers_to_wait(ada: Person, sandbox: RunningSandbox) -> None:
+    good, bad = inboxes(ada)
+    api = Api(ada.token, Prefer="wait=9")
+    with a_worker():
+        answer = api.post(f"/api/v1/email-accounts/{good.pk}/smartlead", {})
+        assert (answer.status, answer.body["status"]) == (201, "connected")
+        assert answer.body["mapping"]["smartlead_email"] == good.address
+        assert answer.body["mapping"]["smartlead_email_account_id"]
+        sandbox.fault("smartlead", "status", status=406, method="POST", path="/email-accounts/save")
+        answer = api.post(f"/api/v1/email-accounts/{bad.pk}/smartlead", {})
+        assert (answer.status, answer.error) == (409, "INVALID_CREDENTIALS")
+        answer = api.delete(f"/api/v1/email-accounts/{good.pk}/smartlead")
+        assert (answer.status, answer.body["status"]) == (200, "disconnected")
 
 
 def test_campaigns_of_a_tool_that_fails(ada: Person, sandbox: RunningSandbox) -> None:
