@@ -1,9 +1,13 @@
 """A credential of Google Workspace: its form, its checks, its test."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from django.conf import LazySettings
+
+from sandbox.google_workspace import DEMO_ADMIN, KEY_FILE, make_service_account
 from tenants.models import ProviderCredential
-from tests.cast import Person
+from tests.cast import Person, owner
 from tests.google import PROVIDER, google_values
 from tests.sandboxes import RunningSandbox
 from tests.work import work_off
@@ -40,3 +44,14 @@ def test_a_credential_of_google_is_checked_tested_and_never_shown(
     credential.refresh_from_db()
     assert credential.result == ProviderCredential.REFUSED
     assert "does not know the administrator" in credential.result_message
+
+
+def test_the_sandboxs_accounts_include_one(
+    db: None, settings: LazySettings, tmp_path: Path
+) -> None:
+    make_service_account(tmp_path)
+    settings.HOUSE_GOOGLE_KEY_FILE = str(tmp_path / KEY_FILE)
+    person = owner("ada")
+    credential = ProviderCredential.objects.get(tenant=person.tenant, provider=PROVIDER)
+    assert credential.label == "Included Google Workspace"
+    assert credential.values()["admin_email"] == DEMO_ADMIN
