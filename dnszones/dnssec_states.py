@@ -1,8 +1,8 @@
 """What should be true of a zone's DNSSEC, and the workflows that bring it about."""
 
 from dnszones import dnssec
+from dnszones.computing import provider_of
 from dnszones.models import Zone
-from dnszones.states import provider_of
 from mpanel.core.errors import Conflict, NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job

@@ -4,11 +4,8 @@ Every edit is a change plan: a worker computes it against the zone, writes it an
 there before, so that it can be taken back (reverts.py).
 """
 
-import base64
-import hashlib
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
@@ -16,40 +13,22 @@ from django.utils import timezone
 
 from dnszones import dmarc, selectors, spf, zonefiles
 from dnszones.changes import Edit, ExistingRecord, plan_edits
-from dnszones.models import ChangePlan, Record, Zone
-from dnszones.providers.base import Capabilities, DNSProvider
+from dnszones.models import ChangePlan, Zone
 from dnszones.records import (
     DEFAULT_TTL,
     RecordData,
     check_record,
     normal_name,
-    same_value,
-    value_of,
 )
-from dnszones.recordtypes import TYPES
 from dnszones.services import DomainIsLeaving, PlanNotReady, agreed_replacements, apply_plan
+from dnszones.sights import Sight, ZoneNotMade, writable_types
 from dnszones.vendors import dns_provider
 from domains.models import Domain
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
-from mpanel.core.errors import Conflict, Invalid, NotFound, ProviderError
+from mpanel.core.errors import Conflict, Invalid, ProviderError
 from provisioning.models import Job
 from provisioning.services import start_job
-
-LOOK = 5.0  # seconds for each call; a zone of ten thousand records takes two or three
-FORMATS = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-class ZoneNotMade(Conflict):
-    """The zone is not made yet. Wait a moment, or look at the job that connects the domain."""
-
-    code = "ZONE_NOT_MADE"
-
-
-class RecordNotFound(NotFound):
-    """There is no such record in this zone."""
-
-    code = "RECORD_NOT_FOUND"
 
 
 class RecordConflict(Conflict):
@@ -66,104 +45,6 @@ class ZoneChanged(Conflict):
 
 # Codes of jobs after which the person must look at the zone again.
 CHANGED = {"ZONE_CHANGED", "RECORD_CONFLICT", "RECORD_EXISTS", "RECORD_GONE", "PLAN_NOT_READY"}
-
-
-@dataclass(frozen=True)
-class ZoneRecord:
-    """A record as it was seen. `kept`: the row of the mail setup that it is, if it is one.
-
-    `is_providers`: the SOA and the nameservers of the zone itself, which nobody else writes.
-    """
-
-    id: str
-    existing: ExistingRecord
-    kept: Record | None
-    is_editable: bool
-    is_providers: bool
-
-    @property
-    def data(self) -> RecordData:
-        return self.existing.data
-
-
-@dataclass(frozen=True)
-class Sight:
-    """A zone and its records, as its provider showed them a moment ago."""
-
-    zone: Zone
-    provider: DNSProvider
-    records: tuple[ZoneRecord, ...]
-
-    def get(self, record_id: str) -> ZoneRecord:
-        """The record of this id. Raises `RecordNotFound`."""
-        for found in self.records:
-            if found.id == record_id:
-                return found
-        raise RecordNotFound
-
-    def with_value(self, data: RecordData) -> ZoneRecord | None:
-        """The record that says this."""
-        return next((found for found in self.records if same_value(found.data, data)), None)
-
-    def find(self, *, search: str = "", kind: str = "") -> list[ZoneRecord]:
-        """Those of a type, with a text in name or content; the zone's own name first."""
-        text = search.strip().lower()
-        return sorted(
-            (
-                found
-                for found in self.records
-                if (not kind or found.data.type == kind)
-                and (text in found.data.name or text in value_of(found.data).lower())
-            ),
-            key=lambda found: (*zonefiles.rank(self.zone.domain.name, found.data), found.id),
-        )
-
-
-def look(actor: Actor, zone_id: UUID, *, to_write: bool = False) -> Sight:
-    """Read a zone at its provider, within a request and outside of any transaction.
-
-    `to_write`: refuse at once whoever may not. Raises `ZoneNotFound`, `ZoneNotMade`,
-    `ProviderError`.
-    """
-    if to_write:
-        actor.require(ADMIN, "dns:write")
-    zone = selectors.get_zone(actor, zone_id)
-    if not zone.remote_id:
-        raise ZoneNotMade
-    provider = dns_provider(zone.domain.dns_credential, timeout=LOOK)
-    kept, types = list(zone.records.all()), writable_types(provider.capabilities)
-    return Sight(
-        zone,
-        provider,
-        tuple(
-            ZoneRecord(
-                public_id(remote.id),
-                ExistingRecord(remote.id, remote.data),
-                next((row for row in kept if same_value(row.data, remote.data)), None),
-                remote.data.type in types and not is_providers_own(zone, remote.data),
-                is_providers_own(zone, remote.data),
-            )
-            for remote in provider.list_records(zone.remote_id)
-        ),
-    )
-
-
-def public_id(remote_id: str) -> str:
-    """An id for paths: the provider's, or a digest of it where it is long or has odd characters."""
-    if FORMATS.fullmatch(remote_id):
-        return remote_id
-    digest = hashlib.sha256(remote_id.encode()).digest()
-    return base64.urlsafe_b64encode(digest[:24]).decode()
-
-
-def is_providers_own(zone: Zone, data: RecordData) -> bool:
-    """Whether nobody but the provider writes such a record."""
-    return data.type == "SOA" or data.key == (zone.domain.name, "NS")
-
-
-def writable_types(capabilities: Capabilities) -> list[str]:
-    """The types that a person may write there."""
-    return [kind for kind in TYPES if kind in capabilities.record_types]
 
 
 def wanted_record(sight: Sight, record: RecordData, *, was: RecordData | None = None) -> RecordData:

@@ -1,41 +1,31 @@
 """What should be true of a zone, and the workflows that bring it about."""
 
-import asyncio
 from dataclasses import asdict
 from itertools import batched
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dnszones import changes, edits, rotation_keys, services, spf
-from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
+from dnszones import changes, edits, services
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
+from dnszones.computing import COMPUTE, provider_of, read_zone
 from dnszones.models import ChangePlan, Zone
-from dnszones.providers.base import DNSProvider, RemoteRecord, RemoteZone
+from dnszones.providers.base import RemoteRecord, RemoteZone
 from dnszones.records import same_value
 from dnszones.reverts import BY_A_PERSON
-from dnszones.vendors import dns_client, dns_provider, resolvers
 from domains.models import Domain
 from domains.services import DomainTaken, assign_nameservers, forget_domain
 from domains.states import DomainIsVerified, NameserversPointHere
-from mpanel.core.dnsclient import RecursiveResolver, TemporaryFailure
 from mpanel.core.errors import Conflict, NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import progress, say
 
-SETTLES_WITHIN = 25.0  # seconds
-
 ZONE_TAKEN = (
     "Another customer of this DNS account began to set up this domain. If it is yours, connect it "
     "with a DNS account of your own, or ask us."
 )
-
-
-def provider_of(domain: Domain) -> DNSProvider:
-    """The DNS provider that holds a domain's zone."""
-    return dns_provider(domain.dns_credential)
 
 
 class ZoneExists(DesiredState[Domain]):
@@ -160,7 +150,7 @@ class PlanIsComputed(DesiredState[ChangePlan]):
         existing = read_zone(subject)
         warnings: list[str] = []
         if subject.reverts is None:
-            plan, warnings = _COMPUTE[subject.kind](subject, existing)
+            plan, warnings = COMPUTE[subject.kind](subject, existing)
             goes_on = subject.at_once and (subject.confirmed or not plan.requires_confirmation)
         else:
             assert subject.reverts.plan is not None
@@ -271,87 +261,6 @@ _DONE = {"create": "Created", "update": "Updated", "delete": "Deleted"}
 
 def _is_busy(zone: Zone) -> bool:
     return zone.plans.filter(status=ChangePlan.APPLYING).exists()
-
-
-def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
-    """The zone's records as they are now, and which of them are ours."""
-    ours = services.our_data(plan.zone, but=plan)
-    return [
-        ExistingRecord(
-            remote_id=remote.id,
-            data=remote.data,
-            ours=any(same_value(remote.data, data) for data in ours),
-        )
-        for remote in provider_of(plan.zone.domain).list_records(plan.zone.remote_id)
-    ]
-
-
-def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
-    """The plan for a stored setup, and the warnings to show with it."""
-    setup = services.with_own_key(row.zone, MailSetup.from_json(row.setup))
-    wanted, warnings = desired_records(setup), setup_warnings(setup)
-    foreign = [
-        record.data.content
-        for record in existing
-        if record.data.name == setup.domain
-        and record.data.type == "TXT"
-        and spf.is_spf(record.data.content)
-        and not record.ours
-    ]
-    text = None
-    if len(foreign) <= 1:
-        try:
-            settled = asyncio.run(_settle(setup, foreign[0] if foreign else None))
-            text = settled.flattened
-            warnings += settled.warnings
-        except (spf.SPFSyntaxError, spf.MergeConflict):
-            text = None  # the plan shows it as a conflict, with the reason
-        except spf.TooComplex as error:
-            warnings.append(f"The SPF record could not be followed to its end: {error}")
-    plan = changes.plan_changes(
-        setup.domain,
-        existing,
-        [*wanted, *rotation_keys.in_rotation(row.zone, wanted)],
-        replace=frozenset(row.replace),
-        spf_text=text,
-    )
-    return plan, warnings
-
-
-def compute_edits(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
-    """The plan for records that a person wrote."""
-    wanted = [changes.Edit.from_json(stored) for stored in row.edits]
-    return changes.plan_edits(row.zone.domain.name, existing, wanted), row.warnings
-
-
-def compute_import(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
-    """The plan for a zone file."""
-    wanted = [changes.Edit.from_json(stored).record for stored in row.edits]
-    consent = frozenset(row.replace)
-    return (
-        changes.plan_import(row.zone.domain.name, existing, wanted, consent=consent),
-        row.warnings,
-    )
-
-
-_COMPUTE = {
-    ChangePlan.SETUP: compute,
-    ChangePlan.RECORDS: compute_edits,
-    ChangePlan.IMPORT: compute_import,
-}
-
-
-async def _settle(setup: MailSetup, existing: str | None) -> spf.Flattening:
-    try:
-        # In all: each of a hundred names may be slow, and the runner's lease is short.
-        async with asyncio.timeout(SETTLES_WITHIN), dns_client() as client:
-            return await settled_spf(
-                setup, existing=existing, resolver=RecursiveResolver(client, resolvers())
-            )
-    except TimeoutError:
-        raise TemporaryFailure(
-            setup.domain, "SPF", f"it took longer than {SETTLES_WITHIN:.0f} s"
-        ) from None
 
 
 def _planned(row: ChangePlan) -> Plan:

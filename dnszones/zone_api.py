@@ -14,6 +14,7 @@ from dnszones.changes import Edit
 from dnszones.models import ChangePlan
 from dnszones.records import RecordData, unquote_txt
 from dnszones.serializers import zones as shapes
+from dnszones.sights import Sight, look
 from mpanel.core.api.shapes import CamelPageQuery, page_of, paged
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.api.waiting import PREFER, outside, wait
@@ -130,7 +131,7 @@ class ZoneRecords(ApiView):
         a zone; 502 where the provider fails; 429 while too many ask."""
         query = self.query(request, shapes.DnsRecordQuery)
         with outside():
-            sight = edits.look(self.actor, zone_id)
+            sight = look(self.actor, zone_id)
         found = sight.find(search=query["search"], kind=query["type"].upper())
         start = (query["page"] - 1) * query["page_size"]
         shown = [shapes.record_of(one) for one in found[start : start + query["page_size"]]]
@@ -139,7 +140,7 @@ class ZoneRecords(ApiView):
 
     def prepare(self, request: Request, zone_id: UUID) -> None:
         self.given = self.body(request, shapes.NewDnsRecord)
-        self.sight = edits.look(self.actor, zone_id, to_write=True)
+        self.sight = look(self.actor, zone_id, to_write=True)
 
     @operation(
         "Add a record",
@@ -182,7 +183,7 @@ class OneZoneRecord(ApiView):
         ZONE_CHANGED where somebody changed the record meanwhile."""
         given = self.body(request, shapes.NewDnsRecord)
         with outside():
-            sight = edits.look(self.actor, zone_id, to_write=True)
+            sight = look(self.actor, zone_id, to_write=True)
         edit = edits.change_of(sight, record_id, as_record(given))
         row = edits.edit_records(self.actor, sight, [edit])
         return _answer(self, request, row, edit.record)
@@ -200,7 +201,7 @@ class OneZoneRecord(ApiView):
         """202 with its job, or 200 once it is gone. It can be taken back (`changeId`). `warnings`
         says what this does to mail."""
         with outside():
-            sight = edits.look(self.actor, zone_id, to_write=True)
+            sight = look(self.actor, zone_id, to_write=True)
         edit = edits.removal_of(sight, record_id)
         row = edits.edit_records(self.actor, sight, [edit])
         return _answer(self, request, row, edit.record, is_deleted=True)
@@ -220,7 +221,7 @@ class ExportZone(ApiView):
         """A zone file (RFC 1035) with every record that the provider shows now. Imported again, it
         changes nothing."""
         with outside():
-            sight = edits.look(self.actor, zone_id)
+            sight = look(self.actor, zone_id)
         return zone_file_response(sight)
 
 
@@ -340,7 +341,7 @@ def as_record(given: dict[str, Any]) -> RecordData:
     return RecordData(given["name"], given["type"], content, given["ttl"], given["priority"])
 
 
-def zone_file_response(sight: edits.Sight) -> HttpResponse:
+def zone_file_response(sight: Sight) -> HttpResponse:
     """The zone as a file to be kept."""
     name = sight.zone.domain.name
     text = zonefiles.write(name, [one.data for one in sight.records])
@@ -365,7 +366,7 @@ def _answer(
     is_done, sight = now.status == ChangePlan.APPLIED, None
     if is_done and not is_deleted:
         with suppress(MPanelError), outside():  # it is written: only its new id is not known
-            sight = edits.look(view.actor, row.zone_id)
+            sight = look(view.actor, row.zone_id)
     status = ("deleted" if is_deleted else "written") if is_done else "pending"
     found = shapes.written_of(now, data, selectors.job_of(now), sight=sight, status=status)
     body = shapes.DnsRecordWritten(found).data

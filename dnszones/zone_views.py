@@ -10,10 +10,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from dnszones import edits, selectors
 from dnszones.changes import Edit
-from dnszones.edits import Sight, ZoneRecord
 from dnszones.models import ChangePlan, Zone
 from dnszones.records import value_of
 from dnszones.recordtypes import TYPES
+from dnszones.sights import Sight, ZoneNotMade, ZoneRecord, look, writable_types
 from dnszones.zone_api import zone_file_response
 from dnszones.zone_forms import RecordForm, ZoneFileForm
 from mpanel.core.api.waiting import outside
@@ -27,7 +27,7 @@ from mpanel.core.errors import (
 )
 from mpanel.core.pages import PageRequest, add_errors, paginate, search_text, signed_in
 
-SILENT = (ProviderError, TooManyRequests, edits.ZoneNotMade)  # the zone cannot be shown now
+SILENT = (ProviderError, TooManyRequests, ZoneNotMade)  # the zone cannot be shown now
 
 
 @signed_in
@@ -84,7 +84,7 @@ def record_add(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
     sight, trouble = _seen(request, zone_id, to_write=request.method == "POST")
     if sight is None:
         return _unseen(request, zone_id, trouble)
-    types = edits.writable_types(sight.provider.capabilities)
+    types = writable_types(sight.provider.capabilities)
     asked = str(request.GET.get("type", "")).upper()
     kind = asked if asked in types else types[0]
     form = RecordForm(kind, request.POST if request.method == "POST" else None)
@@ -200,7 +200,7 @@ def _seen(
     """The zone; or why its provider cannot show it now."""
     try:
         with outside():
-            return edits.look(request.actor, zone_id, to_write=to_write), ""
+            return look(request.actor, zone_id, to_write=to_write), ""
     except SILENT as error:
         return None, error.message
 

@@ -6,11 +6,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from dnszones.changes import Change
-from dnszones.edits import Sight, ZoneRecord
 from dnszones.models import ChangePlan, Zone
 from dnszones.records import GREATEST_TTL, LONGEST, RecordData
 from dnszones.recordtypes import TYPES
 from dnszones.selectors import ZONE_STATUSES, plan_of, zone_status
+from dnszones.sights import Sight, ZoneRecord
 from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Text, Whole, YesNo
 from provisioning.models import Job
 

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 
 from dnszones.changes import remaining
+from dnszones.computing import read_zone
 from dnszones.models import ChangePlan, PropagationSession, Record, Zone
 from dnszones.selectors import plan_of, revertible_plan
-from dnszones.states import read_zone
 from domains.models import Domain
 from events.models import Event
 from mailboxes.models import Batch, Mailbox

@@ -1,0 +1,102 @@
+"""Computing a change plan: the zone as it is now, compared with what was asked for."""
+
+import asyncio
+
+from dnszones import changes, rotation_keys, services, spf
+from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
+from dnszones.changes import ChangePlan as Plan
+from dnszones.changes import ExistingRecord
+from dnszones.models import ChangePlan
+from dnszones.providers.base import DNSProvider
+from dnszones.records import same_value
+from dnszones.vendors import dns_client, dns_provider, resolvers
+from domains.models import Domain
+from mpanel.core.dnsclient import RecursiveResolver, TemporaryFailure
+
+SETTLES_WITHIN = 25.0  # seconds
+
+
+def provider_of(domain: Domain) -> DNSProvider:
+    """The DNS provider that holds a domain's zone."""
+    return dns_provider(domain.dns_credential)
+
+
+def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
+    """The zone's records as they are now, and which of them are ours."""
+    ours = services.our_data(plan.zone, but=plan)
+    return [
+        ExistingRecord(
+            remote_id=remote.id,
+            data=remote.data,
+            ours=any(same_value(remote.data, data) for data in ours),
+        )
+        for remote in provider_of(plan.zone.domain).list_records(plan.zone.remote_id)
+    ]
+
+
+def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
+    """The plan for a stored setup, and the warnings to show with it."""
+    setup = services.with_own_key(row.zone, MailSetup.from_json(row.setup))
+    wanted, warnings = desired_records(setup), setup_warnings(setup)
+    foreign = [
+        record.data.content
+        for record in existing
+        if record.data.name == setup.domain
+        and record.data.type == "TXT"
+        and spf.is_spf(record.data.content)
+        and not record.ours
+    ]
+    text = None
+    if len(foreign) <= 1:
+        try:
+            settled = asyncio.run(_settle(setup, foreign[0] if foreign else None))
+            text = settled.flattened
+            warnings += settled.warnings
+        except (spf.SPFSyntaxError, spf.MergeConflict):
+            text = None  # the plan shows it as a conflict, with the reason
+        except spf.TooComplex as error:
+            warnings.append(f"The SPF record could not be followed to its end: {error}")
+    plan = changes.plan_changes(
+        setup.domain,
+        existing,
+        [*wanted, *rotation_keys.in_rotation(row.zone, wanted)],
+        replace=frozenset(row.replace),
+        spf_text=text,
+    )
+    return plan, warnings
+
+
+def compute_edits(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
+    """The plan for records that a person wrote."""
+    wanted = [changes.Edit.from_json(stored) for stored in row.edits]
+    return changes.plan_edits(row.zone.domain.name, existing, wanted), row.warnings
+
+
+def compute_import(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
+    """The plan for a zone file."""
+    wanted = [changes.Edit.from_json(stored).record for stored in row.edits]
+    consent = frozenset(row.replace)
+    return (
+        changes.plan_import(row.zone.domain.name, existing, wanted, consent=consent),
+        row.warnings,
+    )
+
+
+COMPUTE = {
+    ChangePlan.SETUP: compute,
+    ChangePlan.RECORDS: compute_edits,
+    ChangePlan.IMPORT: compute_import,
+}
+
+
+async def _settle(setup: MailSetup, existing: str | None) -> spf.Flattening:
+    try:
+        # In all: each of a hundred names may be slow, and the runner's lease is short.
+        async with asyncio.timeout(SETTLES_WITHIN), dns_client() as client:
+            return await settled_spf(
+                setup, existing=existing, resolver=RecursiveResolver(client, resolvers())
+            )
+    except TimeoutError:
+        raise TemporaryFailure(
+            setup.domain, "SPF", f"it took longer than {SETTLES_WITHIN:.0f} s"
+        ) from None
