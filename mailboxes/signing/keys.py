@@ -77,3 +77,21 @@ def _read(domain: str) -> SigningKey | None:
         if row.status == DkimKey.SIGNING:
             return SigningKey(domain, row.selector, row.private_pem().encode())
     raise NoSigningKey(domain)
+
+
+# Every address that a login which owns this one may send as (the view that Postfix reads, too).
+_SENDERS = """
+SELECT DISTINCT other.address
+FROM mail_sender own JOIN mail_sender other ON other.login = own.login
+WHERE own.address = %s
+"""
+
+
+def senders_beside(address: str) -> set[str]:
+    """The addresses that may stand as author where this one is the envelope's sender."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_SENDERS, [address])
+            return {address, *(found for (found,) in cursor.fetchall())}
+    finally:
+        connection.close()  # of this thread, as above

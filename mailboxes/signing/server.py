@@ -16,12 +16,13 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
-from dnszones.records import normal_name
-from mailboxes.signing.keys import FORGET_EVERY, KeyRing, NoSigningKey
+from mailboxes.signing.keys import FORGET_EVERY, KeyRing, NoSigningKey, senders_beside
 from mailboxes.signing.nexthop import NextHop
 from mailboxes.signing.signatures import (
+    NotTheAuthor,
     Unsignable,
-    author_domains,
+    authors,
+    domain_of,
     is_looping,
     normal_lines,
     sign,
@@ -58,17 +59,20 @@ class Signer:
         message = normal_lines(message)
         if is_looping(message):
             raise Unsignable("The message runs in a circle.")
-        domain = normal_name(sender.rpartition("@")[2])
+        domain = domain_of(sender)
         key = self.ring.key_of(domain) if domain else None
         if key is None:
             log.warning("no key of ours for %s: passed unsigned", domain or "the null sender")
             return message
-        authors = author_domains(message)
-        if len(authors) != 1:
+        found = authors(message)
+        if len(found) != 1:
             raise Unsignable("A message has exactly one From header.")
-        if authors[0] != {domain}:
+        if {domain_of(author) for author in found[0]} != {domain}:
             log.warning("the author is not of %s: passed unsigned", domain)
             return message
+        # Postfix has seen to the envelope's sender; people read the author.
+        if not found[0] <= senders_beside(sender.lower()):
+            raise NotTheAuthor("The From header must be an address of the mailbox that sends.")
         signed = sign(message, key)
         log.info("signed d=%s s=%s bytes=%d", domain, key.selector, len(signed))
         return signed
@@ -137,7 +141,7 @@ class SigningSession:
         try:
             signed = self._signer.signed(message, sender)
         except Unsignable as error:
-            answer = f"554 5.6.0 {error}"
+            answer = f"554 {error.code} {error}"
         except (DatabaseError, InterfaceError) as error:
             log.error("keys cannot be read: %s", type(error).__name__)
             answer = LATER

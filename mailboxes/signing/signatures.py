@@ -59,18 +59,35 @@ _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 class Unsignable(Exception):
     """The message cannot be signed as it is; the text says why, for its sender."""
 
+    code = "5.6.0"  # RFC 3463
+
+
+class NotTheAuthor(Unsignable):
+    """The From header must be an address of the mailbox that sends."""
+
+    code = "5.7.1"
+
 
 def normal_lines(message: bytes) -> bytes:
     """The message with every line ended by CRLF, as a signature sees it (RFC 6376 §5.3)."""
     return _BARE_LINE_FEED.sub(b"\r\n", message)
 
 
-def author_domains(message: bytes) -> list[set[str]]:
-    """The domains in each From header of a message, in normal form."""
+def authors(message: bytes) -> list[set[str]]:
+    """The addresses in each From header of a message: lower case, domains in normal form."""
     return [
-        {normal_name(address.rpartition("@")[2]) for _, address in getaddresses([value])}
+        {_normal_address(address) for _, address in getaddresses([value])}
         for value in _headers(message).get_all("From", [])
     ]
+
+
+def domain_of(address: str) -> str:
+    """The domain of an address, in normal form; "" where it has none."""
+    return normal_name(address.rpartition("@")[2]) if "@" in address else ""
+
+
+def _normal_address(address: str) -> str:
+    return f"{address.rpartition('@')[0].lower()}@{domain_of(address)}"
 
 
 def is_looping(message: bytes) -> bool:

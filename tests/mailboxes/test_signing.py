@@ -10,8 +10,9 @@ import pytest
 
 from dnszones.models import DkimKey, Zone
 from dnszones.services import dkim_key
+from mailboxes.models import Alias, Mailbox
 from mailboxes.signing.keys import KeyRing
-from mailboxes.signing.signatures import Unsignable, author_domains, sign
+from mailboxes.signing.signatures import Unsignable, authors, domain_of, sign
 from tests.cast import Person
 from tests.processes import Process
 from tests.signers import NextHopServer, RunningSigner, Taken, free_port, verifies, wait_for
@@ -342,4 +343,26 @@ def test_who_the_author_is() -> None:
         ("ada@example.test <eve@else.test>", {""}),
         ("", {""}),
     ):
-        assert author_domains(f"From: {value}\r\n\r\n".encode()) == [domains], value
+        (found,) = authors(f"From: {value}\r\n\r\n".encode())
+        assert {domain_of(author) for author in found} == domains, value
+
+
+def test_a_mailbox_writes_as_itself_and_its_aliases_only(line: Line) -> None:
+    first, second = Mailbox.objects.order_by("address")
+    Mailbox.objects.update(password_hash="x")
+    Alias.objects.create(
+        tenant=first.tenant,
+        domain=first.domain,
+        mailbox=first,
+        local_part="team",
+        address=f"team@{OURS}",
+    )
+    for author in (first.address, first.address.upper(), f"team@{OURS}"):
+        taken = line.send(PLAIN.replace(b"ada@example.test", author.encode()), sender=first.address)
+        assert verifies(taken.content, line.published), author
+    for author in (second.address, f"nobody@{OURS}", f"{first.address}, {second.address}"):
+        message = PLAIN.replace(b"<ada@example.test>", b"x").replace(b"Ada x", author.encode())
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            line.send(message, sender=first.address)
+        assert refused.value.smtp_code == 554, author
+        assert "5.7.1 The From header must be an address" in str(refused.value.smtp_error)
