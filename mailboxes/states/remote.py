@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from mailboxes.models import Mailbox, MailboxQuerySet
 from mailboxes.providers.base import AccountState, MailProvider, WantedAccount
+from mpanel.core import registry
 from mpanel.core.errors import ProviderError
 from provisioning.run import say
 
@@ -20,7 +21,9 @@ Result = AccountState | ProviderError
 
 def wanted(mailbox: Mailbox, *, is_present: bool = True) -> WantedAccount:
     """What the provider should hold for a mailbox; with its password where that is to be told."""
-    tells_password = is_present and (mailbox.password_pending or not mailbox.remote_id)
+    # Our own server has no id of its own, and reads the password's hash by itself.
+    is_untold = not mailbox.remote_id and not registry.get("mail", mailbox.provider).reads_rows
+    tells_password = is_present and (mailbox.password_pending or is_untold)
     return WantedAccount(
         email=mailbox.address,
         reference=str(mailbox.pk),
