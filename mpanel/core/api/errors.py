@@ -8,6 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from mpanel.core.api.shapes import camel
 from mpanel.core.errors import MPanelError, TooLarge
 
 API = "/api/"
@@ -35,8 +36,9 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     if isinstance(error, RequestDataTooBig):
         error = TooLarge()
     if isinstance(error, MPanelError):
+        details = _spoken(error.details, context) if error.status == 400 else error.details
         answer = Response(
-            error_body(error.status, error.code, error.message, error.details), error.status
+            error_body(error.status, error.code, error.message, details), error.status
         )
         if "retry_after" in error.details:
             answer.headers["Retry-After"] = str(error.details["retry_after"])
@@ -50,6 +52,13 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     if isinstance(error, exceptions.APIException):
         return _framework_error(error)
     return None
+
+
+def _spoken(details: Mapping[str, Any], context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fields that services name, as the group of operations that was called names them."""
+    if context["request"].path.startswith(f"{API}v1/"):
+        return details
+    return {camel(name): messages for name, messages in details.items()}
 
 
 def _framework_error(error: exceptions.APIException) -> Response:
