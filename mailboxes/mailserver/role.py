@@ -88,6 +88,6 @@ def may_create(name: str) -> bool:
 
 def _run(statement: str, name: str, *, view: str = "") -> None:
     # psycopg quotes the names; a role is no value that could be sent apart.
-    composed = sql.SQL(statement).format(role=sql.Identifier(name), view=sql.Identifier(view))  # type: ignore[arg-type]
+    composed = sql.SQL(statement).format(role=sql.Identifier(name), view=sql.Identifier(view))
     with connection.cursor() as cursor:
         cursor.execute(composed)

@@ -196,7 +196,7 @@ def proved_keys(
     keys, signature = server.ask(NAME, "DNSKEY", dnssec=True).answer
     for ds in ds_records:
         algorithm = {2: "SHA256", 4: "SHA384"}[ds.digest_type]
-        made = [str(dns.dnssec.make_ds(apex, key, algorithm)).upper() for key in keys]  # type: ignore[arg-type]
+        made = [str(dns.dnssec.make_ds(apex, key, algorithm)).upper() for key in keys]
         assert str(ds) in made
     found: dict[dns.name.Name, dns.node.Node | dns.rdataset.Rdataset] = {apex: keys}
     dns.dnssec.validate(keys, signature, found)

@@ -27,6 +27,7 @@ from mailboxes.services import (
     provision_mailboxes,
     suspend_mailbox,
 )
+from mailboxes.vendors import kumomta as kumomta_provider
 from mpanel.core.errors import Invalid, ProviderError
 from tests.cast import Person
 from tests.kumomta import KumoStandIn
@@ -52,7 +53,7 @@ class Place:
 
     @property
     def provider(self) -> KumoMTA:
-        return kumomta.kumomta(self.row)
+        return kumomta_provider(self.row)
 
     def proof(self, email: str = ANNA.email, password: str = SECRET) -> Proof:
         self.provider.reload()  # forget what was asked before
