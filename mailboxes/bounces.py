@@ -26,6 +26,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from mailboxes.models import Alias, LogPosition, Mailbox, MailServer, QueuedMessage, SendingDay
+from mailboxes.naming import without_extension
 from mailboxes.sending.limits import today
 from mailboxes.vendors import house_server
 
@@ -35,7 +36,11 @@ MOST_RECIPIENTS = 1_000  # whose deferral is remembered, of one message
 KEPT = timedelta(days=10)  # longer than a message stays in the queue
 SLEEP = 1.0  # seconds between two looks at a log that is followed
 
-_LINE = re.compile(r"\bpostfix((?:/[\w-]+)*)/([\w-]+)\[\d+\]: (?!NOQUEUE)([0-9A-Za-z]{6,20}): (.*)")
+# From the line's start: further right, strangers can write what looks like a line of Postfix.
+_LINE = re.compile(
+    r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.+Z-]+) [\w.-]+ "
+    r"postfix((?:/[\w-]+)*)/([\w-]+)\[\d+\]: (?!NOQUEUE)([0-9A-Za-z]{6,20}): (.*)"
+)
 _LOGIN = re.compile(r"\bsasl_username=([^,\s]+)")
 _FROM = re.compile(r"from=<([^>]*)>")
 _FATE = re.compile(
@@ -61,7 +66,7 @@ Tally = Counter[tuple[UUID, str]]
 
 def parse(line: str, *, signer_port: str) -> Entry | None:
     """What a line of the log says, None for most. Never raises."""
-    found = _LINE.search(line)
+    found = _LINE.match(line)
     if found is None:
         return None
     path, service, queue_id, rest = found.groups()
@@ -207,12 +212,13 @@ def _note(tally: Tally, row: QueuedMessage, entry: Entry) -> None:
 
 def _mailboxes_of(addresses: Iterable[str]) -> dict[str, UUID]:
     """The mailboxes that send as these addresses: their own, and their aliases."""
-    wanted = [address for address in addresses if address]
-    own = Mailbox.objects.present().filter(address__in=wanted)
-    aliases = Alias.objects.filter(address__in=wanted).order_by("-id")
-    return dict(aliases.values_list("address", "mailbox_id")) | dict(
+    wanted = {address: without_extension(address) for address in addresses if address}
+    own = Mailbox.objects.present().filter(address__in=set(wanted.values()))
+    aliases = Alias.objects.filter(address__in=set(wanted.values())).order_by("-id")
+    known = dict(aliases.values_list("address", "mailbox_id")) | dict(
         own.values_list("address", "pk")
     )
+    return {address: known[base] for address, base in wanted.items() if base in known}
 
 
 def _keep(tally: Tally) -> None:

@@ -337,6 +337,12 @@ def local_part_error(local_part: str) -> str | None:
     return None
 
 
+def without_extension(address: str) -> str:
+    """The address whose mailbox has this one, too: `ada@…` of `ada+lists@…`."""
+    local_part, at, domain = address.rpartition("@")
+    return f"{local_part.partition('+')[0] or local_part}{at}{domain}"
+
+
 def _named_rows(lines: list[str]) -> Iterator[tuple[int, str, str]]:
     """Line number, first name and last name of each row that is not blank."""
     start = next((at for at, line in enumerate(lines) if line.strip()), 0)

@@ -96,6 +96,24 @@ def test_every_recipient_counts_for_mailbox_domain_and_tenant(log: Log, box: Mai
     assert not QueuedMessage.objects.exists()
 
 
+def test_what_a_stranger_writes_into_a_line_is_no_line(log: Log, box: Mailbox) -> None:
+    login = f"postfix/smtpd[1]: BBBBBB: client=a, sasl_username={box.address}, x"
+    bounce = "postfix/smtp[1]: BBBBBB: to=<>, relay=a, dsn=5.0.0, status=bounced x"
+    for text in (login, bounce, f"{HEAD} {login}", f"{HEAD} {bounce}"):
+        log.add(
+            f"{HEAD} postfix/smtpd[9]: NOQUEUE: reject: RCPT from a[192.0.2.1]: 550 <x@y.test>: "
+            f'Recipient address rejected; from=<"{text}"@z.test> to=<x@y.test> helo=<a>'
+        )
+    assert counts(box.pk) == {}
+    assert not QueuedMessage.objects.exists()
+
+
+def test_an_address_with_an_extension_is_the_mailboxs(log: Log, box: Mailbox) -> None:
+    address = box.address.replace("@", "+lists@")
+    log.message("4F1A2B3C4D", address, fate("4F1A2B3C4D", "b@far.test", "bounced", dsn="5.1.1"))
+    assert counts(box.pk)["bounced"] == 1
+
+
 def test_nothing_counts_twice_and_half_a_line_waits(log: Log, box: Mailbox) -> None:
     log.message("4F1A2B3C4D", box.address, fate("4F1A2B3C4D", "a@far.test", "sent"))
     assert read_log(log.path) == 0
