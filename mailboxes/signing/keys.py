@@ -95,3 +95,16 @@ def senders_beside(address: str) -> set[str]:
             return {address, *(found for (found,) in cursor.fetchall())}
     finally:
         connection.close()  # of this thread, as above
+
+
+def any_is_ours(domains: set[str]) -> bool:
+    """Whether mail of one of these domains is ours to sign, so that nobody else may write it."""
+    if not domains:
+        return False
+    keys = DkimKey.objects.exclude(status=DkimKey.RETIRED)
+    try:
+        return keys.filter(
+            zone__domain__name__in=domains, zone__domain__verified_at__isnull=False
+        ).exists()
+    finally:
+        connection.close()  # of this thread, as above

@@ -16,7 +16,14 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
-from mailboxes.signing.keys import FORGET_EVERY, KeyRing, NoSigningKey, senders_beside
+from mailboxes.naming import without_extension
+from mailboxes.signing.keys import (
+    FORGET_EVERY,
+    KeyRing,
+    NoSigningKey,
+    any_is_ours,
+    senders_beside,
+)
 from mailboxes.signing.nexthop import NextHop
 from mailboxes.signing.signatures import (
     NotTheAuthor,
@@ -67,12 +74,15 @@ class Signer:
         found = authors(message)
         if len(found) != 1:
             raise Unsignable("A message has exactly one From header.")
-        if {domain_of(author) for author in found[0]} != {domain}:
+        if "" in (domains := {domain_of(author) for author in found[0]}):
+            raise Unsignable("The From header cannot be read.")
+        # Postfix has seen to the envelope's sender; people read the author.
+        own = senders_beside(without_extension(sender.lower()))
+        if any_is_ours({domain_of(one) for one in found[0] if without_extension(one) not in own}):
+            raise NotTheAuthor("The From header must be an address of the mailbox that sends.")
+        if domains != {domain}:
             log.warning("the author is not of %s: passed unsigned", domain)
             return message
-        # Postfix has seen to the envelope's sender; people read the author.
-        if not found[0] <= senders_beside(sender.lower()):
-            raise NotTheAuthor("The From header must be an address of the mailbox that sends.")
         signed = sign(message, key)
         log.info("signed d=%s s=%s bytes=%d", domain, key.selector, len(signed))
         return signed

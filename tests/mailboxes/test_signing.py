@@ -366,3 +366,26 @@ def test_a_mailbox_writes_as_itself_and_its_aliases_only(line: Line) -> None:
             line.send(message, sender=first.address)
         assert refused.value.smtp_code == 554, author
         assert "5.7.1 The From header must be an address" in str(refused.value.smtp_error)
+    for author in (f"{second.address}, cy@else.test", "x@sub.example.test, " + second.address):
+        with pytest.raises(smtplib.SMTPDataError, match="From header must be an address"):
+            line.send(b"From: %s\r\n\r\nHi.\r\n" % author.encode(), sender=first.address)
+    for author in (f"Boss <{second.address}>,", f"{second.address} <{first.address}>", ""):
+        with pytest.raises(smtplib.SMTPDataError, match="The From header cannot be read"):
+            line.send(b"From: %s\r\n\r\nHi.\r\n" % author.encode(), sender=first.address)
+
+
+def test_an_extension_leaves_the_address_the_mailboxs_own(line: Line) -> None:
+    Mailbox.objects.update(password_hash="x")
+    own, other = (mailbox.address for mailbox in Mailbox.objects.order_by("address"))
+    extended = own.replace("@", "+Lists@")
+    for sender, author in ((extended, own), (own, extended), (extended, extended)):
+        taken = line.send(b"From: %s\r\n\r\nHi.\r\n" % author.encode(), sender=sender)
+        assert verifies(taken.content, line.published), (sender, author)
+    with pytest.raises(smtplib.SMTPDataError, match="From header must be an address"):
+        line.send(b"From: %s\r\n\r\nHi.\r\n" % other.encode(), sender=extended)
+
+
+def test_nobody_writes_as_another_domain_of_ours(line: Line, cy: Person) -> None:
+    estate(cy, "else.test")
+    with pytest.raises(smtplib.SMTPDataError, match="From header must be an address"):
+        line.send(PLAIN.replace(b"ada@example.test", b"ceo@else.test"))
