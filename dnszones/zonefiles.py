@@ -39,7 +39,8 @@ LONGEST_ENTRY: Final = 16_384  # characters
 MOST_SHOWN: Final = 50  # sentences about lines
 
 _TOKEN = re.compile(
-    r'(?P<quoted>"(?:[^"\\\n]+|\\[^\n])*")'
+    # Possessive: a text that does not end is given up at once.
+    r'(?P<quoted>"(?:[^"\\\n]|\\[^\n])*+")'
     r"|(?P<comment>;[^\n]*)"
     r"|(?P<open>\()|(?P<close>\))|(?P<end>\n)|(?P<space>[^\S\n]+)"
     r'|(?P<word>(?:[^\s"();\\]+|\\[^\n])+)'

@@ -140,6 +140,14 @@ def test_hostile_files_are_refused_at_once(text: str, said: str) -> None:
     assert time.process_time() - started < 3
 
 
+def test_a_quoted_text_that_does_not_end_is_refused_at_once() -> None:
+    started = time.process_time()
+    found = refusals(f'w TXT "{"a" * 26}\n')
+    assert found == ["Line 1: A quoted text does not end."]
+    refusals(f'w TXT "{"a;" * 200_000}\n')
+    assert time.process_time() - started < 1
+
+
 def test_an_exported_zone_is_the_same_when_it_is_imported() -> None:
     records = zonefiles.read(USUAL, ZONE).records
     text = zonefiles.write(ZONE, records)
