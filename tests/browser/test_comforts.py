@@ -55,7 +55,7 @@ def test_an_open_menu_survives_polling(opened: Open, ada_session: StorageState) 
     expect(page.get_by_role("link", name="DNS changes")).to_be_visible()
     with page.expect_response(lambda answer: "hx-request" in answer.request.headers):
         page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="DNS records")).to_be_focused()
+    expect(page.get_by_role("link", name="Zone", exact=True)).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("link", name="DNS changes")).to_be_hidden()
     expect(menu).to_be_focused()

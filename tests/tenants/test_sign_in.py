@@ -73,7 +73,7 @@ def test_the_code_arrives_and_opens_an_account(visitor: Client, sandbox: Running
     user = User.objects.get(email=DORA)
     assert [m.role for m in user.memberships.all()] == ["owner"]
     included = ProviderCredential.objects.filter(tenant__memberships__user=user)
-    assert {credential.port for credential in included} == {"dns", "registrar"}
+    assert {credential.port for credential in included} == {"dns", "registrar", "outreach"}
     # The second time, the same account opens.
     visitor.post("/sign-out/")
     ask(visitor, DORA)
