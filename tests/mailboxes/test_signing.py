@@ -2,6 +2,7 @@
 
 import re
 import smtplib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +112,7 @@ ODD = {
     "bare line feeds": PLAIN.replace(b"\r\n", b"\n"),
     "dots": PLAIN + b".\r\n..\r\n.hidden\r\n\r\n",
     "trailing space and lines": PLAIN + b"a  \t b \t\r\n\r\n\r\n\r\n",
+    "runs of spaces": PLAIN + (b" " * 997 + b"x \t\r\n" + b"\t " * 400 + b"\r\n") * 9 + b" \t",
     "long lines": PLAIN + b"x" * 1990 + b"\r\n" + b"word " * 200 + b"\r\n",
     "eight bits": PLAIN + "Grüße, ж\r\n".encode() + b"\xff\xfe\x00\r\n",
     "folded headers": PLAIN.replace(b"Hello", b"Hello\r\n\tagain,\r\n  and again"),
@@ -125,6 +127,16 @@ def test_messages_of_every_shape_verify(line: Line) -> None:
         assert verifies(taken.content, line.published), name
         assert len(taken.content) >= len(message), name
         assert "BODY=8BITMIME" in taken.options
+
+
+def test_a_body_of_spaces_holds_up_nobody(line: Line) -> None:
+    key = KeyRing().key_of(OURS)
+    assert key
+    started = time.process_time()
+    signed = sign(PLAIN + (b" " * 997 + b"x\r\n") * 2_000, key)
+    assert time.process_time() - started < 2
+    assert verifies(sign(PLAIN + b" x  y \r\n \r\n", key), line.published)
+    assert signed.endswith(b" x\r\n")
 
 
 def test_what_is_missing_is_added_before_it_is_signed(line: Line) -> None:
@@ -177,6 +189,9 @@ def test_what_cannot_be_signed_is_refused_for_good(line: Line) -> None:
         b"From: ada@example.test\r\nFrom: eve@else.test\r\n",
         b"From: ada@example.test\r\n\xff\xff\xff no header\r\n",
         b"Received: x\r\n" * 51 + b"From: ada@example.test\r\n",
+        b"From: " + b"a:" * 900 + b"\r\n",
+        b"From: " + b"(" * 900 + b")" * 900 + b" ada@example.test\r\n",
+        b"From: ada@example.test\r\n" + b"X-A: b\r\n" * 75_000,
     ):
         with pytest.raises(smtplib.SMTPDataError) as caught:
             line.send(head + b"\r\nHi.\r\n")
