@@ -196,6 +196,7 @@ class JsonApi:
         self._timeout = timeout
         self._headers = dict(headers or {})
         self._params = dict(params or {})
+        self._secrets = [*self._headers.values(), *self._params.values()]
 
     def call(
         self,
@@ -209,6 +210,9 @@ class JsonApi:
     ) -> Any:
         """The answer's JSON. `refusals`: our code and sentence for a status, for a lasting no."""
         is_write = method != "GET"
+        # No key has other characters, and a header cannot hold them.
+        if not all(text.isascii() and text.isprintable() for text in self._secrets):
+            raise self._key_refused()
         try:
             with httpx.Client(
                 transport=_AddingTransport(self._params),
@@ -239,6 +243,10 @@ class JsonApi:
         message = f"{self._label} gave an answer that cannot be read."
         return ProviderError(self._error_code, message, retryable=True, ambiguous=is_write)
 
+    def _key_refused(self) -> ProviderError:
+        message = f"{self._label} refused the API key. Enter a new one under Credentials."
+        return ProviderError(KEY_REFUSED, message, retryable=False)
+
     def _silent(self, *, ambiguous: bool) -> ProviderError:
         message = f"{self._label} does not answer."
         return ProviderError(NO_ANSWER, message, retryable=True, ambiguous=ambiguous)
@@ -250,8 +258,7 @@ class JsonApi:
         if status in refusals:
             raise ProviderError(*refusals[status], retryable=False)
         if status in {401, 403}:
-            message = f"{self._label} refused the API key. Enter a new one under Credentials."
-            raise ProviderError(KEY_REFUSED, message, retryable=False)
+            raise self._key_refused()
         if status == 429:
             message = f"{self._label} asks to send fewer requests."
             raise ProviderError(

@@ -273,7 +273,7 @@ def test_more_than_a_page_of_senders(bench: Bench) -> None:
     assert set(bench.provider.find_senders([login.email])) == {login.email}
 
 
-@pytest.mark.parametrize("key", ["nonsense", "sandbox-"])
+@pytest.mark.parametrize("key", ["nonsense", "sandbox-", "it\u2019s mine", "a\r\nX-Other: b"])
 def test_a_key_that_is_refused(bench: Bench, key: str) -> None:
     other = bench.build(bench.sandbox, key=key)
     error = refusal(other.check_connection)
