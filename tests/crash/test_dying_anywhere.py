@@ -193,7 +193,7 @@ def test_rotating(ada: Person, sandbox: RunningSandbox, settings: LazySettings) 
         Record.objects.update(next_check_at=timezone.now())
         all_sweeps()["dnszones.propagation"].work()
 
-    assert dies_everywhere(rotate_dkim(ada.actor, domain.pk), meanwhile=look) > 20
+    assert dies_everywhere(rotate_dkim(ada.actor, domain.pk), meanwhile=look) > 15
     keys = [row for row in sandbox.records(NAME) if "._domainkey." in row["name"]]
     old, new = domain.zone.dkim_keys.order_by("pk")
     assert (old.status, old.sealed, new.status) == (DkimKey.RETIRED, "", DkimKey.SIGNING)

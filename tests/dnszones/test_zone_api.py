@@ -398,6 +398,7 @@ def test_lists_cost_the_same_with_few_and_many(
         api.post(f"/api/dns/changes/{asked.body['id']}/apply", {"confirm": True})
         work_off()
         early_in_a_minute()
+        api.get("/api/dns/zones")  # the first request of a minute takes its share of the limit
         with django_assert_num_queries(LIST_QUERIES):
             listed(api, zone)
         with django_assert_num_queries(CHANGES_QUERIES):
