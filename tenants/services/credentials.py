@@ -1,5 +1,6 @@
 """Provider credentials: added, changed, tested, removed."""
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,8 @@ from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict, Invalid, ProviderError
 from tenants import selectors
 from tenants.models import ProviderCredential
+
+logger = logging.getLogger(__name__)
 
 # How a provider of a port is built from a credential; the app of that port says so.
 _builders: dict[str, Callable[[ProviderCredential], Any]] = {}
@@ -177,6 +180,10 @@ def run_test(credential_id: UUID) -> None:
     except ProviderError as error:
         message = error.message
         result = ProviderCredential.UNREACHABLE if error.retryable else ProviderCredential.REFUSED
+    except Exception:  # a fault of one provider must not hold up other tenants' tests
+        logger.exception("the test of the credential %s failed", credential_id)
+        message = "The test failed on our side. Check the values, and try again."
+        result = ProviderCredential.UNREACHABLE
     ProviderCredential.objects.filter(pk=credential_id).update(
         result=result, result_message=message, tested_at=timezone.now()
     )

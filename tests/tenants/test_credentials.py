@@ -99,6 +99,25 @@ def test_a_lost_test_is_run_by_the_sweep(ada: Person, sandbox: RunningSandbox) -
     assert ada.credential.result == ProviderCredential.WORKS
 
 
+def test_one_that_cannot_be_tested_holds_up_no_other(
+    ada: Person, cy: Person, sandbox: RunningSandbox
+) -> None:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    damaged, whole = sorted((ada.credential, cy.credential), key=lambda one: one.pk)
+    ProviderCredential.objects.filter(pk=damaged.pk).update(sealed=whole.sealed)
+    asked = timezone.now() - timedelta(minutes=1)
+    ProviderCredential.objects.filter(pk__in=(damaged.pk, whole.pk)).update(test_asked_at=asked)
+    services.run_forgotten_tests()
+    damaged.refresh_from_db()
+    whole.refresh_from_db()
+    assert whole.result == ProviderCredential.WORKS
+    assert damaged.result == ProviderCredential.UNREACHABLE
+    assert "failed on our side" in damaged.result_message
+
+
 def test_the_secret_is_shown_nowhere(
     ada: Person, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
