@@ -87,11 +87,6 @@ def is_ours(mailbox: Mailbox) -> bool:
     return bool(registry.get("mail", mailbox.provider).is_ours)
 
 
-def mail_provider(key: str) -> MailProvider:
-    """The mail provider of this key at the house. `KeyError` for one not installed."""
-    return _BUILDERS[key](None)
-
-
 def _mail_server(mail: MailDomain | None) -> MailServerProvider:
     server = (mail and mail.server) or house_server()
     return MailServerProvider(
