@@ -1,6 +1,5 @@
 """Reading what mailboxes do at outreach tools; an actor sees their own tenant's only."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -43,12 +42,6 @@ def get_account(actor: Actor, mailbox_id: UUID) -> Mailbox:
     if found := mail.mailboxes(actor).filter(pk=mailbox_id).first():
         return found
     raise AccountNotFound
-
-
-def present_link(actor: Actor, mailbox: Mailbox, *, provider: str) -> OutreachLink | None:
-    """How a mailbox stands with a tool now; None where it is not connected, or no longer."""
-    found = links(actor).filter(mailbox=mailbox, provider=provider)
-    return found.exclude(status=OutreachLink.DISCONNECTED).first()
 
 
 def links_of(actor: Actor, mailbox: Mailbox) -> list[OutreachLink]:
@@ -114,11 +107,6 @@ def chosen_account(
     if (chosen.port, chosen.provider) != (PORT, provider):
         raise Invalid.field("credential_id", "Choose a credential of this outreach tool.")
     return chosen
-
-
-def latest_outreach_job(actor: Actor, *, subject_ids: Iterable[UUID]) -> Job | None:
-    """The newest job about connections of these domains or accounts."""
-    return jobs(actor).filter(workflow__in=WORKFLOWS, subject_id__in=list(subject_ids)).first()
 
 
 def jobs_of_link(actor: Actor, link: OutreachLink, workflow: str) -> Job | None:
