@@ -1,5 +1,6 @@
 """How a domain's mail is handled: by which provider, on which server, with which credential."""
 
+import re
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from tenants.models import ProviderCredential
 from tenants.selectors import chosen_credential
 
 OUR_SERVER = "mailserver"
+_SLUG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class InboxesElsewhere(Conflict):
@@ -139,7 +141,8 @@ def _server(mail: MailDomain | None, provider: str, region: str) -> MailServer:
         return default
     found = open_servers().filter(kind=provider)
     if region:
-        found = found.filter(region=region)
+        # What is no slug is no region, and no text that every database takes.
+        found = found.filter(region=region) if _SLUG.fullmatch(region) else found.none()
     emptiest = found.annotate(number=Count("domains")).order_by("number", "slug").first()
     if emptiest is None:
         raise Invalid.field("region", "There is no open mail server in this region.")

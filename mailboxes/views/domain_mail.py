@@ -81,13 +81,8 @@ def domain_attach(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 def domain_region(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """Place the domain's mail in another region, while it has no mailboxes."""
     domain = get_domain(request.actor, domain_id)
-    regions = selectors.regions(request.actor, provider=OUR_SERVER)
-    form = RegionForm(request.POST, regions=regions)
-    if form.is_valid():
-        attach_mail(request.actor, domain_id, region=form.cleaned_data["region"])
-        messages.success(request, f"Mailboxes of {domain} will be made there.")
-    else:
-        messages.error(request, "Choose one of the regions.")
+    attach_mail(request.actor, domain_id, region=request.POST.get("region", ""))
+    messages.success(request, f"Mailboxes of {domain} will be made there.")
     return redirect(safe_next(request, f"/mailboxes/domains/{domain_id}/"))
 
 

@@ -184,7 +184,7 @@ class ApiView(APIView):
                 return handler(*args, **kwargs)
             except Exception as error:
                 # What was refused is an answer too, and its counted tries must stay counted.
-                if answer := exception_handler(error, {}):
+                if answer := exception_handler(error, {"request": request}):
                     return answer
                 raise
 
