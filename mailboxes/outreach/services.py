@@ -24,7 +24,6 @@ from mailboxes.outreach.records import mark_disconnected
 from mailboxes.outreach.vendors import outreach_provider, tool
 from mailboxes.providers.outreach import Campaign, WarmupSettings
 from mpanel.core.actor import ADMIN, Actor
-from mpanel.core.api.waiting import outside
 from mpanel.core.errors import Conflict, Invalid, ProviderError
 from provisioning.models import Job
 from provisioning.services import start_job
@@ -152,8 +151,7 @@ def read_campaigns(
     actor.need("mailboxes:read")
     credential = selectors.chosen_account(actor, credential_id, provider=provider)
     try:
-        with outside():
-            return outreach_provider(credential, timeout=LOOK_UP).campaigns()
+        return outreach_provider(credential, timeout=LOOK_UP).campaigns()
     except ProviderError as error:
         raise as_answer(error, provider) from None
 

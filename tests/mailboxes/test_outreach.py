@@ -20,6 +20,7 @@ from mailboxes.outreach.records import mark_connected
 from mailboxes.passwords import proof_digest
 from mailboxes.providers.outreach import WarmupSettings
 from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
+from mpanel.core.api.waiting import MOST, outside
 from mpanel.core.errors import Forbidden
 from provisioning.models import Job
 from provisioning.services import retry_job
@@ -518,3 +519,10 @@ def test_a_stranger_sees_nothing(ada: Person, cy: Person, sandbox: RunningSandbo
     ):
         assert (answer.status, answer.error) == (404, "ACCOUNT_NOT_FOUND")
     assert OutreachLink.objects.get().status == OutreachLink.CONNECTED
+
+
+def test_campaigns_are_read_in_the_last_free_place(ada: Person, sandbox: RunningSandbox) -> None:
+    with contextlib.ExitStack() as others:
+        for _ in range(MOST - 1):
+            others.enter_context(outside())
+        assert Api(ada.token).get("/api/v1/smartlead/campaigns").status == 200
