@@ -225,7 +225,7 @@ def _recipients(number: int) -> str:
 def sweep() -> None:
     """Measure what was measured too long ago, and at once what was never measured."""
     before = timezone.now() - timedelta(seconds=settings.HEALTH_INTERVAL)
-    working = Mailbox.objects.filter(status__in=(Mailbox.ACTIVE, Mailbox.WARMING))
+    working = Mailbox.objects.working()
     due = MailDomain.objects.filter(
         Q(health_at=None)
         | Q(health_at__lt=before)

@@ -66,9 +66,7 @@ def _bouncing(since: object) -> list[tuple[UUID, int, int]]:
             tried__gte=max(1, settings.BOUNCE_SAMPLE),
             lost__gt=0,
             lost__gte=F("tried") * settings.BOUNCE_THRESHOLD,
-            subject_id__in=Mailbox.objects.filter(
-                paused_at=None, status__in=(Mailbox.ACTIVE, Mailbox.WARMING)
-            ).values("pk"),
+            subject_id__in=Mailbox.objects.working().filter(paused_at=None).values("pk"),
         )
     )
     return [(row["subject_id"], row["tried"], row["lost"]) for row in rows]

@@ -77,6 +77,10 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
         """All but the deleted ones, whose rows stay so that an address is not given twice."""
         return self.exclude(status=Mailbox.DELETED)
 
+    def working(self) -> "MailboxQuerySet":
+        """Those whose login was proved and that are not suspended."""
+        return self.filter(status__in=Mailbox.WORKING)
+
     def unproved(self) -> "MailboxQuerySet":
         """Those whose login was not proved yet."""
         return self.filter(status=Mailbox.PROVISIONING)
@@ -87,6 +91,7 @@ class Mailbox(StatusRow):
 
     PROVISIONING, ACTIVE, WARMING = "provisioning", "active", "warming"
     SUSPENDED, FAILED, DELETING, DELETED = "suspended", "failed", "deleting", "deleted"
+    WORKING = (ACTIVE, WARMING)
     STATUSES: ClassVar[dict[str, str]] = {
         PROVISIONING: "Being set up",
         ACTIVE: "Active",

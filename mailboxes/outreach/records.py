@@ -133,9 +133,7 @@ def settle_domains(domain_ids: Iterable[UUID]) -> None:
         pk__in=set(domain_ids), status__in=(Domain.PROVISIONED, Domain.CONNECTED)
     )
     for domain in movable:
-        working = Mailbox.objects.filter(
-            domain=domain, status__in=(Mailbox.ACTIVE, Mailbox.WARMING)
-        )
+        working = Mailbox.objects.working().filter(domain=domain)
         rest = working.exclude(Exists(connected))
         all_are = working.exists() and not rest.exists()
         status = Domain.CONNECTED if all_are else Domain.PROVISIONED
@@ -146,9 +144,7 @@ def settle_domains(domain_ids: Iterable[UUID]) -> None:
 def settle_changed_domains() -> None:
     """Settle the domains whose mailboxes were suspended, activated or deleted since."""
     connected = OutreachLink.objects.filter(mailbox=OuterRef("pk"), status=OutreachLink.CONNECTED)
-    working = Mailbox.objects.filter(
-        domain=OuterRef("pk"), status__in=(Mailbox.ACTIVE, Mailbox.WARMING)
-    )
+    working = Mailbox.objects.working().filter(domain=OuterRef("pk"))
     rest = Exists(working.exclude(Exists(connected)))
     is_so = Exists(working) & ~rest
     wrong = Domain.objects.filter(

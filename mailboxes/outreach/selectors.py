@@ -21,7 +21,6 @@ from tenants.models import ProviderCredential
 from tenants.selectors import CredentialNotFound, credentials
 
 WORKFLOWS = ("outreach.connect", "outreach.disconnect", "outreach.assign")
-CONNECTABLE = (Mailbox.ACTIVE, Mailbox.WARMING)
 
 
 def links(actor: Actor) -> QuerySet[OutreachLink]:
@@ -64,7 +63,7 @@ def links_of_domain(actor: Actor, domain: Domain) -> list[OutreachLink]:
 
 def ready(actor: Actor) -> MailboxQuerySet:
     """Mailboxes that work: proved, and not suspended."""
-    return mail.mailboxes(actor).filter(status__in=CONNECTABLE, smtp_proved_at__isnull=False)
+    return mail.mailboxes(actor).working().filter(smtp_proved_at__isnull=False)
 
 
 def connectable(actor: Actor, *, provider: str = "") -> MailboxQuerySet:

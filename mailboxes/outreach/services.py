@@ -203,7 +203,7 @@ def assign_campaign(
 
 def why_not(mailbox: Mailbox) -> Conflict | None:
     """Why a mailbox cannot be connected now, if so."""
-    if mailbox.status not in selectors.CONNECTABLE or mailbox.smtp_proved_at is None:
+    if mailbox.status not in Mailbox.WORKING or mailbox.smtp_proved_at is None:
         return MailboxNotReady()
     if not mailbox.sealed_password:
         return CredentialsNotFound()

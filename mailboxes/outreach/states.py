@@ -12,7 +12,6 @@ from django.utils import timezone
 from mailboxes.models import CampaignSeat, Mailbox, OutreachLink
 from mailboxes.outreach import records
 from mailboxes.outreach.pace import Pace
-from mailboxes.outreach.selectors import CONNECTABLE
 from mailboxes.outreach.vendors import interval_of, outreach_provider, tool
 from mailboxes.providers.base import Login, LoginSettings, Proof
 from mailboxes.providers.outreach import (
@@ -114,7 +113,7 @@ class SendersAreConnected(DesiredState[Group]):
         settled = len(subject.links) - len(todo)
         for number, (link, proof) in enumerate(_proved_again(todo), settled):
             progress(number, len(subject.links))
-            if link.mailbox.status not in CONNECTABLE:
+            if link.mailbox.status not in Mailbox.WORKING:
                 records.refuse(link, "MAILBOX_NOT_READY", "The mailbox no longer works here.")
             elif link.mailbox.password_pending:
                 silent += 1  # its new password is still on its way to the mail provider

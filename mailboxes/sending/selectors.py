@@ -109,7 +109,7 @@ def sending_of_domain(actor: Actor, domain_id: UUID) -> DomainSending:
     mail = MailDomain.objects.filter(domain=domain).first()
     days = days_of(domain.pk)
     plan = plan_ceiling(get_account(actor).plan)
-    mailboxes = Mailbox.objects.filter(domain=domain, status__in=(Mailbox.ACTIVE, Mailbox.WARMING))
+    mailboxes = Mailbox.objects.working().filter(domain=domain)
     running = list(mailboxes.only("daily_limit", "warmup_since", "warmup_start", "warmup_step"))
     return DomainSending(
         domain,

@@ -19,7 +19,6 @@ from mpanel.core.errors import Conflict, Invalid
 
 MOST_AT_ONCE = 500
 DAYS_KEPT = timedelta(days=400)
-RUNNING = (Mailbox.ACTIVE, Mailbox.WARMING)
 
 
 class NotRunning(Conflict):
@@ -75,13 +74,13 @@ def start_warmup(
         raise Invalid.field("start", f"Begin with at least 1, and below the limit of {lowest}.")
     if not 1 <= step <= MOST_A_DAY:
         raise Invalid.field("step", "Choose at least 1 more each day.")
-    if idle := [mailbox for mailbox in wanted if mailbox.status not in RUNNING]:
+    if idle := [mailbox for mailbox in wanted if mailbox.status not in Mailbox.WORKING]:
         raise NotRunning(f"{idle[0]} is {idle[0].status_label.lower()}, so it cannot warm up.")
     changes = {"status": Mailbox.WARMING, "warmup_since": today()}
     changes |= {"warmup_start": start, "warmup_step": step}
     if ceiling is not None:
         changes["daily_limit"] = ceiling
-    _write(wanted, among=RUNNING, **changes)
+    _write(wanted, among=Mailbox.WORKING, **changes)
     for mailbox in wanted:
         for name, value in changes.items():
             setattr(mailbox, name, value)

@@ -120,7 +120,7 @@ def suspend(actor: Actor, mailbox: Mailbox) -> bool:
 
 def activate(actor: Actor, mailbox: Mailbox) -> bool:
     """Whether anything changed."""
-    if mailbox.status in {Mailbox.ACTIVE, Mailbox.WARMING}:
+    if mailbox.status in Mailbox.WORKING:
         return False
     if mailbox.status != Mailbox.SUSPENDED:
         raise Conflict(f"This mailbox is {mailbox.status_label.lower()}, not suspended.")

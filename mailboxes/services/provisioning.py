@@ -32,7 +32,6 @@ from provisioning.selectors import latest_job
 from provisioning.services import start_job
 
 READY = (Domain.READY, Domain.PROVISIONED, Domain.CONNECTED)
-WORKING = (Mailbox.ACTIVE, Mailbox.WARMING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +250,7 @@ def count_as_provisioned(batch: Batch) -> None:
 
 def has_inboxes_already(domain: Domain) -> None:
     """A domain that becomes ready again, after its DNS was set up anew, keeps its inboxes."""
-    if Mailbox.objects.filter(domain=domain, status__in=WORKING).exists():
+    if Mailbox.objects.working().filter(domain=domain).exists():
         _has_inboxes(domain)
 
 
@@ -261,7 +260,7 @@ def give_up_unproved(batch: Batch, code: str, message: str) -> None:
     batch.chosen.unproved().update(
         status=Mailbox.FAILED, error_code=code, error_message=message, updated_at=timezone.now()
     )
-    if batch.mailboxes.filter(status__in=WORKING).exists():
+    if Mailbox.objects.working().filter(batch=batch).exists():
         _has_inboxes(Domain.objects.get(pk=batch.domain_id))
 
 

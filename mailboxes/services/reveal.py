@@ -14,7 +14,7 @@ from mpanel.core.errors import Conflict
 from tenants.models import OneTimeCode
 from tenants.services import ask_for_code, use_code
 
-PROVED = (Mailbox.ACTIVE, Mailbox.WARMING, Mailbox.SUSPENDED)
+PROVED = (*Mailbox.WORKING, Mailbox.SUSPENDED)
 
 
 class AlreadyRevealed(Conflict):

@@ -32,7 +32,7 @@ def overview(request: PageRequest) -> HttpResponseBase:
         "domains": [(item, next_step(item)) for item in found[:8]],
         "domain_count": len(found),
         "inboxes": sum(counts.values()),
-        "active": counts[Mailbox.ACTIVE] + counts[Mailbox.WARMING],
+        "active": sum(counts[status] for status in Mailbox.WORKING),
         "failed": counts[Mailbox.FAILED],
         "plan": plan,
         "jobs": jobs(request.actor)[:5],
