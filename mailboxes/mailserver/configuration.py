@@ -14,6 +14,8 @@ _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{16,128}")
 _PORTS = range(1, 65536)
+# The releases of Dovecot for which there are files (Debian 12 and 13).
+DOVECOTS = ("2.3", "2.4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,8 @@ class Configuration:
 
     `listen` holds IP addresses, none for all. `submissions_port` (TLS from the first byte) may be
     0 for none, `policy` and `signer` empty for none (`host:port`). `policy_fails` says what happens
-    to mail while the policy service does not answer: `closed` (try later) or `open`.
+    to mail while the policy service does not answer: `closed` (try later) or `open`. `dovecot` is
+    the release that will read the files, one of `DOVECOTS`.
     """
 
     server: str
@@ -55,6 +58,7 @@ class Configuration:
     certificate: Path
     private_key: Path
     database: Database
+    dovecot: str
     listen: tuple[str, ...] = ()
     smtp_port: int = 25
     submission_port: int = 587
@@ -90,6 +94,10 @@ class Configuration:
         for name in ("policy", "signer", "next_hop"):
             if endpoint := getattr(self, name):
                 _check_endpoint(name.replace("_", " "), endpoint)
+        if self.dovecot not in DOVECOTS:
+            raise Invalid(
+                f"mPanel writes files for Dovecot {' and '.join(DOVECOTS)}, not for {self.dovecot}."
+            )
         if self.policy_fails not in {"closed", "open"}:
             raise Invalid("MAILPOLICY_FAILS is closed or open.")
         if self.signer and not self.next_hop:

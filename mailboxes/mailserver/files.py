@@ -4,6 +4,7 @@ import grp
 import os
 import pwd
 import re
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,17 +16,21 @@ from mailboxes.mailserver.configuration import Configuration
 from mpanel.core.errors import Invalid
 
 TEMPLATES = Path(__file__).parent / "templates"
-POSTFIX = "postfix"  # the user and group that Debian's package makes
+POSTFIX, DOVECOT = "postfix", "dovecot"  # the users and groups that Debian's packages make
 MAPS = ("domains", "recipients", "aliases", "senders", "refusals", "reachable")
 _UNSET = "(unset)"
 
 
 @dataclass(frozen=True)
 class ConfigurationFile:
-    """A file to be written. `mode` is what others may: 0640 where Postfix must read a password."""
+    """A file to be written. `mode` is what others may: 0640 where Postfix must read a password.
+
+    `owner` is the user who owns it where that is not root and the user exists.
+    """
 
     path: str
     mode: int
+    owner: str = ""
 
 
 FILES = (
@@ -38,22 +43,44 @@ FILES = (
     ConfigurationFile("systemd/mpanel-dovecot.service", 0o644),
     ConfigurationFile("systemd/mpanel-postfix.service", 0o644),
 )
+# Only the process that asks the database can read its password: libpq reads it from this file.
+PGPASS = ConfigurationFile("dovecot/pgpass", 0o600, DOVECOT)
+
+
+def files_of(configuration: Configuration) -> tuple[ConfigurationFile, ...]:
+    """The files that the release of Dovecot and Postfix read."""
+    return (*FILES, PGPASS) if configuration.dovecot == "2.4" else FILES
+
+
+def installed_dovecot() -> str:
+    """The release of the Dovecot of this machine, e.g. "2.4"; empty where there is none."""
+    try:
+        said = subprocess.run(["/usr/sbin/dovecot", "--version"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    found = re.match(rb"(\d+\.\d+)\.", said.stdout)
+    return found[1].decode() if found else ""
 
 
 def write(configuration: Configuration) -> Iterator[tuple[str, bool]]:
     """Write every file that is not as it should be; each path with whether it was written.
 
-    A file appears whole or not at all. Where Postfix is installed, its group can read its files.
+    A file appears whole or not at all. Where Dovecot and Postfix are installed, each can read its
+    files. A file that only another release reads is removed.
     """
-    for file in FILES:
+    wanted = files_of(configuration)
+    for file in wanted:
         text = render(configuration, file.path)
-        yield file.path, _write(configuration.folder / file.path, text, file.mode)
+        yield file.path, _write(configuration.folder / file.path, text, file)
+    if PGPASS not in wanted:
+        (configuration.folder / PGPASS.path).unlink(missing_ok=True)
 
 
 def render(configuration: Configuration, path: str) -> str:
     """One file's text."""
     engine = Engine(dirs=[str(TEMPLATES)], autoescape=False, string_if_invalid=_UNSET)
-    text = engine.get_template(path).render(Context(_values(configuration), autoescape=False))
+    template = re.sub(r"^dovecot/", f"dovecot-{configuration.dovecot}/", path)
+    text = engine.get_template(template).render(Context(_values(configuration), autoescape=False))
     assert _UNSET not in text, f"{path} names a value that nobody gives"
     return re.sub(r"\n{2,}", "\n" if path.endswith("master.cf") else "\n\n", text).strip() + "\n"
 
@@ -109,28 +136,36 @@ def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _write(path: Path, text: str, mode: int) -> bool:
+def _write(path: Path, text: str, file: ConfigurationFile) -> bool:
     is_root = os.getuid() == 0
-    group = _group_of_postfix() if is_root and mode & 0o040 else 0
+    owner = _user_id(file.owner) if is_root and file.owner else 0
+    group = _group_id(POSTFIX) if is_root and file.mode & 0o040 else 0
     if path.exists():
         now = path.stat()
-        is_ours = not is_root or (now.st_uid, now.st_gid) == (0, group)
-        if is_ours and now.st_mode & 0o777 == mode and path.read_text() == text:
+        is_ours = not is_root or (now.st_uid, now.st_gid) == (owner, group)
+        if is_ours and now.st_mode & 0o777 == file.mode and path.read_text() == text:
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as written:
+        written.write(text)
+        written.flush()
+        os.fsync(written.fileno())
     if is_root:
-        os.chown(file.name, 0, group)
-    Path(file.name).chmod(mode)
-    Path(file.name).replace(path)
+        os.chown(written.name, owner, group)
+    Path(written.name).chmod(file.mode)
+    Path(written.name).replace(path)
     return True
 
 
-def _group_of_postfix() -> int:
+def _user_id(name: str) -> int:
     try:
-        return grp.getgrnam(POSTFIX).gr_gid
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return 0
+
+
+def _group_id(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
     except KeyError:
         return 0

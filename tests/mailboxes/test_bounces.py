@@ -96,6 +96,31 @@ def test_every_recipient_counts_for_mailbox_domain_and_tenant(log: Log, box: Mai
     assert not QueuedMessage.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        # Postfix 3.7, then 3.10, which names the queue id and the login in more places.
+        ("smtpd[9]: lost connection after DATA from a[192.0.2.1]", None),
+        ("smtpd[9]: ABCDEF1: lost connection after DATA from a[192.0.2.1]", None),
+        ("smtpd[9]: NOQUEUE: lost connection after AUTH from a[192.0.2.1]", None),
+        (
+            "smtpd[9]: ABCDEF1: reject: RCPT from a[192.0.2.1]: 450 4.7.1 <x@y.test>: later; "
+            "from=<ada@ada.test> to=<x@y.test> proto=ESMTP helo=<a> sasl_method=PLAIN "
+            "sasl_username=ada@ada.test",
+            None,
+        ),
+        ("cleanup[9]: ABCDEF1: removed (canceled)", None),
+        (
+            "smtpd[9]: ABCDEF1: client=a[192.0.2.1], sasl_method=PLAIN, sasl_username=ada@ada.test",
+            Entry("login", "ABCDEF1", "ada@ada.test"),
+        ),
+        ("qmgr[9]: ABCDEF1: removed", Entry("removed", "ABCDEF1")),
+    ],
+)
+def test_lines_of_both_releases_of_postfix(line: str, said: Entry | None) -> None:
+    assert parse(f"{HEAD} postfix/{line}", signer_port="10025") == said
+
+
 def test_what_a_stranger_writes_into_a_line_is_no_line(log: Log, box: Mailbox) -> None:
     login = f"postfix/smtpd[1]: BBBBBB: client=a, sasl_username={box.address}, x"
     bounce = "postfix/smtp[1]: BBBBBB: to=<>, relay=a, dsn=5.0.0, status=bounced x"

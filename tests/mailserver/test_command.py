@@ -2,6 +2,7 @@
 
 import os
 import stat
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailboxes.mailserver import files, purge
-from mailboxes.mailserver.configuration import Configuration, Database
+from mailboxes.mailserver.configuration import DOVECOTS, Configuration, Database
 from mailboxes.mailserver.purge import MARK, folder_of
 from mailboxes.mailserver.role import VIEWS, grant_views_again
 from mailboxes.models import Mailbox, MailServer
@@ -40,6 +41,7 @@ def configuration(where: Path, **changes: Any) -> Configuration:
         "certificate": Path("/etc/ssl/mail.pem"),
         "private_key": Path("/etc/ssl/mail.key"),
         "database": database,
+        "dovecot": "2.3",
     }
     return Configuration(**{"folder": where, **given_, **changes})
 
@@ -47,20 +49,43 @@ def configuration(where: Path, **changes: Any) -> Configuration:
 # --- Files ----------------------------------------------------------------------------------------
 
 
-def test_files_are_written_once_and_keep_their_secrets(tmp_path: Path) -> None:
-    first = dict(files.write(configuration(tmp_path)))
+@pytest.mark.parametrize("release", DOVECOTS)
+def test_files_are_written_once_and_keep_their_secrets(tmp_path: Path, release: str) -> None:
+    def write(**changes: Any) -> dict[str, bool]:
+        return dict(files.write(configuration(tmp_path, dovecot=release, **changes)))
+
+    first = write()
     assert all(first.values())
-    again = dict(files.write(configuration(tmp_path)))
-    assert not any(again.values())
-    changed = dict(files.write(configuration(tmp_path, submissions_port=0)))
+    assert not any(write().values())
+    changed = write(submissions_port=0)
     assert [path for path, is_new in changed.items() if is_new] == ["postfix/master.cf"]
     (tmp_path / "postfix/maps/aliases.cf").chmod(0o644)
-    assert dict(files.write(configuration(tmp_path, submissions_port=0)))["postfix/maps/aliases.cf"]
+    assert write(submissions_port=0)["postfix/maps/aliases.cf"]
     for path in first:
         file = tmp_path / path
         if PASSWORD in file.read_text():
             assert stat.S_IMODE(file.stat().st_mode) & 0o027 == 0, path
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+
+
+def test_each_release_of_dovecot_has_its_own_files(tmp_path: Path) -> None:
+    dict(files.write(configuration(tmp_path, dovecot="2.4")))
+    dovecot, sql = tmp_path / "dovecot/dovecot.conf", tmp_path / "dovecot/sql.conf"
+    settings = [line for line in dovecot.read_text().splitlines() if not line.startswith("#")]
+    assert settings[0] == "dovecot_config_version = 2.4.1"
+    # What 2.4 silently takes as it stands, or ignores.
+    assert "%Lu" not in dovecot.read_text() + sql.read_text()
+    assert "quota_rule" not in sql.read_text()
+    # Its processes can all read its configuration; the password is where only one of them looks.
+    assert PASSWORD not in dovecot.read_text() + sql.read_text()
+    pgpass = tmp_path / "dovecot/pgpass"
+    assert pgpass.read_text() == f"*:*:*:mpanel_mail:{PASSWORD}\n"
+    if os.getuid() == 0 and Path("/usr/sbin/dovecot").exists():
+        assert pgpass.owner() == "dovecot"
+    dict(files.write(configuration(tmp_path, dovecot="2.3")))
+    assert "dovecot_config_version" not in dovecot.read_text()
+    assert PASSWORD in sql.read_text()
+    assert not pgpass.exists()
 
 
 def test_production_listens_where_mail_is_expected(tmp_path: Path) -> None:
@@ -82,6 +107,8 @@ def test_production_listens_where_mail_is_expected(tmp_path: Path) -> None:
         tmp_path, admin_url="https://mail.example.test:8443", admin_key="a-key-of-sixteen-signs"
     )
     assert "port = 8443\n    ssl = yes" in files.render(remote, "dovecot/dovecot.conf")
+    newer = files.render(replace(remote, dovecot="2.4"), "dovecot/dovecot.conf")
+    assert "listen = *\n    port = 8443\n    ssl = yes" in newer
 
 
 @pytest.mark.parametrize(
@@ -107,6 +134,7 @@ def test_production_listens_where_mail_is_expected(tmp_path: Path) -> None:
         {"admin_url": "http://127.0.0.1:8080", "admin_key": "short"},
         {"admin_url": "ftp://127.0.0.1:8080", "admin_key": "a-key-of-sixteen-signs"},
         {"message_size": 0},
+        {"dovecot": "2.5"},
     ],
 )
 def test_what_does_not_belong_into_a_configuration(tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -138,7 +166,8 @@ def test_sqlite_is_told_what_to_do(db: None, tmp_path: Path) -> None:
             manage(*arguments)
 
 
-CONFIGURE = ("configure", "--certificate=/etc/c.pem", "--private-key=/etc/k.pem", "--files-only")
+CONFIGURE = ("configure", "--certificate=/etc/c.pem", "--private-key=/etc/k.pem", "--files-only",
+             "--dovecot=2.3")  # fmt: skip
 
 
 def configure(folder: Path, *arguments: str, password: str = "") -> str:
@@ -152,6 +181,8 @@ def test_the_password_stays_when_none_is_given(tmp_path: Path) -> None:
     assert "wrote" in configure(tmp_path, password=PASSWORD)
     assert configure(tmp_path) == "Nothing has changed.\n"
     assert PASSWORD in (tmp_path / "dovecot/sql.conf").read_text()
+    assert "wrote" in configure(tmp_path, "--dovecot=2.4")
+    assert PASSWORD in (tmp_path / "dovecot/pgpass").read_text()
     with pytest.raises(CommandError, match="no mail server of this name"):
         configure(tmp_path, "--server=nowhere")
 

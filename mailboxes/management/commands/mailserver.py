@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from mailboxes.mailserver import files, purge, role, servers
-from mailboxes.mailserver.configuration import Configuration, Database
+from mailboxes.mailserver.configuration import DOVECOTS, Configuration, Database
 from mailboxes.models import MailServer
 from mailboxes.passwords import make_password
 from mpanel.core.errors import MPanelError
@@ -146,6 +146,7 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         certificate=options["certificate"],
         private_key=options["private_key"],
         database=_database(options, folder),
+        dovecot=_dovecot(options),
         listen=tuple(options["listen"] or ()),
         submission_port=options["submission_port"] or server.submission_port,
         imaps_port=options["imaps_port"] or server.imaps_port,
@@ -159,6 +160,18 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         admin_key=server.admin_key(),
         **chosen,
     )
+
+
+def _dovecot(options: dict[str, Any]) -> str:
+    """The release that will read the files: as it was told, else the one that is installed."""
+    known = " or ".join(f"--dovecot {release}" for release in DOVECOTS)
+    if options["dovecot"]:
+        return str(options["dovecot"])
+    if options["files_only"]:
+        raise CommandError(f"Say which Dovecot will read the files: {known}.")
+    if not (installed := files.installed_dovecot()):
+        raise CommandError(f"Dovecot is not installed here. Install it, or say {known}.")
+    return installed
 
 
 def _database(options: dict[str, Any], folder: Path) -> Database:
@@ -224,6 +237,7 @@ def _configure_arguments(parser: CommandParser) -> None:
     add("--no-policy", action="store_true", help="send without asking for limits")
     add("--no-signer", action="store_true", help="send without DKIM signatures")
     add("--no-outside", action="store_true", help="refuse mail that would leave this server")
+    add("--dovecot", choices=DOVECOTS, help="its release; the installed one by default")
     add("--files-only", action="store_true", help="make no folders; for another machine")
 
 
