@@ -69,17 +69,22 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
 def compute_edits(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
     """The plan for records that a person wrote."""
     wanted = [changes.Edit.from_json(stored) for stored in row.edits]
-    return changes.plan_edits(row.zone.domain.name, existing, wanted), row.warnings
+    lone_cname = provider_of(row.zone.domain).capabilities.lone_cname
+    plan = changes.plan_edits(row.zone.domain.name, existing, wanted, lone_cname=lone_cname)
+    return plan, row.warnings
 
 
 def compute_import(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
     """The plan for a zone file."""
     wanted = [changes.Edit.from_json(stored).record for stored in row.edits]
-    consent = frozenset(row.replace)
-    return (
-        changes.plan_import(row.zone.domain.name, existing, wanted, consent=consent),
-        row.warnings,
+    plan = changes.plan_import(
+        row.zone.domain.name,
+        existing,
+        wanted,
+        consent=frozenset(row.replace),
+        lone_cname=provider_of(row.zone.domain).capabilities.lone_cname,
     )
+    return plan, row.warnings
 
 
 COMPUTE = {

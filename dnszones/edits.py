@@ -111,7 +111,12 @@ def edit_records(actor: Actor, sight: Sight, edits: Sequence[Edit]) -> ChangePla
     """
     actor.require(ADMIN, "dns:write")
     zone = _lock(sight.zone)
-    plan = plan_edits(zone.domain.name, [one.existing for one in sight.records], edits)
+    plan = plan_edits(
+        zone.domain.name,
+        [one.existing for one in sight.records],
+        edits,
+        lone_cname=sight.provider.capabilities.lone_cname,
+    )
     if plan.conflicts:
         raise RecordConflict(" ".join(change.reason for change in plan.conflicts))
     row = ChangePlan.objects.create(

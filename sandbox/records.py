@@ -44,6 +44,7 @@ PARTS = {
     "SVCB": ("priority", "target", "value"),
     "TLSA": ("usage", "selector", "matching_type", "certificate"),
 }
+# Types that may be proxied; they are also those of which a CNAME excludes the others at its name.
 PROXIABLE = ("A", "AAAA", "CNAME")
 AUTOMATIC_TTL = 1
 AUTOMATIC_TTL_SECONDS = 300

@@ -16,7 +16,7 @@ from .accounts import Account
 from .cloudflare_errors import CloudflareError, invalid_request, unknown_zone
 from .dnssec import Signing
 from .internet import NAMESERVER_PAIRS
-from .records import Record, RecordFields, hostname, merged, parse, timestamp
+from .records import PROXIABLE, Record, RecordFields, hostname, merged, parse, timestamp
 from .registry import Registry
 from .store import Store
 from .world import World
@@ -256,7 +256,11 @@ class Zones:
         return self.record(zone, before.id)
 
     def _check_conflicts(self, zone: Zone, fields: RecordFields, *, but: str) -> None:
-        """Refuse what cannot stand beside the other records of the name (RFC 2181 §10.1)."""
+        """Refuse what Cloudflare refuses beside the other records of the name.
+
+        Of the types, only A, AAAA and CNAME exclude each other: a CNAME may stand beside an MX or a
+        TXT, which RFC 1034 §3.6.2 does not allow.
+        """
         rows = self._store.rows(
             "SELECT * FROM record WHERE zone_id = ? AND name = ? AND id <> ?",
             zone.id,
@@ -274,9 +278,11 @@ class Zones:
                 raise CloudflareError(400, 81058, "An identical record already exists.")
             if same:
                 raise CloudflareError(400, 81057, "The record already exists.")
-        if any(other.type == "CNAME" for other in others):
+        if fields.type not in PROXIABLE:
+            return
+        if fields.type != "CNAME" and any(other.type == "CNAME" for other in others):
             raise CloudflareError(400, 81054, "A CNAME record with that host already exists.")
-        if fields.type == "CNAME" and others:
+        if fields.type == "CNAME" and any(other.type in PROXIABLE for other in others):
             raise CloudflareError(
                 400, 81053, "An A, AAAA, or CNAME record with that host already exists."
             )

@@ -13,8 +13,8 @@ from .plan import (
     Change,
     ChangePlan,
     ExistingRecord,
-    bears_on,
     by_name,
+    excludes,
     listed,
     make_change,
     make_plan,
@@ -48,12 +48,20 @@ class Edit:
 
 
 def plan_edits(
-    zone_name: str, existing: Sequence[ExistingRecord], edits: Iterable[Edit]
+    zone_name: str,
+    existing: Sequence[ExistingRecord],
+    edits: Iterable[Edit],
+    *,
+    lone_cname: bool = True,
 ) -> ChangePlan:
-    """What these edits come to. What cannot be had, or is not as it was shown, is a conflict."""
+    """What these edits come to. What cannot be had, or is not as it was shown, is a conflict.
+
+    `lone_cname`: as the provider's capabilities say.
+    """
     here = by_name(existing)
-    found = [_edited(zone_name, existing, here, edit) for edit in edits]
-    return make_plan(zone_name, [change for change in found if change], existing)
+    found = [_edited(existing, here, edit, lone_cname=lone_cname) for edit in edits]
+    changes = [change for change in found if change]
+    return make_plan(zone_name, changes, existing, lone_cname=lone_cname)
 
 
 def plan_import(
@@ -62,27 +70,30 @@ def plan_import(
     wanted: Iterable[RecordData],
     *,
     consent: frozenset[str] = frozenset(),
+    lone_cname: bool = True,
 ) -> ChangePlan:
     """What it takes until the zone has all records of a zone file; nothing is taken from it.
 
     Where the zone says otherwise than the file, that is a conflict, and becomes changes when the
     ids of all conflicts about that name and type are in `consent`.
     """
-    here, groups = by_name(existing), _grouped(zone_name, wanted, by_name(existing))
+    here = by_name(existing)
     changes: list[Change] = []
-    for group in groups:
-        changes += _imported(group, here.get(group[0].name, []), consent)
-    return make_plan(zone_name, changes, existing)
+    for group in _grouped(zone_name, wanted, here, lone_cname=lone_cname):
+        present = here.get(group[0].name, [])
+        changes += _imported(group, present, consent, lone_cname=lone_cname)
+    return make_plan(zone_name, changes, existing, lone_cname=lone_cname)
 
 
 def _edited(
-    zone_name: str,
     existing: Sequence[ExistingRecord],
     here: Mapping[str, list[ExistingRecord]],
     edit: Edit,
+    *,
+    lone_cname: bool,
 ) -> Change | None:
     if edit.action == "create":
-        return _placed(zone_name, here, edit.record, old=None)
+        return _placed(here, edit.record, old=None, lone_cname=lone_cname)
     old = _meant(existing, edit)
     if old is None and edit.action == "delete":
         return None  # it is gone already
@@ -92,24 +103,25 @@ def _edited(
         return _change("conflict", reason, (old,) if old else (), edit.record)
     if edit.action == "delete":
         return _change("delete", "", (old,), None)
-    return _placed(zone_name, here, edit.record, old=old)
+    return _placed(here, edit.record, old=old, lone_cname=lone_cname)
 
 
 def _placed(
-    zone_name: str,
     here: Mapping[str, list[ExistingRecord]],
     wanted: RecordData,
     *,
     old: ExistingRecord | None,
+    lone_cname: bool,
 ) -> Change:
     """The record as it is wanted, among those that its name has."""
     others = [record for record in here.get(wanted.name, []) if record is not old]
     same = next((record for record in others if same_value(record.data, wanted)), None)
     if same:
         return _change("conflict", "The zone has this record already.", (same,), wanted)
-    blocked = tuple(one for one in others if bears_on(zone_name, BY_HAND, wanted, one.data))
+    blocked = tuple(one for one in others if excludes(wanted, one.data, lone_cname=lone_cname))
     if blocked:
-        reason = f"A CNAME stands alone at its name (RFC 1034). There is: {listed(blocked)}"
+        rule = "alone at its name (RFC 1034)" if lone_cname else "beside no A, AAAA or other CNAME"
+        reason = f"A CNAME stands {rule}. There is: {listed(blocked)}"
         return _change("conflict", reason, blocked, wanted)
     if old is None:
         return _change("create", "", (), wanted)
@@ -135,19 +147,27 @@ def _grouped(
     zone_name: str,
     wanted: Iterable[RecordData],
     here: Mapping[str, list[ExistingRecord]],
+    *,
+    lone_cname: bool,
 ) -> list[list[RecordData]]:
-    """The file's records that are decided about together: of one name and type, and all of a name
-    where a CNAME is on either side."""
+    """The file's records that are decided about together: of one name and type, and those of a
+    name that a CNAME on either side excludes."""
     found: dict[tuple[str, str], list[RecordData]] = {}
     for data in wanted:
-        types = {data.type, *(record.data.type for record in here.get(data.name, ()))}
-        stands_alone = "CNAME" in types and len(types) > 1 and data.name != zone_name
-        found.setdefault((data.name, "" if stands_alone else data.type), []).append(data)
+        present = [record.data for record in here.get(data.name, ())]
+        is_excluded = any(
+            one.type != data.type and excludes(data, one, lone_cname=lone_cname) for one in present
+        )
+        found.setdefault((data.name, "" if is_excluded else data.type), []).append(data)
     return [found[key] for key in sorted(found, key=lambda key: (key[0] != zone_name, *key))]
 
 
 def _imported(
-    group: Sequence[RecordData], present: Sequence[ExistingRecord], consent: frozenset[str]
+    group: Sequence[RecordData],
+    present: Sequence[ExistingRecord],
+    consent: frozenset[str],
+    *,
+    lone_cname: bool,
 ) -> list[Change]:
     others, changes, missing = list(present), [], []
     for data in group:
@@ -161,7 +181,11 @@ def _imported(
         else:
             reason = f"Gets the TTL of the file; it has {match.data.ttl} s now."
             changes.append(_change("update", reason, (match,), data))
-    differing = tuple(one for one in others if any(_instead(data, one.data) for data in missing))
+    differing = tuple(
+        one
+        for one in others
+        if any(_instead(data, one.data, lone_cname=lone_cname) for data in missing)
+    )
     if not differing:
         return [*changes, *(_change("create", "", (), data) for data in missing)]
     reason = f"The zone says otherwise: {listed(differing)}"
@@ -187,10 +211,10 @@ def _swapped(leaving: list[ExistingRecord], missing: Sequence[RecordData]) -> li
     return [*gone, *changes]
 
 
-def _instead(wanted: RecordData, present: RecordData) -> bool:
+def _instead(wanted: RecordData, present: RecordData, *, lone_cname: bool) -> bool:
     """Whether the file's record would stand in place of the present one rather than beside it."""
     if wanted.type != present.type:
-        return "CNAME" in {wanted.type, present.type}
+        return excludes(wanted, present, lone_cname=lone_cname)
     if wanted.type != "TXT":
         return True
     return any(

@@ -23,6 +23,7 @@ LARGEST_SHARE: Final = 0.3
 
 # The purpose of records that a person writes themselves: nothing is known about what they are for.
 BY_HAND: Final = "record"
+ADDRESSES: Final = frozenset({"A", "AAAA"})
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ChangePlan:
     """Every change of a zone, in order. `untouched` counts the records that no change names.
 
     `confirmations`: sentences about what must be confirmed first. `fingerprint`: of the records
-    that the plan was computed from, see `is_current`.
+    that the plan was computed from, see `is_current`. `lone_cname`: the provider's capability.
     """
 
     zone_name: str
@@ -69,6 +70,7 @@ class ChangePlan:
     untouched: int
     confirmations: tuple[str, ...]
     fingerprint: str
+    lone_cname: bool = True
 
     @property
     def requires_confirmation(self) -> bool:
@@ -109,6 +111,7 @@ class ChangePlan:
             stored["untouched"],
             tuple(stored["confirmations"]),
             stored["fingerprint"],
+            stored.get("lone_cname", True),
         )
 
 
@@ -139,7 +142,11 @@ def make_change(
 
 
 def make_plan(
-    zone_name: str, changes: Sequence[Change], existing: Sequence[ExistingRecord]
+    zone_name: str,
+    changes: Sequence[Change],
+    existing: Sequence[ExistingRecord],
+    *,
+    lone_cname: bool = True,
 ) -> ChangePlan:
     """A plan of these changes, with all that follows from them and the zone's records."""
     named = {record.remote_id for change in changes for record in change.before}
@@ -148,13 +155,15 @@ def make_plan(
         changes=tuple(changes),
         untouched=sum(record.remote_id not in named for record in existing),
         confirmations=tuple(_confirmations(zone_name, changes, existing)),
-        fingerprint=fingerprint(looked_at(zone_name, changes, existing)),
+        fingerprint=fingerprint(looked_at(zone_name, changes, existing, lone_cname=lone_cname)),
+        lone_cname=lone_cname,
     )
 
 
 def is_current(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> bool:
     """Whether the records that the plan looked at are as they were when it was made."""
-    return plan.fingerprint == fingerprint(looked_at(plan.zone_name, plan.changes, existing))
+    found = looked_at(plan.zone_name, plan.changes, existing, lone_cname=plan.lone_cname)
+    return plan.fingerprint == fingerprint(found)
 
 
 def fingerprint(existing: Iterable[ExistingRecord]) -> str:
@@ -166,28 +175,59 @@ def fingerprint(existing: Iterable[ExistingRecord]) -> str:
 
 
 def in_the_way(
-    zone_name: str, purpose: str, wanted: RecordData, existing: Iterable[ExistingRecord]
+    zone_name: str,
+    purpose: str,
+    wanted: RecordData,
+    existing: Iterable[ExistingRecord],
+    *,
+    lone_cname: bool = True,
 ) -> list[ExistingRecord]:
     """The records that cannot be ignored when `wanted` is published at its name."""
-    return [record for record in existing if bears_on(zone_name, purpose, wanted, record.data)]
+    return [
+        record
+        for record in existing
+        if bears_on(zone_name, purpose, wanted, record.data, lone_cname=lone_cname)
+    ]
 
 
-def bears_on(zone_name: str, purpose: str, wanted: RecordData, present: RecordData) -> bool:
-    """Whether `present` cannot be ignored when `wanted` is published for its purpose."""
+def excludes(one: RecordData, other: RecordData, *, lone_cname: bool) -> bool:
+    """Whether a provider refuses two records of one name because one of them is a CNAME."""
+    types = {one.type, other.type}
+    return "CNAME" in types and (lone_cname or types <= ADDRESSES | {"CNAME"})
+
+
+def bears_on(
+    zone_name: str,
+    purpose: str,
+    wanted: RecordData,
+    present: RecordData,
+    *,
+    lone_cname: bool = True,
+) -> bool:
+    """Whether `present` cannot be ignored when `wanted` is published for its purpose.
+
+    A CNAME beside a record of the mail setup is always in its way, whatever the provider allows:
+    those who ask may be led to its target.
+    """
     if present.name != wanted.name:
         return False
+    if purpose == BY_HAND:
+        # Other types may have several values, and a person sees them.
+        return excludes(wanted, present, lone_cname=lone_cname)
     if present.type != wanted.type:
         # A CNAME stands alone (RFC 1034 §3.6.2), but at the apex, where a provider that takes one
         # answers with its addresses instead.
         return "CNAME" in {present.type, wanted.type} and present.name != zone_name
-    if purpose == BY_HAND:
-        return wanted.type == "CNAME"  # other types may have several values, and a person sees them
     belongs = {"spf": spf.is_spf, "dmarc": dmarc.is_dmarc}.get(purpose)
     return present.type != "TXT" or belongs is None or belongs(present.content)
 
 
 def looked_at(
-    zone_name: str, changes: Sequence[Change], existing: Iterable[ExistingRecord]
+    zone_name: str,
+    changes: Sequence[Change],
+    existing: Iterable[ExistingRecord],
+    *,
+    lone_cname: bool = True,
 ) -> list[ExistingRecord]:
     """The records on which these changes rest."""
     about: dict[str, list[Change]] = defaultdict(list)
@@ -199,7 +239,7 @@ def looked_at(
     def counts(record: ExistingRecord) -> bool:
         for change in about.get(record.data.name, ()):
             if change.after is not None and bears_on(
-                zone_name, change.purpose, change.after, record.data
+                zone_name, change.purpose, change.after, record.data, lone_cname=lone_cname
             ):
                 return True
             if any(same_value(record.data, before.data) for before in change.before):

@@ -68,7 +68,9 @@ def remaining(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> list[Chan
         present = here.get(step.after.name, [])
         strangers = tuple(
             record
-            for record in in_the_way(plan.zone_name, step.purpose, step.after, present)
+            for record in in_the_way(
+                plan.zone_name, step.purpose, step.after, present, lone_cname=plan.lone_cname
+            )
             if not any(same_value(record.data, data) for data in known[record.data.name])
         )
         held = _find(here, step.after)
@@ -95,7 +97,8 @@ def inverse(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> ChangePlan:
     way back.
     """
     undone = replace(plan, changes=tuple(_undone(change) for change in reversed(plan.changes)))
-    return make_plan(plan.zone_name, remaining(undone, existing), existing)
+    left = remaining(undone, existing)
+    return make_plan(plan.zone_name, left, existing, lone_cname=plan.lone_cname)
 
 
 def _as_conflict(step: Change, strangers: tuple[ExistingRecord, ...]) -> Change:

@@ -44,7 +44,10 @@ class Capabilities:
 
     `atomic_batches`: whether such a call is applied whole or not at all. `one_ttl_per_rrset`: a
     record that is written gives its TTL to all of its name and type, as RFC 2181 §5.2 has it; else
-    each keeps its own. `dnssec`: whether it can sign zones.
+    each keeps its own. `dnssec`: whether it can sign zones. `apex_cname`: whether the zone's own
+    name may have a CNAME, which the provider then answers with its target's addresses.
+    `lone_cname`: whether a CNAME stands alone at its name (RFC 1034 §3.6.2); else only A, AAAA and
+    CNAME exclude each other.
     """
 
     record_types: frozenset[str]
@@ -52,6 +55,8 @@ class Capabilities:
     atomic_batches: bool
     one_ttl_per_rrset: bool = False
     dnssec: bool = False
+    apex_cname: bool = False
+    lone_cname: bool = True
 
 
 SHA_1 = 1

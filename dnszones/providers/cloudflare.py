@@ -100,6 +100,8 @@ class CloudflareDNS(DNSProvider):
         batch_size=200,  # of the free plan; the others allow 3,500
         atomic_batches=True,
         dnssec=True,
+        apex_cname=True,
+        lone_cname=False,
     )
 
     def __init__(self, credentials: Mapping[str, str], *, base_url: str, timeout: float) -> None:

@@ -233,6 +233,31 @@ def test_deletes_come_first_so_that_one_name_can_change_its_type(provider, zone)
     assert [record.data for record in records(provider, zone)] == [alias]
 
 
+@pytest.mark.parametrize("kind", ["A", "TXT"])
+def test_a_cname_stands_beside_what_its_capability_says(provider, zone, kind):
+    name = f"www.{zone.name}"
+    content = {"A": "192.0.2.1", "TXT": "x"}[kind]
+    provider.apply_batch(zone.id, creates=[RecordData(name, kind, content)])
+    alias = RecordData(name, "CNAME", "bo.test")
+    if kind == "TXT" and not provider.capabilities.lone_cname:
+        provider.apply_batch(zone.id, creates=[alias])
+        assert alias in {record.data for record in records(provider, zone)}
+        return
+    with pytest.raises(ProviderError) as refused:
+        provider.apply_batch(zone.id, creates=[alias])
+    assert refused.value.error_code == "RECORD_CONFLICT"
+
+
+def test_the_zones_own_name_has_a_cname_only_where_the_capability_says(provider, zone):
+    alias = RecordData(zone.name, "CNAME", "bo.test")
+    if provider.capabilities.apex_cname:
+        provider.apply_batch(zone.id, creates=[alias])
+        assert alias in {record.data for record in records(provider, zone)}
+        return
+    with pytest.raises(ProviderError):
+        provider.apply_batch(zone.id, creates=[alias])
+
+
 def test_doing_it_twice_is_harmless(provider, zone):
     provider.apply_batch(zone.id, creates=samples(zone.name))
     first = records(provider, zone)

@@ -110,6 +110,29 @@ def test_what_cannot_be_had_is_a_conflict(
     assert said in conflict.reason
 
 
+@pytest.mark.parametrize(
+    ("wanted", "present", "lone_cname", "action"),
+    [
+        (data("CNAME", "shop.test"), there("TXT", "x"), True, "conflict"),
+        (data("CNAME", "shop.test"), there("TXT", "x"), False, "create"),
+        (data("TXT", "x"), there("CNAME", "shop.test"), False, "create"),
+        (data("A", "192.0.2.1"), there("CNAME", "shop.test"), False, "conflict"),
+        (data("CNAME", "shop.test"), there("AAAA", "2001:db8::1"), False, "conflict"),
+        (data("A", "192.0.2.1", APEX), there("CNAME", "shop.test", APEX), False, "conflict"),
+    ],
+)
+def test_a_cname_stands_beside_what_its_provider_allows(
+    wanted: RecordData, present: ExistingRecord, lone_cname: bool, action: str
+) -> None:
+    edited = plan_edits(APEX, [present], [Edit("create", wanted)], lone_cname=lone_cname)
+    imported = plan_import(APEX, [present], [wanted], lone_cname=lone_cname)
+    for plan in (edited, imported, ChangePlan.from_json(json.loads(json.dumps(edited.to_json())))):
+        assert [change.action for change in plan.changes] == [action]
+        assert [step.action for step in remaining(plan, [present])] == (
+            [action] if action == "create" else []
+        )
+
+
 def test_what_is_so_already_is_kept_and_what_is_gone_is_gone() -> None:
     same = Edit("update", OLD.data, OLD.remote_id, OLD.data)
     assert [change.action for change in plan_edits(APEX, [OLD], [same]).changes] == ["keep"]

@@ -190,11 +190,27 @@ def test_records_that_cannot_stand_together_are_refused(cloudflare):
     cloudflare.dns.records.create(zone_id=zone_id, **txt("www", "one"))
     assert refusal(type="TXT", content='"one"') == 81058
     assert refusal(type="TXT", content="one", ttl=300) == 81057
-    assert refusal(type="CNAME", content="other.test") == 81053
     cloudflare.dns.records.create(
         zone_id=zone_id, type="CNAME", name="alias", content="other.test", ttl=1
     )
+    cloudflare.dns.records.create(zone_id=zone_id, type="A", name="h", content="192.0.2.1", ttl=1)
     assert refusal(type="A", name="alias", content="192.0.2.1") == 81054
+    assert refusal(type="AAAA", name="alias", content="2001:db8::1") == 81054
+    assert refusal(type="CNAME", name="alias", content="another.test") == 81053
+    assert refusal(type="CNAME", name="h", content="other.test") == 81053
+
+
+def test_a_cname_may_stand_beside_all_but_addresses_and_cnames(cloudflare):
+    zone_id = make_zone(cloudflare)
+    for name in ("alias", "@"):
+        for fields in (
+            {"type": "TXT", "content": "one"},
+            {"type": "CNAME", "content": "other.test"},
+            {"type": "MX", "content": "mx.test", "priority": 10},
+        ):
+            cloudflare.dns.records.create(zone_id=zone_id, name=name, ttl=1, **fields)
+    found = cloudflare.dns.records.list(zone_id=zone_id)
+    assert sorted(record.type for record in found) == ["CNAME", "CNAME", "MX", "MX", "TXT", "TXT"]
 
 
 def test_put_replaces_and_patch_merges(cloudflare):
