@@ -30,6 +30,7 @@ EXAMPLE_CHANGE = {
     "content": "v=DMARC1; p=none; rua=mailto:dmarc@example.com",
     "ttl": 300,
     "priority": None,
+    "proxied": False,
     "purpose": "dmarc",
     "level": "recommended",
     "reason": "Tells receivers what to do with forged mail, and asks them for reports.",

@@ -55,11 +55,14 @@ def wanted_record(sight: Sight, record: RecordData, *, was: RecordData | None = 
     zone, provider = sight.zone, sight.provider
     given = replace(record, type=record.type.upper(), name=_absolute(record.name, zone))
     if was is not None and was.ttl == given.ttl:
-        return replace(wanted_record(sight, replace(given, ttl=DEFAULT_TTL)), ttl=was.ttl)
+        usual = wanted_record(sight, replace(given, ttl=DEFAULT_TTL))
+        return usual if usual.proxied else replace(usual, ttl=was.ttl)
     types = writable_types(provider.capabilities)
     if given.type not in types:
         message = f"{provider.label} holds no records of this type, only {', '.join(types)}."
         raise Invalid.field("type", message)
+    if given.proxied and not provider.capabilities.proxies:
+        raise Invalid.field("proxied", f"{provider.label} has no proxy for records.")
     checked = check_record(given)
     if checked.type in {"NS", "DS"} and checked.name == zone.domain.name:
         raise Invalid.field(

@@ -40,6 +40,10 @@ LONGEST = 4096  # characters of any content; what is longer is not even read
 HOST_TYPES: Final = frozenset({"CNAME", "DNAME", "MX", "NS", "PTR"})
 # Their first number stands in `priority`, as the panels of most providers have it.
 PRIORITY_TYPES: Final = frozenset({"MX", "SRV", "URI"})
+# What a provider with a proxy can put behind it: DNS then shows the proxy's addresses.
+PROXIABLE_TYPES: Final = frozenset({"A", "AAAA", "CNAME"})
+# The TTL of a record whose provider chooses it, as those of proxied records always are.
+AUTOMATIC_TTL: Final = 1
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -52,7 +56,8 @@ class RecordData:
     """One record. `name` is a lower-case absolute name without its last dot.
 
     `content` is in normal form: the whole text of a TXT without quotes, host names in lower case
-    without their last dot, `priority` apart from it. `ttl` is in seconds.
+    without their last dot, `priority` apart from it. `ttl` is in seconds. `proxied`: the provider
+    answers with the addresses of its own proxy instead, which passes web traffic only.
     """
 
     name: str
@@ -60,6 +65,7 @@ class RecordData:
     content: str
     ttl: int = DEFAULT_TTL
     priority: int | None = None
+    proxied: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -68,7 +74,8 @@ class RecordData:
 
     def __str__(self) -> str:
         priority = "" if self.priority is None else f"{self.priority} "
-        return f"{self.name} {self.type} {priority}{self.content}"
+        proxied = " (proxied)" if self.proxied else ""
+        return f"{self.name} {self.type} {priority}{self.content}{proxied}"
 
 
 def normal_name(name: str) -> str:
@@ -88,15 +95,14 @@ def canonical(record: RecordData) -> RecordData:
     content = record.content
     if kind == "TXT":
         return replace(record, name=normal_name(record.name), type=kind)
-    content, priority = content.strip(), record.priority
+    content = content.strip()
     if kind in HOST_TYPES:
         content = normal_name(content) or "."
     elif kind in {"A", "AAAA"}:
         content = _canonical_address(content)
     else:
-        content = _canonical_rdata(kind, content, priority)
-    name = normal_name(record.name)
-    return RecordData(name, kind, content, record.ttl, priority)
+        content = _canonical_rdata(kind, content, record.priority)
+    return replace(record, name=normal_name(record.name), type=kind, content=content)
 
 
 def check_record(record: RecordData) -> RecordData:
@@ -108,6 +114,11 @@ def check_record(record: RecordData) -> RecordData:
         raise Invalid.field("type", f"Records of this type cannot be written, only {types}.")
     check_name(record.name[: LONGEST + 1])
     checked = canonical(record)
+    if checked.proxied:
+        if checked.type not in PROXIABLE_TYPES:
+            raise Invalid.field("proxied", "Only A, AAAA and CNAME records can be proxied.")
+        _check_content(checked)
+        return replace(checked, ttl=AUTOMATIC_TTL)
     if not LEAST_TTL <= checked.ttl <= GREATEST_TTL:
         raise Invalid.field("ttl", f"The TTL is between {LEAST_TTL} and {GREATEST_TTL} seconds.")
     if (checked.priority is not None) != (checked.type in PRIORITY_TYPES):
@@ -212,7 +223,15 @@ def from_presentation(name: str, kind: str, rdata: str, ttl: int = DEFAULT_TTL) 
 
 
 def same_value(one: RecordData, other: RecordData) -> bool:
-    """Whether two records say the same to those who ask DNS for them. The TTL is not compared."""
+    """Whether two records say the same to those who ask DNS for them. The TTL is not compared.
+
+    A proxied record and one that is not are different: DNS shows other addresses for it.
+    """
+    return one.proxied == other.proxied and same_content(one, other)
+
+
+def same_content(one: RecordData, other: RecordData) -> bool:
+    """Whether two records hold the same, whether or not they are proxied."""
     if one.key != other.key or one.priority != other.priority:
         return False
     if one.content == other.content:

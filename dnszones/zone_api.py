@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from dnszones import edits, reverts, selectors, setups, zonefiles
 from dnszones.changes import Edit
 from dnszones.models import ChangePlan
-from dnszones.records import RecordData, unquote_txt
+from dnszones.records import PROXIABLE_TYPES, RecordData, unquote_txt
 from dnszones.serializers import zones as shapes
 from dnszones.sights import Sight, look
 from mpanel.core.api.shapes import CamelPageQuery, page_of, paged
@@ -40,6 +40,7 @@ EXAMPLE_RECORD = {
     "id": A_RECORD,
     **NEW_RECORD,
     "name": "www.example.com",
+    "proxied": False,
     "purpose": None,
     "isEditable": True,
 }
@@ -70,7 +71,7 @@ EXAMPLE_DETAIL = {
             "id": "5d1f0a7c92be",
             "action": "create",
             "before": [],
-            "after": {**NEW_RECORD, "name": "www.example.com"},
+            "after": {**NEW_RECORD, "name": "www.example.com", "proxied": False},
             "reason": "",
         }
     ],
@@ -184,7 +185,8 @@ class OneZoneRecord(ApiView):
         given = self.body(request, shapes.NewDnsRecord)
         with outside():
             sight = look(self.actor, zone_id, to_write=True)
-        edit = edits.change_of(sight, record_id, as_record(given))
+        was = sight.get(record_id).data
+        edit = edits.change_of(sight, record_id, as_record(given, was=was))
         row = edits.edit_records(self.actor, sight, [edit])
         return _answer(self, request, row, edit.record)
 
@@ -335,10 +337,18 @@ class RevertChange(ApiView):
         return _change_answer(self, request, job.subject_id)
 
 
-def as_record(given: dict[str, Any]) -> RecordData:
-    """What was sent as a record. A text in quotes is taken for what stands within."""
+def as_record(given: dict[str, Any], *, was: RecordData | None = None) -> RecordData:
+    """What was sent as a record. A text in quotes is taken for what stands within.
+
+    `was`: the present record, which stays proxied where nothing else is said.
+    """
     content = unquote_txt(given["content"]) if given["type"] == "TXT" else given["content"]
-    return RecordData(given["name"], given["type"], content, given["ttl"], given["priority"])
+    proxied = given["proxied"]
+    if proxied is None:
+        proxied = was is not None and was.proxied and given["type"] in PROXIABLE_TYPES
+    return RecordData(
+        given["name"], given["type"], content, given["ttl"], given["priority"], proxied
+    )
 
 
 def zone_file_response(sight: Sight) -> HttpResponse:

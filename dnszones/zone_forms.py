@@ -12,6 +12,7 @@ from dnszones.records import (
     GREATEST_TTL,
     LONGEST,
     PRIORITY_TYPES,
+    PROXIABLE_TYPES,
     RecordData,
     quote_txt,
     unquote_txt,
@@ -65,7 +66,10 @@ WHOLE = (Part("content", "Content", ""),)
 
 
 class RecordForm(forms.Form):
-    """One record of a type; `shown` is the value that the person looks at while changing it."""
+    """One record of a type; `shown` is the value that the person looks at while changing it.
+
+    `can_proxy`: whether the provider has a proxy that records can be put behind.
+    """
 
     name = forms.CharField(
         label="Name",
@@ -78,7 +82,7 @@ class RecordForm(forms.Form):
     )
     shown = forms.CharField(required=False, widget=forms.HiddenInput, max_length=LONGEST + 10)
 
-    def __init__(self, kind: str, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, kind: str, *args: Any, can_proxy: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.kind = kind
         if kind in PRIORITY_TYPES:
@@ -87,6 +91,13 @@ class RecordForm(forms.Form):
             )
         for part in PARTS.get(kind, WHOLE):
             self.fields[part.name] = self._field(part)
+        if can_proxy and kind in PROXIABLE_TYPES:
+            self.fields["proxied"] = forms.BooleanField(
+                label="Proxied",
+                required=False,
+                help_text="For websites only: DNS then shows the provider's addresses, and mail "
+                "cannot be delivered to this name. The TTL is automatic.",
+            )
         present = self.initial.get("ttl", DEFAULT_TTL)
         choices = {**TTLS, present: TTLS.get(present) or _seconds(present)}
         self.fields["ttl"].widget = forms.Select(choices=sorted(choices.items()))
@@ -125,7 +136,14 @@ class RecordForm(forms.Form):
         content = " ".join(words)
         if self.kind == "TXT":
             content = unquote_txt(content)
-        return RecordData(given["name"], self.kind, content, given["ttl"], given.get("priority"))
+        return RecordData(
+            given["name"],
+            self.kind,
+            content,
+            given["ttl"],
+            given.get("priority"),
+            given.get("proxied", False),
+        )
 
     @staticmethod
     def initial_of(data: RecordData, *, name: str) -> dict[str, Any]:
@@ -140,7 +158,7 @@ class RecordForm(forms.Form):
         }
         if data.priority is not None:
             filled["priority"] = str(data.priority)
-        return {"name": name, "ttl": data.ttl, **filled}
+        return {"name": name, "ttl": data.ttl, "proxied": data.proxied, **filled}
 
 
 class ZoneFileForm(forms.Form):

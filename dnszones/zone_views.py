@@ -87,7 +87,8 @@ def record_add(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
     types = writable_types(sight.provider.capabilities)
     asked = str(request.GET.get("type", "")).upper()
     kind = asked if asked in types else types[0]
-    form = RecordForm(kind, request.POST if request.method == "POST" else None)
+    given = request.POST if request.method == "POST" else None
+    form = RecordForm(kind, given, can_proxy=sight.provider.capabilities.proxies)
     said: list[str] = []
     if request.method == "POST" and form.is_valid():
         try:
@@ -114,7 +115,8 @@ def record_edit(request: PageRequest, zone_id: UUID, record_id: str) -> HttpResp
     data, name = present.data, _short_name(sight, present)
     initial = {**RecordForm.initial_of(data, name=name), "shown": value_of(data)}
     given = request.POST if request.method == "POST" else None
-    form = RecordForm(data.type, given, initial=initial)
+    can_proxy = sight.provider.capabilities.proxies
+    form = RecordForm(data.type, given, initial=initial, can_proxy=can_proxy)
     said: list[str] = []
     if request.method == "POST" and form.is_valid():
         try:

@@ -164,12 +164,13 @@ def parse(body: Mapping[str, Any], *, zone: str) -> RecordFields:
     if kind not in TYPES:
         raise validation_error(9003, f"Invalid 'type'. Accepted values: {', '.join(TYPES)}.")
     content, priority, data = _content(kind, body)
+    ttl, proxied = _ttl(body.get("ttl")), _proxied(kind, body.get("proxied"))
     fields = RecordFields(
         type=kind,
         name=_owner(body.get("name"), zone=zone),
         content=content,
-        ttl=_ttl(body.get("ttl")),
-        proxied=_proxied(kind, body.get("proxied")),
+        ttl=AUTOMATIC_TTL if proxied else ttl,
+        proxied=proxied,
         priority=priority,
         data=data,
         comment=_text(body.get("comment"), "comment"),

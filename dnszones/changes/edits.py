@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from dnszones import dkim, dmarc, spf
-from dnszones.records import RecordData, same_value, value_of
+from dnszones.records import AUTOMATIC_TTL, RecordData, same_content, same_value, value_of
 
 from .plan import (
     BY_HAND,
@@ -20,8 +20,8 @@ from .plan import (
     make_plan,
 )
 
-# What providers say where they choose the TTL themselves, and what they then answer.
-AUTOMATIC_TTL, AUTOMATIC_TTL_SECONDS = 1, 300
+# What DNS answers where the provider chooses the TTL.
+AUTOMATIC_TTL_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _placed(
 ) -> Change:
     """The record as it is wanted, among those that its name has."""
     others = [record for record in here.get(wanted.name, []) if record is not old]
-    same = next((record for record in others if same_value(record.data, wanted)), None)
+    same = next((record for record in others if same_content(record.data, wanted)), None)
     if same:
         return _change("conflict", "The zone has this record already.", (same,), wanted)
     blocked = tuple(one for one in others if excludes(wanted, one.data, lone_cname=lone_cname))

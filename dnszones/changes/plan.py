@@ -167,10 +167,8 @@ def is_current(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> bool:
 
 
 def fingerprint(existing: Iterable[ExistingRecord]) -> str:
-    """A digest of records' names, types and values; order, ids and TTLs do not matter."""
-    lines = sorted(
-        f"{record.data.name} {record.data.type} {value_of(record.data)}" for record in existing
-    )
+    """A digest of what records say; order, ids and TTLs do not matter."""
+    lines = sorted(str(record.data) for record in existing)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -259,7 +257,11 @@ def by_name(existing: Iterable[ExistingRecord]) -> dict[str, list[ExistingRecord
 
 def listed(records: Iterable[ExistingRecord]) -> str:
     """Records as the end of a sentence."""
-    return ", ".join(f"{record.data.type} {value_of(record.data)}" for record in records) + "."
+    return ", ".join(_shown(record.data) for record in records) + "."
+
+
+def _shown(data: RecordData) -> str:
+    return f"{data.type} {value_of(data)}{' (proxied)' if data.proxied else ''}"
 
 
 def _confirmations(

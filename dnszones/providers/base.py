@@ -47,7 +47,8 @@ class Capabilities:
     each keeps its own. `dnssec`: whether it can sign zones. `apex_cname`: whether the zone's own
     name may have a CNAME, which the provider then answers with its target's addresses.
     `lone_cname`: whether a CNAME stands alone at its name (RFC 1034 §3.6.2); else only A, AAAA and
-    CNAME exclude each other.
+    CNAME exclude each other. `proxies`: whether it can put A, AAAA and CNAME records behind a proxy
+    of its own (`RecordData.proxied`).
     """
 
     record_types: frozenset[str]
@@ -57,6 +58,7 @@ class Capabilities:
     dnssec: bool = False
     apex_cname: bool = False
     lone_cname: bool = True
+    proxies: bool = False
 
 
 SHA_1 = 1

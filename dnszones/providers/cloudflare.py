@@ -12,7 +12,9 @@ from cloudflare.types.dns.dnssec import DNSSEC
 from cloudflare.types.zones import Zone
 
 from dnszones.records import (
+    AUTOMATIC_TTL,
     PRIORITY_TYPES,
+    PROXIABLE_TYPES,
     RecordData,
     canonical,
     quote_txt,
@@ -33,8 +35,6 @@ from .base import (
 )
 
 PER_PAGE = 1000  # the default of 100 makes a large zone slow; 5,000,000 are allowed
-AUTOMATIC_TTL = 1  # what Cloudflare calls "Auto" and answers as 300 seconds
-PROXIABLE = frozenset({"A", "AAAA", "CNAME"})
 
 UNKNOWN_ZONE = {1001, 7000, 7003}
 
@@ -102,6 +102,7 @@ class CloudflareDNS(DNSProvider):
         dnssec=True,
         apex_cname=True,
         lone_cname=False,
+        proxies=True,
     )
 
     def __init__(self, credentials: Mapping[str, str], *, base_url: str, timeout: float) -> None:
@@ -189,9 +190,9 @@ class CloudflareDNS(DNSProvider):
         creates: Sequence[RecordData],
     ) -> None:
         operations: list[Operation] = [("deletes", {"id": record.id}) for record in deletes]
-        # A patch keeps what it does not name: comment, tags, and whether traffic is proxied.
+        # A patch keeps what it does not name: comment and tags.
         operations += [("patches", {"id": record.id, **_body(data)}) for record, data in updates]
-        operations += [("posts", _new_body(data)) for data in creates]
+        operations += [("posts", _body(data)) for data in creates]
         for chunk in batched(operations, self.capabilities.batch_size):
             body: dict[str, list[dict[str, Any]]] = {}
             for where, operation in chunk:
@@ -320,10 +321,15 @@ def _record(record: Any) -> RemoteRecord:
         content = unquote_txt(content)
     if record.type not in PRIORITY_TYPES:
         priority = None
-    # A TTL of 1 stands for "automatic"; it is kept, so that a revert writes it back.
+    # A TTL of 1 is "Auto", which DNS shows as 300 s; it is kept, so that a revert writes it back.
     ttl = AUTOMATIC_TTL if record.ttl is None else int(record.ttl)
     data = RecordData(
-        record.name, record.type, content, ttl, None if priority is None else int(priority)
+        record.name,
+        record.type,
+        content,
+        ttl,
+        None if priority is None else int(priority),
+        proxied=record.type in PROXIABLE_TYPES and bool(record.proxied),
     )
     return RemoteRecord(record.id, canonical(data), record.comment or "")
 
@@ -346,8 +352,15 @@ def _dnssec(found: DNSSEC, *, write: bool) -> DnssecState:
 
 
 def _body(data: RecordData) -> dict[str, Any]:
-    """A record as the API takes it."""
-    body: dict[str, Any] = {"name": data.name, "type": data.type, "ttl": data.ttl}
+    """A record as the API takes it.
+
+    Whether it is proxied is always said, since the zone's own default may be either; a proxied
+    record has the automatic TTL (https://developers.cloudflare.com/dns/proxy-status/).
+    """
+    ttl = AUTOMATIC_TTL if data.proxied else data.ttl
+    body: dict[str, Any] = {"name": data.name, "type": data.type, "ttl": ttl}
+    if data.type in PROXIABLE_TYPES:
+        body["proxied"] = data.proxied
     if data.type in PARTS:
         body["data"] = _parts(data)
         # SRV has its priority among the parts, URI beside them.
@@ -373,11 +386,6 @@ def _parts(data: RecordData) -> dict[str, Any]:
         name: int(word) if word.isdigit() and name != names[-1] else word
         for name, word in zip(names, words, strict=True)
     }
-
-
-def _new_body(data: RecordData) -> dict[str, Any]:
-    """Mail needs the real addresses, so nothing that we create goes through the proxy."""
-    return _body(data) | ({"proxied": False} if data.type in PROXIABLE else {})
 
 
 def _still_to_do(

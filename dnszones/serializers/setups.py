@@ -174,6 +174,7 @@ class RecordValue(Shape):
     content = serializers.CharField()
     ttl = serializers.IntegerField()
     priority = serializers.IntegerField(allow_null=True)
+    proxied = serializers.BooleanField(help_text="Whether the provider's proxy answers instead.")
 
 
 class PlannedChange(Shape):
@@ -193,6 +194,9 @@ class PlannedChange(Shape):
     purpose = serializers.ChoiceField(choices=[*PURPOSES, "other"])
     level = serializers.ChoiceField(choices=["required", "recommended", "optional"])
     reason = serializers.CharField()
+    proxied = serializers.BooleanField(
+        help_text="Whether the record shall be proxied: never, where mail needs it."
+    )
     before = RecordValue(many=True)
 
 
@@ -322,4 +326,5 @@ def _record_of(data: RecordData) -> dict[str, Any]:
         "content": data.content,
         "ttl": data.ttl,
         "priority": data.priority,
+        "proxied": data.proxied,
     }

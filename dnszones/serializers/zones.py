@@ -62,6 +62,12 @@ class NewDnsRecord(CamelShape):
         allow_null=True,
         help_text="Of MX, SRV and URI.",
     )
+    proxied = YesNo(
+        default=None,
+        allow_null=True,
+        help_text="Behind the provider's proxy: A, AAAA and CNAME, where it has one. Null keeps "
+        "what a present record has, and is false for a new one.",
+    )
 
 
 class ZoneFileShape(CamelShape):
@@ -119,6 +125,9 @@ class DnsRecord(CamelShape):
     content = serializers.CharField(allow_blank=True)
     ttl = serializers.IntegerField(help_text="In seconds; 1 where the provider chooses.")
     priority = serializers.IntegerField(allow_null=True)
+    proxied = serializers.BooleanField(
+        help_text="Whether the provider's proxy answers in its place; its TTL is then automatic."
+    )
     purpose = serializers.CharField(
         allow_null=True, help_text="What the mail setup keeps it for: mx, spf, dkim, ..."
     )
@@ -171,6 +180,7 @@ class DnsChangeRecord(CamelShape):
     content = serializers.CharField(allow_blank=True)
     ttl = serializers.IntegerField()
     priority = serializers.IntegerField(allow_null=True)
+    proxied = serializers.BooleanField()
 
 
 class DnsChangeStep(CamelShape):
@@ -220,6 +230,7 @@ def data_of(data: RecordData) -> dict[str, Any]:
         "content": data.content,
         "ttl": data.ttl,
         "priority": data.priority,
+        "proxied": data.proxied,
     }
 
 

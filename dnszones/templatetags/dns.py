@@ -31,8 +31,10 @@ def main_record(change: Change) -> RecordData:
 
 @register.filter
 def shown_value(data: RecordData | None) -> str:
-    """A record's value on one line; "" for none."""
-    return value_of(data) if data else ""
+    """A record's value on one line, and whether it is proxied; "" for none."""
+    if data is None:
+        return ""
+    return f"{value_of(data)} (proxied)" if data.proxied else value_of(data)
 
 
 @register.filter
@@ -61,4 +63,4 @@ def steps_told(plan: ChangePlan | None) -> str:
 @register.filter
 def present_values(records: Iterable[ExistingRecord]) -> str:
     """The values of the records that are there now."""
-    return "; ".join(value_of(record.data) for record in records)
+    return "; ".join(shown_value(record.data) for record in records)

@@ -23,8 +23,10 @@ from dnszones.records import RecordData
 APEX = "ada.test"
 
 
-def data(kind: str, content: str, name: str = f"www.{APEX}", **more: int) -> RecordData:
-    return RecordData(name, kind, content, **more)
+def data(
+    kind: str, content: str, name: str = f"www.{APEX}", ttl: int = 300, priority: int | None = None
+) -> RecordData:
+    return RecordData(name, kind, content, ttl, priority)
 
 
 def there(kind: str, content: str, name: str = f"www.{APEX}", **more: int) -> ExistingRecord:
