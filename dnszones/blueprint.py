@@ -167,7 +167,9 @@ async def settled_spf(
     text = _spf(setup, domain).data.content
     if existing is not None:
         present = spf.parse(existing)
-        merged = spf.merge(present, spf.parse(text))
+        merged = await spf.merge_by_evaluation(
+            present, spf.parse(text), domain=domain, resolver=resolver
+        )
         text = existing if merged == present else str(merged)
     return await spf.flatten(
         text, domain=domain, resolver=resolver, force=setup.flatten, ipv6=setup.flatten_ipv6

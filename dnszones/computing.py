@@ -46,14 +46,14 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
         and spf.is_spf(record.data.content)
         and not record.ours
     ]
-    text = None
+    text, objection = None, ""
     if len(foreign) <= 1:
         try:
             settled = asyncio.run(_settle(setup, foreign[0] if foreign else None))
             text = settled.flattened
             warnings += settled.warnings
-        except (spf.SPFSyntaxError, spf.MergeConflict):
-            text = None  # the plan shows it as a conflict, with the reason
+        except (spf.SPFSyntaxError, spf.MergeConflict) as error:
+            objection = str(error)
         except spf.TooComplex as error:
             warnings.append(f"The SPF record could not be followed to its end: {error}")
     plan = changes.plan_changes(
@@ -62,6 +62,7 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
         [*wanted, *rotation_keys.in_rotation(row.zone, wanted)],
         replace=frozenset(row.replace),
         spf_text=text,
+        spf_objection=objection,
     )
     return plan, warnings
 

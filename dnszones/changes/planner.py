@@ -26,6 +26,7 @@ def plan_changes(
     *,
     replace: frozenset[str] = frozenset(),
     spf_text: str | None = None,
+    spf_objection: str = "",
 ) -> ChangePlan:
     """What it takes to bring the zone to the desired records, and what stands against it.
 
@@ -34,7 +35,8 @@ def plan_changes(
     record stays if it is at least as strict; where they stand in our way otherwise, that is a
     conflict, and becomes changes when the ids of all conflicts about that rrset are in `replace`.
     `spf_text` is the SPF record as it should become when the caller has merged and flattened it
-    (`blueprint.settled_spf`); without it we merge here.
+    (`blueprint.settled_spf`), `spf_objection` why that cannot be; without either we merge here, by
+    the text alone.
     """
     planner = _Planner(zone_name, tuple(existing), replace)
     groups: dict[tuple[str, str, str], list[DesiredRecord]] = {}
@@ -42,7 +44,7 @@ def plan_changes(
         groups.setdefault((wanted.purpose, *wanted.data.key), []).append(wanted)
     for group in groups.values():
         if group[0].purpose == "spf":
-            planner.plan_spf(group[0], spf_text)
+            planner.plan_spf(group[0], spf_text, spf_objection)
         else:
             planner.plan_group(group)
     planner.delete_unwanted()
@@ -89,13 +91,13 @@ class _Planner:
         else:
             self._swap(group[0], present, missing)
 
-    def plan_spf(self, wanted: DesiredRecord, spf_text: str | None) -> None:
+    def plan_spf(self, wanted: DesiredRecord, spf_text: str | None, objection: str = "") -> None:
         """A domain has one SPF record (RFC 7208 §3.2), which all who send for it share."""
         present = self._take(wanted)
         target = wanted if spf_text is None else _with_text(wanted, spf_text)
         foreign = tuple(record for record in present if not record.ours)
         if len(present) == 1 and foreign and foreign[0].data.type == "TXT":
-            self._extend_spf(foreign[0], wanted, spf_text)
+            self._extend_spf(foreign[0], wanted, spf_text, objection)
         elif foreign:
             merged = _all_merged(present, target)
             self._conflict(merged, present, [merged], foreign, _objection(wanted, foreign))
@@ -105,17 +107,20 @@ class _Planner:
             self._swap(target, present, [target])
 
     def _extend_spf(
-        self, foreign: ExistingRecord, wanted: DesiredRecord, spf_text: str | None
+        self, foreign: ExistingRecord, wanted: DesiredRecord, spf_text: str | None, objection: str
     ) -> None:
         try:
             merged = _merged(foreign, wanted)
         except (spf.SPFSyntaxError, spf.MergeConflict) as error:
-            objection = f"The domain's SPF record cannot be extended. {error}"
-            self._conflict(wanted, [foreign], [wanted], (foreign,), objection)
+            objection = str(error)
+        if objection:
+            said = f"The domain's SPF record cannot be extended. {objection}"
+            agreed = _overruled(foreign, wanted)
+            self._conflict(agreed, [foreign], [agreed], (foreign,), said)
             return
         target = merged if spf_text is None else _with_text(wanted, spf_text)
         if same_value(target.data, foreign.data):
-            reason = "The domain's own SPF record names our senders already."
+            reason = "The domain's own SPF record lets our senders pass already."
             self._add("keep", wanted, (foreign,), foreign.data, reason)
         else:
             reason = _what_is_added(foreign.data.content, target.data.content)
@@ -252,6 +257,16 @@ def _merged(present: ExistingRecord, wanted: DesiredRecord) -> DesiredRecord:
     return _with_text(wanted, str(merged))
 
 
+def _overruled(present: ExistingRecord, wanted: DesiredRecord) -> DesiredRecord:
+    """What a record becomes that cannot be extended, once its owner has agreed to that."""
+    try:
+        record = spf.parse(present.data.content)
+    except spf.SPFSyntaxError:
+        return wanted
+    merged = spf.merge(record, spf.parse(wanted.data.content), overrule=True)
+    return _with_text(wanted, str(merged))
+
+
 def _all_merged(present: Sequence[ExistingRecord], wanted: DesiredRecord) -> DesiredRecord:
     """The wanted record with the senders of all that can be read, so that consent loses none."""
     merged: spf.SPFRecord | None = None
@@ -268,6 +283,8 @@ def _all_merged(present: Sequence[ExistingRecord], wanted: DesiredRecord) -> Des
 def _what_is_added(before: str, after: str) -> str:
     old, new = spf.parse(before).terms, spf.parse(after).terms
     added = " ".join(str(term) for term in new if term not in old)
-    if all(term in new for term in old):
+    if any(term not in new for term in old):
+        return "Rewrites the domain's SPF record, so that it needs no more than ten lookups."
+    if added:
         return f"Adds {added} to the domain's SPF record; all that it has stays."
-    return "Rewrites the domain's SPF record, so that it needs no more than ten lookups."
+    return "Puts our senders first in the domain's SPF record, where receivers always reach them."

@@ -17,6 +17,7 @@ from .evaluation import (
     evaluate,
 )
 from .flattening import Flattening, flatten
+from .merging import merge_by_evaluation
 from .syntax import (
     Mechanism,
     MergeConflict,
@@ -52,6 +53,7 @@ __all__ = [
     "flatten",
     "is_spf",
     "merge",
+    "merge_by_evaluation",
     "parse",
     "same",
 ]

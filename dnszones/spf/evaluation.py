@@ -72,7 +72,9 @@ class PermanentError(Exception):
 class LookupCount:
     """What a receiver may have to ask in the worst case; the record itself is not counted.
 
-    `problems` are sentences about included records that cannot be used.
+    `voids`: terms that find nothing, for the worse of an IPv4 and an IPv6 client: a name with an
+    A record only is a void lookup for the latter. `problems` are sentences about included records
+    that cannot be used.
     """
 
     lookups: int
@@ -87,7 +89,8 @@ async def count_lookups(record: SPFRecord, *, domain: str, resolver: Resolver) -
     """
     counter = _Counter(resolver)
     await counter.record(record, domain, (domain,))
-    return LookupCount(counter.lookups, counter.voids, tuple(dict.fromkeys(counter.problems)))
+    voids = max(counter.voids.values())
+    return LookupCount(counter.lookups, voids, tuple(dict.fromkeys(counter.problems)))
 
 
 async def fetch_record(name: str, resolver: Resolver) -> SPFRecord:
@@ -113,7 +116,7 @@ async def fetch_record(name: str, resolver: Resolver) -> SPFRecord:
 async def hosts_of(
     mechanism: Mechanism, *, target: str, resolver: Resolver, versions: tuple[int, ...]
 ) -> list[str]:
-    """The addresses that an a or mx mechanism names. `VoidLookup` where the first answer is empty.
+    """The addresses of these IP versions that an a or mx mechanism names, or `VoidLookup`.
 
     Raises `PermanentError` for more than ten mail hosts (§4.6.4).
     """
@@ -131,8 +134,8 @@ async def hosts_of(
                 found += await (resolver.a(name) if version == 4 else resolver.aaaa(name))
             except VoidLookup:
                 continue
-    if not found and mechanism.name == "a":
-        raise VoidLookup(f"{target} has no address.")
+    if not found:
+        raise VoidLookup(f"{target} leads to no address.")
     return found
 
 
@@ -140,7 +143,7 @@ async def hosts_of(
 class _Counter:
     resolver: Resolver
     lookups: int = 0
-    voids: int = 0
+    voids: dict[int, int] = field(default_factory=lambda: {4: 0, 6: 0})  # by the client's family
     problems: list[str] = field(default_factory=list)
 
     async def record(self, record: SPFRecord, domain: str, path: tuple[str, ...]) -> None:
@@ -161,20 +164,31 @@ class _Counter:
         if self.lookups > COUNTED_LOOKUPS:
             raise TooComplex(f"The SPF record needs more than {COUNTED_LOOKUPS} DNS lookups.")
 
+    def _void(self, *versions: int) -> None:
+        for version in versions:
+            self.voids[version] += 1
+
     async def _follow(self, mechanism: Mechanism, target: str, path: tuple[str, ...]) -> None:
         if mechanism.name == "include":
             await self._nested(target, path)
             return
-        try:
-            if mechanism.name == "exists":
-                if not await self.resolver.a(target):
-                    self.voids += 1
-                return
-            await hosts_of(mechanism, target=target, resolver=self.resolver, versions=(4, 6))
-        except VoidLookup:
-            self.voids += 1
-        except PermanentError as error:
-            self.problems.append(str(error))
+        if mechanism.name == "exists":
+            try:
+                is_void = not await self.resolver.a(target)
+            except VoidLookup:
+                is_void = True
+            if is_void:
+                self._void(4, 6)
+            return
+        for version in self.voids:
+            try:
+                await hosts_of(
+                    mechanism, target=target, resolver=self.resolver, versions=(version,)
+                )
+            except VoidLookup:
+                self._void(version)
+            except PermanentError as error:
+                self.problems.append(str(error))
 
     async def _nested(self, target: str, path: tuple[str, ...]) -> None:
         if target in path:
@@ -183,7 +197,7 @@ class _Counter:
         try:
             nested = await fetch_record(target, self.resolver)
         except VoidLookup as error:
-            self.voids += 1
+            self._void(4, 6)
             self.problems.append(str(error) or f"{target} has no TXT record.")
         except PermanentError as error:
             self.problems.append(str(error))

@@ -1,28 +1,19 @@
 """Flattening: fewer lookups, and never an address that the record did not let pass."""
 
-import ipaddress
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from .addresses import AddressSet
 from .evaluation import (
     MAX_LOOKUPS,
     MAX_VOID_LOOKUPS,
-    PermanentError,
     Resolver,
-    TooComplex,
-    VoidLookup,
     count_lookups,
-    fetch_record,
-    hosts_of,
 )
+from .sets import CachedResolver, NotASet, SetReader, within_bounds
 from .syntax import Mechanism, Modifier, SPFRecord, parse
 
 # Headers, question and other TXT records share the 512 bytes of a plain UDP answer (§3.4).
 COMFORTABLE_BYTES = 450
-ASKED_NAMES = 200
-# Of addresses looked at, and of networks written. No time-out ends what we reckon ourselves.
-MOST_NETWORKS = 1000
 
 
 @dataclass(frozen=True)
@@ -42,10 +33,7 @@ class Flattening:
     warnings: tuple[str, ...]
     ips: tuple[str, ...]
     errors: tuple[str, ...] = ()
-
-
-class _Kept(Exception):
-    """This term cannot be written as addresses, and stays."""
+    broken: tuple[str, ...] = ()
 
 
 async def flatten(
@@ -63,16 +51,17 @@ async def flatten(
     `TooComplex` past 200 names or 1,000 networks.
     """
     record = parse(text)
-    cache = _Cache(resolver)
+    cache = CachedResolver(resolver)
     before = await count_lookups(record, domain=domain, resolver=cache)
     warnings = list(before.problems)
     result, after, flattened = record, before, text
+    broken: list[str] = []
     if force or before.lookups > MAX_LOOKUPS or before.voids > MAX_VOID_LOOKUPS:
-        flattener = _Flattener(cache, domain, ipv6=ipv6)
+        flattener = _Flattener(SetReader(cache, domain), ipv6=ipv6)
         result = await flattener.record(record)
         after = await count_lookups(result, domain=domain, resolver=cache)
         warnings += flattener.warnings
-        flattened = str(result)
+        flattened, broken = str(result), flattener.broken
     errors = []
     if after.lookups > MAX_LOOKUPS:
         errors.append(f"The record still needs {after.lookups} DNS lookups; receivers stop at 10.")
@@ -90,17 +79,16 @@ async def flatten(
         warnings=tuple(dict.fromkeys(warnings)),
         ips=tuple(str(m.network) for m in result.mechanisms if m.network and m.passes),
         errors=tuple(errors),
+        broken=tuple(broken),
     )
 
 
 @dataclass
 class _Flattener:
-    resolver: Resolver
-    domain: str
+    reader: SetReader
     ipv6: bool
     warnings: list[str] = field(default_factory=list)
-    passing: dict[str, AddressSet] = field(default_factory=dict)
-    seen: int = 0
+    broken: list[str] = field(default_factory=list)
     written: int = 0
 
     async def record(self, record: SPFRecord) -> SPFRecord:
@@ -123,7 +111,7 @@ class _Flattener:
     def _written(self, run: AddressSet, passed: AddressSet) -> list[Mechanism]:
         terms = []
         for network in run.networks():
-            self.written = _within_bounds(self.written + 1)
+            self.written = within_bounds(self.written + 1)
             if not passed.covers(network):
                 terms.append(Mechanism(f"ip{network.version}", network=network))
         return terms
@@ -133,104 +121,13 @@ class _Flattener:
         if mechanism.name == "all" or not mechanism.passes:
             return None
         try:
-            found = await self._matched(mechanism, self.domain, (self.domain,))
-        except _Kept as reason:
+            found = await self.reader.matched(mechanism)
+        except NotASet as reason:
             self.warnings.append(f"{mechanism} stays as it is: {reason}")
+            if reason.is_broken:
+                self.broken.append(str(mechanism))
             return None
         if found.v6 and not self.ipv6:
             self.warnings.append(f"The IPv6 ranges of {mechanism} are left out.")
             return AddressSet(v4=found.v4)
         return found
-
-    async def _matched(
-        self, mechanism: Mechanism, domain: str, path: tuple[str, ...]
-    ) -> AddressSet:
-        """Every address that the mechanism matches, exactly. Raises `_Kept`."""
-        if mechanism.name == "all":
-            return AddressSet.everything()
-        if mechanism.network is not None:
-            self.seen = _within_bounds(self.seen + 1)
-            return AddressSet.of([mechanism.network])
-        if mechanism.name in {"exists", "ptr"} or mechanism.has_macro:
-            raise _Kept("what it matches depends on each mail.")
-        target = mechanism.domain or domain
-        if mechanism.name == "include":
-            return await self._passed_by(target, path)
-        try:
-            hosts = await hosts_of(
-                mechanism, target=target, resolver=self.resolver, versions=(4, 6)
-            )
-        except VoidLookup:
-            return AddressSet()
-        except PermanentError as error:
-            raise _Kept(str(error)) from error
-        self.seen = _within_bounds(self.seen + len(hosts))
-        addresses = [ipaddress.ip_address(host) for host in hosts]
-        prefixes = {4: mechanism.prefix4, 6: mechanism.prefix6}
-        return AddressSet.of(
-            ipaddress.ip_network(f"{address}/{prefixes[address.version]}", strict=False)
-            for address in addresses
-        )
-
-    async def _passed_by(self, target: str, path: tuple[str, ...]) -> AddressSet:
-        """The addresses for which the target's record says pass: first match decides (§4.6.2)."""
-        if target in path:
-            raise _Kept(f"{target} includes itself.")
-        if target in self.passing:
-            return self.passing[target]
-        try:
-            record = await fetch_record(target, self.resolver)
-        except VoidLookup as error:
-            raise _Kept(f"{target} has no SPF record.") from error
-        except PermanentError as error:
-            raise _Kept(str(error)) from error
-        passed, decided = AddressSet(), AddressSet()
-        for mechanism in record.mechanisms:
-            matched = await self._matched(mechanism, target, (*path, target))
-            if mechanism.passes:
-                passed |= matched - decided
-            decided |= matched
-        if record.redirect is not None:
-            if "%" in record.redirect:
-                raise _Kept("what it matches depends on each mail.")
-            passed |= await self._passed_by(record.redirect, (*path, target)) - decided
-        self.passing[target] = passed
-        return passed
-
-
-def _within_bounds(number: int) -> int:
-    if number > MOST_NETWORKS:
-        raise TooComplex(f"The SPF record leads to more than {MOST_NETWORKS} networks.")
-    return number
-
-
-class _Cache:
-    """A resolver that asks each question once, so that counting and flattening see the same."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
-        self._answers: dict[tuple[str, str], list[str]] = {}
-
-    async def txt(self, name: str) -> list[str]:
-        return await self._ask("txt", name, self._resolver.txt)
-
-    async def a(self, name: str) -> list[str]:
-        return await self._ask("a", name, self._resolver.a)
-
-    async def aaaa(self, name: str) -> list[str]:
-        return await self._ask("aaaa", name, self._resolver.aaaa)
-
-    async def mx(self, name: str) -> list[str]:
-        return await self._ask("mx", name, self._resolver.mx)
-
-    async def _ask(
-        self, kind: str, name: str, ask: Callable[[str], Awaitable[list[str]]]
-    ) -> list[str]:
-        if (kind, name) not in self._answers:
-            if len(self._answers) >= ASKED_NAMES:
-                raise TooComplex(f"The SPF record leads to more than {ASKED_NAMES} DNS lookups.")
-            try:
-                self._answers[kind, name] = await ask(name)
-            except VoidLookup:
-                self._answers[kind, name] = []
-        return self._answers[kind, name]

@@ -137,27 +137,48 @@ def same(one: str, other: str) -> bool:
         return one.lower().split() == other.lower().split()
 
 
-def merge(existing: SPFRecord, wanted: SPFRecord) -> SPFRecord:
-    """The existing record, which also lets pass what `wanted` lets pass by name.
+def sender_terms(record: SPFRecord) -> list[Mechanism]:
+    """The terms by which a record lets its own senders pass; its `all` is not one of them.
 
-    Order, qualifiers, `all`, `redirect` and every other term stay as they are. New terms go after
-    the last mechanism but before `all`, so that what was denied before still is. Raises
-    `MergeConflict` where the record names a wanted term with another qualifier, because a later
-    pass would never be reached.
+    A redirect is one, since an include passes the same. Raises `MergeConflict` where a term before
+    them denies something, because the terms alone would let that pass.
     """
-    present = existing.mechanisms
-    if any(m.name == "all" and m.passes for m in present):
-        return existing
+    terms = list(record.mechanisms)
+    while terms and (terms[-1].name == "all" or not terms[-1].passes):
+        terms.pop()
+    if record.redirect is not None:
+        terms.append(Mechanism("include", domain=record.redirect))
+    if denied := next((term for term in terms if not term.passes), None):
+        raise MergeConflict(f"Its senders cannot be added one by one, for it has {denied}.")
+    return terms
+
+
+def merge(existing: SPFRecord, wanted: SPFRecord, *, overrule: bool = False) -> SPFRecord:
+    """The existing record, which also lets pass what `wanted` lets pass, and is otherwise the same.
+
+    New terms go first: what stands before them could deny their addresses, or end the evaluation
+    with an error (a broken include), so that they would not be reached. All that the record says
+    about other addresses stays as it is. Raises `MergeConflict` where the record names a wanted
+    term with another qualifier, which its owner must have meant, unless that is to be overruled;
+    and as `sender_terms`.
+    """
+    ours = sender_terms(wanted)
+    for other in existing.mechanisms:
+        denies = not other.passes and replace(other, qualifier="+") in ours
+        if denies and not overrule:
+            raise MergeConflict(f"The record already has {other}, which does not let it pass.")
+    leading: list[Mechanism] = []
+    for present in existing.mechanisms:
+        is_sure = present.network is not None or present.name == "all"
+        if not (present.passes and is_sure) and present not in ours:
+            break
+        leading.append(present)
     added: list[Mechanism] = []
-    for term in wanted.mechanisms:
-        if term.name == "all" or not term.passes or _covers((*present, *added), term):
-            continue
-        for other in present:
-            if not other.passes and replace(other, qualifier="+") == term:
-                raise MergeConflict(f"The record already has {other}, which does not let it pass.")
-        added.append(term)
-    position = _end_of_mechanisms(existing)
-    return SPFRecord((*existing.terms[:position], *added, *existing.terms[position:]))
+    for term in ours:
+        if not _covers((*leading, *added), term):
+            added.append(term)
+    kept = (term for term in existing.terms if term not in added)
+    return SPFRecord((*added, *kept)) if added else existing
 
 
 def expand_domain(spec: str, *, ip: str, domain: str, sender: str) -> str:
@@ -263,23 +284,12 @@ def _check_macros(text: str, word: str, *, letters: str) -> None:
 
 
 def _covers(present: tuple[Mechanism, ...], wanted: Mechanism) -> bool:
-    """Whether a term of the record already lets pass all that the wanted one does."""
+    """Whether one of these terms, which pass, lets pass all that the wanted one does."""
     for term in present:
-        if term == wanted:
+        if term == wanted or term.name == "all":
             return True
         if term.name == wanted.name and term.passes and term.network and wanted.network:
             lengths = term.network.prefixlen, wanted.network.prefixlen
             if lengths[0] <= lengths[1] and wanted.network.network_address in term.network:
                 return True
     return False
-
-
-def _end_of_mechanisms(record: SPFRecord) -> int:
-    """Where a new mechanism goes: before `all`, else after the last mechanism."""
-    end = 0
-    for position, term in enumerate(record.terms):
-        if isinstance(term, Mechanism):
-            if term.name == "all":
-                return position
-            end = position + 1
-    return end

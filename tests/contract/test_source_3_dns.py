@@ -115,7 +115,7 @@ def test_what_is_asked_for_is_what_is_planned(ada: Person, sandbox: RunningSandb
     contents = {change["purpose"]: (change["name"], change["content"]) for change in created}
     assert contents["spf"] == (
         "example.test",
-        "v=spf1 ip4:192.0.2.7 include:_spf.elsewhere.example -all",
+        "v=spf1 include:_spf.elsewhere.example ip4:192.0.2.7 -all",
     )
     assert contents["dkim"][0] == "s1._domainkey.example.test"
     assert contents["dmarc"][1] == (

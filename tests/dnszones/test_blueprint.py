@@ -155,7 +155,7 @@ def settle(setup, existing, world):
 def test_spf_is_merged_with_the_owners_record():
     world = World({("_spf.mail.test", "TXT"): ["v=spf1 -all"]})
     result = settle(OURS, "v=spf1 ip4:192.0.2.1 -all", world)
-    assert result.flattened == "v=spf1 ip4:192.0.2.1 include:_spf.mail.test -all"
+    assert result.flattened == "v=spf1 include:_spf.mail.test ip4:192.0.2.1 -all"
 
 
 def test_spf_is_flattened_only_where_the_merged_record_is_over_ten_lookups():
@@ -165,7 +165,7 @@ def test_spf_is_flattened_only_where_the_merged_record_is_over_ten_lookups():
     result = settle(OURS, existing, world)
     assert (result.lookups_before, result.lookups_after) == (11, 0)
     assert "ip4:198.51.100.1" in result.flattened
-    assert result.original.endswith("include:_spf.mail.test -all")
+    assert result.original.startswith("v=spf1 include:_spf.mail.test ")
     assert settle(OURS, result.original, world) == result
 
 

@@ -112,7 +112,7 @@ def test_ours_that_differ_are_updated_and_unwanted_ones_deleted():
 
 def test_a_foreign_spf_record_is_extended_and_nothing_of_it_lost():
     the_plan = plan([there("TXT", "v=spf1 include:bo.test -all"), there("TXT", "other")])
-    merged = "v=spf1 include:bo.test include:_spf.mail.test -all"
+    merged = "v=spf1 include:_spf.mail.test include:bo.test -all"
     assert of(the_plan, "spf") == [("update", ["v=spf1 include:bo.test -all"], merged)]
     change = next(change for change in the_plan.changes if change.purpose == "spf")
     assert "Adds include:_spf.mail.test" in change.reason
@@ -120,7 +120,7 @@ def test_a_foreign_spf_record_is_extended_and_nothing_of_it_lost():
 
 def test_a_foreign_spf_record_that_names_us_already_is_kept():
     text = "v=spf1 mx include:_spf.mail.test -all"
-    assert of(plan([there("TXT", text)]), "spf") == [("keep", [text], text)]
+    assert of(plan([there("TXT", text)], spf_text=text), "spf") == [("keep", [text], text)]
 
 
 def test_the_caller_may_bring_a_flattened_spf_record():
@@ -132,11 +132,25 @@ def test_the_caller_may_bring_a_flattened_spf_record():
     assert of(plan([], spf_text=flat), "spf") == [("create", [], flat)]
 
 
-@pytest.mark.parametrize("broken", ["v=spf1 nonsense ~all", "v=spf1 -include:_spf.mail.test ~all"])
-def test_an_spf_record_that_cannot_be_extended_is_a_conflict(broken):
+@pytest.mark.parametrize(
+    ("broken", "agreed"),
+    [
+        ("v=spf1 nonsense ~all", OUR_SPF),
+        (
+            "v=spf1 mx -include:_spf.mail.test ~all",
+            "v=spf1 include:_spf.mail.test mx -include:_spf.mail.test ~all",
+        ),
+    ],
+)
+def test_an_spf_record_that_cannot_be_extended_is_a_conflict(broken, agreed):
     for text in (None, "v=spf1 ip4:192.0.2.0/24 ~all"):
         the_plan = plan([there("TXT", broken)], spf_text=text)
-        assert of(the_plan, "spf") == [("conflict", [broken], OUR_SPF)]
+        assert of(the_plan, "spf") == [("conflict", [broken], agreed)]
+
+
+def test_why_senders_cannot_be_added_is_told_as_a_conflict():
+    [conflict] = plan([there("TXT", "v=spf1 mx -all")], spf_objection="It is broken.").blocked
+    assert conflict.reason == "The domain's SPF record cannot be extended. It is broken."
 
 
 def test_two_spf_records_are_a_conflict_and_consent_loses_no_sender():
@@ -145,7 +159,7 @@ def test_two_spf_records_are_a_conflict_and_consent_loses_no_sender():
     assert [change[0] for change in of(the_plan, "spf")] == ["conflict"]
     agreed = plan(zone, replace=frozenset(change.id for change in the_plan.conflicts))
     assert of(agreed, "spf") == [
-        ("update", ["v=spf1 mx -all"], "v=spf1 mx include:bo.test include:_spf.mail.test -all"),
+        ("update", ["v=spf1 mx -all"], "v=spf1 include:_spf.mail.test include:bo.test mx -all"),
         ("delete", ["v=spf1 include:bo.test ~all"], None),
     ]
 
