@@ -1,10 +1,10 @@
-"""DMARC policy records (RFC 9989). Its retired tags pct, rf and ri are read, never written."""
+"""What a DMARC policy record says, and writing one."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from mpanel.core.errors import Invalid
 
@@ -13,7 +13,14 @@ Alignment = Literal["r", "s"]
 
 POLICIES: Final[tuple[Policy, ...]] = ("none", "quarantine", "reject")  # from weak to strict
 
-_MARKER = re.compile(r"v\s*=\s*DMARC1\s*(?:;|$)")
+PUBLIC_SUFFIX: Final = ("y", "n", "u")  # values of psd
+BLANKS: Final = " \t"
+
+# The tag's name in either case, its value in this one only (RFC 9989 §4.8).
+_VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
+_BEGINNING = re.compile(r"\W{0,20}v\W{0,20}?=\W{0,20}dmarc", re.IGNORECASE)
+_SIZE_LIMIT = re.compile(r"!\d+[kmgt]?\Z", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:.", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s@<>(),;:\"\\]{1,64}@[a-z0-9_-]+(?:\.[a-z0-9_-]+)+", re.IGNORECASE)
 
 
@@ -26,6 +33,7 @@ class DMARCRecord:
     """A policy as a receiver understands it; what was left out has its default.
 
     `percent` is the retired pct tag, which receivers older than RFC 9989 still follow.
+    `public_suffix` is the psd tag.
     """
 
     policy: Policy
@@ -38,6 +46,7 @@ class DMARCRecord:
     is_testing: bool = False
     percent: int = 100
     failure_options: str = "0"
+    public_suffix: str = "u"
 
 
 def build(
@@ -77,40 +86,65 @@ def build(
 
 def is_dmarc(text: str) -> bool:
     """Whether receivers take this TXT record for a DMARC record (RFC 9989 §4.7)."""
-    return _MARKER.match(text) is not None
+    return _VERSION.match(text) is not None
+
+
+def looks_like_dmarc(text: str) -> bool:
+    """Whether the text was meant as a DMARC record, whatever its case, blanks and quotes.
+
+    Some receivers count one that others ignore, so none of these may stand beside another.
+    """
+    return _BEGINNING.match(text) is not None
+
+
+def tags_of(text: str) -> list[tuple[str, str]]:
+    """The tags after the version with their values, names in lower case; what is none is left out.
+
+    A tag without a name or without `=` is none.
+    """
+    found = []
+    for part in text.split(";")[1:]:
+        name, equals, value = part.partition("=")
+        if equals and name.strip(BLANKS):
+            found.append((name.strip(BLANKS).lower(), value.strip(BLANKS)))
+    return found
 
 
 def parse(text: str) -> DMARCRecord:
-    """Read a record as receivers do: unknown tags and bad values are passed over.
+    """Read a record as receivers do (RFC 9989 §4.7 and §4.10.1).
 
-    Without `p` the policy is none; so it is for a `p` that cannot be read, where there is somebody
-    to report to. Otherwise raises `DMARCSyntaxError`.
+    Unknown tags, and values that cannot be read, are passed over. Where `p` is missing, or `p`,
+    `sp` or `np` cannot be read, every policy is none if there is somebody to report to; otherwise
+    receivers apply nothing, and `DMARCSyntaxError` is raised, as for a text that is no DMARC record
+    and for a tag that is repeated (RFC 6376 §3.2).
     """
     if not is_dmarc(text):
         raise DMARCSyntaxError("A DMARC record starts with v=DMARC1.")
-    tags: dict[str, str] = {}
-    for part in text.split(";")[1:]:
-        name, _, value = part.partition("=")
-        tags.setdefault(name.strip().lower(), value.strip())
+    pairs = tags_of(text)
+    tags = dict(pairs)
+    if len(tags) != len(pairs):
+        raise DMARCSyntaxError("A tag of the record is repeated, so receivers use none of it.")
     rua, ruf = _addresses(tags.get("rua", "")), _addresses(tags.get("ruf", ""))
-    policy = _policy(tags.get("p"))
-    if policy is None:
-        if "p" in tags and not rua:
+    policies = {name: _policy(tags[name]) for name in ("p", "sp", "np") if name in tags}
+    policy = policies.get("p")
+    if policy is None or None in policies.values():
+        if not any(_SCHEME.match(uri) for uri in uris_of(tags.get("rua", ""))):
             raise DMARCSyntaxError("The policy (p=) is neither none, quarantine nor reject.")
-        policy = "none"
-    subdomains = _policy(tags.get("sp")) or policy
+        policy, policies = "none", {}
+    subdomains = policies.get("sp") or policy
     percent = tags.get("pct", "")
     return DMARCRecord(
         policy=policy,
         subdomain_policy=subdomains,
-        nonexistent_policy=_policy(tags.get("np")) or subdomains,
+        nonexistent_policy=policies.get("np") or subdomains,
         rua=rua,
         ruf=ruf,
         adkim="s" if tags.get("adkim", "").lower() == "s" else "r",
         aspf="s" if tags.get("aspf", "").lower() == "s" else "r",
         is_testing=tags.get("t", "").lower() == "y",
-        percent=int(percent) if re.fullmatch(r"\d{1,2}", percent) else 100,
-        failure_options=tags.get("fo", "0").lower(),
+        percent=int(percent) if re.fullmatch(r"[0-9]{1,2}", percent) else 100,
+        failure_options=tags.get("fo", "0").lower() if ruf else "0",
+        public_suffix=_one_of(PUBLIC_SUFFIX, tags.get("psd", ""), "u"),
     )
 
 
@@ -145,20 +179,45 @@ def _unordered(record: DMARCRecord) -> DMARCRecord:
     return replace(record, rua=tuple(sorted(record.rua)), ruf=tuple(sorted(record.ruf)))
 
 
-def _policy(value: str | None) -> Policy | None:
-    lowered = (value or "").lower()
+def _policy(value: str) -> Policy | None:
+    lowered = value.lower()
     return lowered if lowered in POLICIES else None
 
 
+def _one_of(values: Sequence[str], value: str, default: str) -> str:
+    return value.lower() if value.lower() in values else default
+
+
+def uris_of(value: str) -> list[str]:
+    """The URIs of a rua or ruf tag as they stand there; empty ones are left out."""
+    return [uri.strip(BLANKS) for uri in value.split(",") if uri.strip(BLANKS)]
+
+
+def address_of(uri: str) -> str | None:
+    """The e-mail address of a report URI, without a size limit; None for what is no mailto."""
+    if not uri.lower().startswith("mailto:"):
+        return None
+    return unquote(_SIZE_LIMIT.sub("", uri[len("mailto:") :]).partition("?")[0])
+
+
+def is_address(text: str) -> bool:
+    """Whether reports could be sent to this e-mail address."""
+    return len(text) <= 254 and text.isascii() and _ADDRESS.fullmatch(text) is not None
+
+
 def _addresses(value: str) -> tuple[str, ...]:
-    uris = (uri.strip() for uri in value.split(","))
-    return tuple(uri for uri in uris if uri.lower().startswith("mailto:"))
+    """The mailto URIs, without size limits, which nobody heeds any more (RFC 9989 §4.6)."""
+    return tuple(
+        f"mailto:{_SIZE_LIMIT.sub('', uri[len('mailto:') :])}"
+        for uri in uris_of(value)
+        if uri.lower().startswith("mailto:")
+    )
 
 
 def _report_uri(address: str, field: str) -> str:
     """The mailto URI of an address; `!` would start a size limit and is escaped too."""
     plain = address.strip().removeprefix("mailto:")
-    if len(plain) > 254 or not _ADDRESS.fullmatch(plain) or not plain.isascii():
+    if not is_address(plain):
         raise Invalid.field(field, f"{address} is not an e-mail address.")
     local, _, domain = plain.rpartition("@")
     return f"mailto:{quote(local, safe='+=_~.-')}@{domain.lower()}"
