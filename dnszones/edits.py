@@ -305,7 +305,7 @@ def _what_stands_beside(
 ) -> list[str]:
     rrset = [data for data in others if data.key == wanted.key]
     said = []
-    for belongs, what in ((spf.is_spf, "SPF"), (dmarc.is_dmarc, "DMARC")):
+    for belongs, what in ((spf.is_spf, "SPF"), (dmarc.looks_like_dmarc, "DMARC")):
         is_one = wanted.type == "TXT" and belongs(wanted.content)
         if is_one and any(belongs(data.content) for data in rrset):
             said.append(f"With a second {what} record at this name, receivers use neither.")

@@ -20,9 +20,9 @@ from django.utils import timezone
 
 from dnszones import resolvers as eyes
 from dnszones.models import PropagationSession, Record, Zone
-from dnszones.records import expectations
 from dnszones.selectors import record_status
 from dnszones.vendors import dns_client, resolvers
+from dnszones.verdicts import expectation_key, expectations
 from domains.models import Domain
 from domains.services import mark_ready
 from events.services import record as record_event
@@ -65,20 +65,21 @@ def check_zones(zone_ids: Iterable[UUID]) -> int:
 
 
 def _watches(zone: Zone, rows: Sequence[Record]) -> list[eyes.Watch]:
-    """What to look for: one watch for each rrset of a purpose, shared by its records."""
+    """What to look for: one watch for each rrset of a purpose, shared by its records, and one for
+    each text that stands by itself."""
     servers = tuple(
         Server(address, settings.DNS_PORT, name)
         for name, addresses in sorted(zone.addresses.items())
         for address in addresses
     )
     return [
-        eyes.Watch((zone.pk, expected.purpose, expected.name, expected.type), servers, expected)
-        for expected in expectations((row.purpose, row.data) for row in rows)
+        eyes.Watch((zone.pk, *key), servers, expected)
+        for key, expected in expectations((row.purpose, row.data) for row in rows).items()
     ]
 
 
-def _key(row: Record) -> tuple[UUID, str, str, str]:
-    return (row.zone_id, row.purpose, row.name, row.type)
+def _key(row: Record) -> tuple[UUID, str, str, str, str]:
+    return (row.zone_id, *expectation_key(row.purpose, row.data))
 
 
 async def _sweep(watches: Sequence[eyes.Watch]) -> list[eyes.Observed]:

@@ -2,7 +2,6 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -264,64 +263,9 @@ def purpose_of(record: RecordData) -> Purpose:
     return "other"
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What DNS should answer for one rrset. `values` as `value_of` gives them."""
-
-    purpose: str
-    name: str
-    type: str
-    values: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """`found`: the values that bear on the purpose, normalised; `foreign`: those not expected."""
-
-    result: Literal["matches", "missing", "conflicts"]
-    found: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
-
-
 def value_of(record: RecordData) -> str:
     """A record's value on one line, to be shown and compared: `10 mx.example.test`."""
     return record.content if record.priority is None else f"{record.priority} {record.content}"
-
-
-def expectations(wanted: Iterable[tuple[str, RecordData]]) -> list[Expected]:
-    """One `Expected` for each rrset of the given (purpose, record) pairs, in their order."""
-    values: dict[tuple[str, str, str], list[str]] = {}
-    for purpose, record in wanted:
-        values.setdefault((purpose, *record.key), []).append(value_of(record))
-    return [Expected(*key, frozenset(found)) for key, found in values.items()]
-
-
-def judge(expected: Expected, found: list[str]) -> Verdict:
-    """Compare an answer, one presentation form for each record of the rrset, with what is wanted.
-
-    A second SPF or DMARC record is a conflict even beside the right one, because receivers then
-    use neither (RFC 7208 §4.5, RFC 9989 §4.7); so is a second text at a DKIM selector (RFC 6376
-    §3.6.2.2). Other texts at the name are nobody's business. MX and CNAME are compared as sets.
-    """
-    records = [from_presentation(expected.name, expected.type, rdata) for rdata in found]
-    values = tuple(value_of(record) for record in records)
-    belongs = {"spf": spf.is_spf, "dmarc": dmarc.is_dmarc}.get(expected.purpose)
-    if expected.type == "TXT" and belongs is not None:
-        values = tuple(value for value in values if belongs(value))
-    elif expected.type == "TXT" and expected.purpose == "dkim" and len(values) == 1:
-        values = tuple(filter(dkim.is_dkim, values))  # a wildcard's text is no key
-    if not values:
-        return Verdict("missing")
-    foreign = tuple(value for value in values if not _is_expected(value, expected))
-    if foreign or len(values) != len(expected.values):
-        return Verdict("conflicts", values, foreign)
-    return Verdict("matches", values)
-
-
-def _is_expected(value: str, expected: Expected) -> bool:
-    if value in expected.values:
-        return True
-    return expected.type == "TXT" and any(same_text(value, want) for want in expected.values)
 
 
 def _canonical_address(content: str) -> str:

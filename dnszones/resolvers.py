@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from dnszones.records import Expected, Verdict, judge
+from dnszones.verdicts import Expected, Verdict, judge
 from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
 
 Sight = Literal["matches", "missing", "conflicts", "unknown"]
@@ -140,7 +140,7 @@ class _Eye:
             return Sighting(str(server), "unknown", why=answer.why or "does not resolve")
         verdict = self._verdicts.get(answer.values)
         if verdict is None:
-            verdict = judge(self._expected, list(answer.values))
+            verdict = judge(self._expected, answer.values)
             self._verdicts[answer.values] = verdict
         return Sighting(str(server), verdict.result, verdict.found, answer.ttl)
 

@@ -25,6 +25,16 @@ def sts_record(mode: str, host: str) -> str:
     return f"v=STSv1; id={digest[:20]};"
 
 
+def is_sts_record(text: str) -> bool:
+    """Whether senders take this text for an MTA-STS record (RFC 8461 §3.1)."""
+    return text.startswith("v=STSv1;")
+
+
+def is_tls_rpt_record(text: str) -> bool:
+    """Whether senders take this text for a TLS reporting record (RFC 8460 §3)."""
+    return text.startswith("v=TLSRPTv1;")
+
+
 def tls_rpt_record(address: str) -> str:
     """The TXT that asks senders for reports. Raises `Invalid` for `tls_rpt`."""
     if not _REPORT_ADDRESS.fullmatch(address):

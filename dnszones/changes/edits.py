@@ -219,7 +219,7 @@ def _instead(wanted: RecordData, present: RecordData, *, lone_cname: bool) -> bo
         return True
     return any(
         belongs(wanted.content) and belongs(present.content)
-        for belongs in (spf.is_spf, dmarc.is_dmarc, dkim.is_dkim)
+        for belongs in (spf.is_spf, dmarc.looks_like_dmarc, dkim.is_dkim)
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from dnszones import dmarc, spf
 from dnszones.blueprint import Level
 from dnszones.records import Purpose, RecordData, same_value, value_of
+from dnszones.verdicts import competes
 
 Action = Literal["create", "update", "keep", "conflict", "delete"]
 
@@ -216,8 +216,7 @@ def bears_on(
         # A CNAME stands alone (RFC 1034 §3.6.2), but at the apex, where a provider that takes one
         # answers with its addresses instead.
         return "CNAME" in {present.type, wanted.type} and present.name != zone_name
-    belongs = {"spf": spf.is_spf, "dmarc": dmarc.is_dmarc}.get(purpose)
-    return present.type != "TXT" or belongs is None or belongs(present.content)
+    return present.type != "TXT" or competes(purpose, present.content)
 
 
 def looked_at(

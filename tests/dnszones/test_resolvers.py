@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnszones.records import Expected
 from dnszones.resolvers import (
     Observed,
     RecordStatus,
@@ -21,6 +20,7 @@ from dnszones.resolvers import (
     summarise,
     sweep,
 )
+from dnszones.verdicts import Expected
 from mpanel.core.dnsclient import DNSClient
 from tests.dnsservers import FakeServer, dns_servers, failing, silent
 
