@@ -1,7 +1,12 @@
 """Doing in the test's own process what clock and workers do: the real queue, the real engine."""
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -63,3 +68,42 @@ def ended(job: Job) -> Job:
 
     until(over)
     return job
+
+
+def counted_steps[T](function: Callable[[], T]) -> tuple[T, int]:
+    """What a function returns, and how many lines of Python it took: a cost without a clock."""
+    steps = 0
+
+    def trace(_frame: object, event: str, _argument: object) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        result = function()
+    finally:
+        sys.settrace(before)
+    return result, steps
+
+
+@dataclass
+class Span:
+    """When a stretch of work began and ended, by the clock that jobs use."""
+
+    began: datetime
+    ended: datetime
+
+    def waits(self, moment: datetime, *, least: float, most: float) -> bool:
+        """Whether a moment lies so many seconds after some point of the stretch."""
+        earliest = self.began + timedelta(seconds=least)
+        return earliest <= moment <= self.ended + timedelta(seconds=most)
+
+
+@contextmanager
+def span() -> Iterator[Span]:
+    """How long the block took."""
+    measured = Span(timezone.now(), timezone.now())
+    yield measured
+    measured.ended = timezone.now()

@@ -37,6 +37,7 @@ from tests.dnsservers import (
     silent,
     truncated,
 )
+from tests.work import counted_steps
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def server() -> Iterator[FakeServer]:
         yield server.serve("example.test")
 
 
-def ask(server: Server, name: str, rdtype: str, *, timeout: float = 0.3) -> Answer:
+def ask(server: Server, name: str, rdtype: str, *, timeout: float = 0.9) -> Answer:
     [answer] = ask_now([Question(server, name, rdtype)], timeout=timeout)
     return answer
 
@@ -167,16 +168,16 @@ def test_errors_are_unknown(
 
 def test_a_missing_name_without_the_question_is_not_believed(server: FakeServer) -> None:
     server.always = failing(dns.rcode.NXDOMAIN, with_question=False)
-    assert ask(server.as_server(), "example.test", "A").why == "did not answer within 0.3 s"
+    assert ask(server.as_server(), "example.test", "A").why == "did not answer within 0.9 s"
 
 
 def test_silence_is_asked_twice_and_then_unknown(server: FakeServer) -> None:
     server.always = silent
     started = time.monotonic()
     answer = ask(server.as_server(), "example.test", "A")
-    assert answer == Answer("unknown", why="did not answer within 0.3 s")
+    assert answer == Answer("unknown", why="did not answer within 0.9 s")
     assert len(server.asked) == 2
-    assert 0.6 <= time.monotonic() - started < 1.5
+    assert time.monotonic() - started >= 1.8
 
 
 def test_a_lost_datagram_is_made_up_for(server: FakeServer) -> None:
@@ -185,17 +186,16 @@ def test_a_lost_datagram_is_made_up_for(server: FakeServer) -> None:
 
 
 def test_a_slow_answer_still_counts_after_the_question_was_sent_again(server: FakeServer) -> None:
-    server.add("example.test", "A", "192.0.2.7").delay = 0.45
+    server.add("example.test", "A", "192.0.2.7").delay = 1.0
     assert ask(server.as_server(), "example.test", "A").status == "answer"
 
 
 def test_nobody_there_is_known_at_once() -> None:
     with dns_servers("127.0.0.61") as [server]:
         port = server.port
-    started = time.monotonic()
-    answer = ask(Server("127.0.0.61", port), "example.test", "A", timeout=5)
+    # Had it waited for an answer, the test would not end.
+    answer = ask(Server("127.0.0.61", port), "example.test", "A", timeout=3600)
     assert (answer.status, answer.why) == ("unknown", "nothing listens there")
-    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_malformed_answers_are_unknown(server: FakeServer, spoil) -> None:
 
 def test_noise_is_no_answer(server: FakeServer) -> None:
     server.always = lambda _query, _reply: [os.urandom(60_000), b"", os.urandom(30)]
-    assert ask(server.as_server(), "example.test", "A").why == "did not answer within 0.3 s"
+    assert ask(server.as_server(), "example.test", "A").why == "did not answer within 0.9 s"
 
 
 def test_answers_from_elsewhere_are_not_heard(server: FakeServer) -> None:
@@ -332,7 +332,7 @@ def test_every_third_datagram_may_get_lost(server: FakeServer) -> None:
     server.add("example.test", "A", "192.0.2.7").always = lossy
 
     async def story() -> list[Answer]:
-        async with DNSClient(timeout=0.3, retries=6) as client:
+        async with DNSClient(timeout=0.9, retries=6) as client:
             return await client.ask_many([Question(server.as_server(), "example.test", "A")] * 300)
 
     assert {answer.status for answer in asyncio.run(story())} == {"answer"}
@@ -363,10 +363,8 @@ def test_a_dead_server_does_not_hold_up_the_others_nor_every_question_of_its_own
             for server in (dead, alive)
             for _ in range(count)
         ]
-        started = time.monotonic()
-        answers = ask_now(questions, timeout=0.3)
-        assert time.monotonic() - started < 3
-        assert {a.why for a in answers[:count]} == {"did not answer within 0.3 s"}
+        answers = ask_now(questions, timeout=0.9)
+        assert {a.why for a in answers[:count]} == {"did not answer within 0.9 s"}
         assert {a.status for a in answers[count:]} == {"answer"}
         assert SILENT_AFTER <= len(dead.asked) < count
 
@@ -500,10 +498,11 @@ def test_hostile_compression_costs_little() -> None:
     record = b"\xff\xee\0\2\0\1\0\0\0\0\0\0"
     count = 4000
     wire = b"\0\7\x80\0\0\1" + (count + 1).to_bytes(2) + b"\0\0\0\0" + asked.wire
-    started = time.monotonic()
-    answer = dnsmessages.read_answer(asked, wire + filler + record * count)
+    answer, steps = counted_steps(
+        lambda: dnsmessages.read_answer(asked, wire + filler + record * count)
+    )
     assert answer.status == "unknown"
-    assert time.monotonic() - started < 0.5
+    assert steps < 10 * count
 
 
 # --- Names -----------------------------------------------------------------------------------

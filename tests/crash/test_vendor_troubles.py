@@ -1,7 +1,6 @@
 """Vendors that are down, ask for patience, or act without answering."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,7 +26,7 @@ from tests.crash.whole import (
 )
 from tests.sandboxes import RunningSandbox
 from tests.stories import OWN_SERVER, connected, planned, provisioned, published, verified
-from tests.work import ended, hurry, work_off
+from tests.work import ended, hurry, span, work_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,11 +130,11 @@ def test_a_vendor_that_acts_without_an_answer(
 def test_a_vendor_that_asks_for_patience(ada: Person, sandbox: RunningSandbox, name: str) -> None:
     job = STEPS[name](ada, sandbox)
     sandbox.fault("cloudflare", "rate_limit", retry_after=40, times=1)
-    before = timezone.now()
-    work_off()
+    with span() as run:
+        work_off()
     job.refresh_from_db()
     assert job.waiting_for == "Cloudflare asks to send fewer requests."
-    assert timedelta(seconds=40) <= job.run_at - before < timedelta(seconds=55)
+    assert run.waits(job.run_at, least=40, most=55)
     assert ended(job).status == "succeeded"
     assert_whole_after(name, sandbox)
 

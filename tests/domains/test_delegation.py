@@ -4,7 +4,6 @@ The root is at 127.0.0.71; the zone "test" has two servers, a.nic.test and b.nic
 """
 
 import asyncio
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,7 +41,7 @@ class Tree:
         return report
 
     def observe_all(
-        self, domains: list[tuple[str, tuple[str, ...]]], *, timeout: float = 0.3
+        self, domains: list[tuple[str, tuple[str, ...]]], *, timeout: float = 0.9
     ) -> list[DelegationReport]:
         async def story() -> list[DelegationReport]:
             async with DNSClient(timeout=timeout) as client:
@@ -82,7 +81,7 @@ def test_one_domain_can_be_asked_about_alone(tree: Tree) -> None:
     tree.delegate("example.test", *OURS)
 
     async def story() -> DelegationReport:
-        async with DNSClient(timeout=0.3) as client:
+        async with DNSClient(timeout=0.9) as client:
             return await observe_delegation(
                 client,
                 "example.test",
@@ -184,12 +183,12 @@ def upward(query: Message, _reply: Message) -> list[bytes]:
 @pytest.mark.parametrize(
     ("trouble", "said"),
     [
-        (silent, "did not answer within 0.3 s"),
+        (silent, "did not answer within 0.9 s"),
         (failing(dns.rcode.SERVFAIL), "SERVFAIL"),
         (failing(dns.rcode.REFUSED), "refused"),
         (without_authority, "does not serve the test zone"),
         (upward, "referred to ."),
-        (lambda _query, _reply: [b"noise"], "did not answer within 0.3 s"),
+        (lambda _query, _reply: [b"noise"], "did not answer within 0.9 s"),
     ],
 )
 @pytest.mark.parametrize(("there", "verdict"), [(OURS, "matches"), (PARKED, "differs")])
@@ -207,14 +206,14 @@ def test_nobody_to_ask_is_unknown_and_never_missing(tree: Tree) -> None:
     tree.a.always, tree.b.always = silent, failing(dns.rcode.SERVFAIL)
     report = tree.observe("example.test")
     assert (report.verdict, report.found) == ("unknown", ())
-    assert "a.nic.test: did not answer within 0.3 s; b.nic.test: SERVFAIL" in report.message
+    assert "a.nic.test: did not answer within 0.9 s; b.nic.test: SERVFAIL" in report.message
 
 
 def test_a_dead_root_is_unknown(tree: Tree) -> None:
     tree.root.always = silent
     report = tree.observe("example.test")
     assert (report.verdict, report.asked) == ("unknown", ())
-    assert "did not answer within 0.3 s" in report.message
+    assert "did not answer within 0.9 s" in report.message
 
 
 def test_a_silent_server_on_the_way_is_overtaken(tree: Tree) -> None:
@@ -222,10 +221,10 @@ def test_a_silent_server_on_the_way_is_overtaken(tree: Tree) -> None:
         server.delegate("co.test", "ns.co.test", glue={"ns.co.test": "127.0.0.74"})
     tree.other.serve("co.test").delegate("example.co.test", *OURS)
     tree.a.always = silent
-    started = time.monotonic()
-    [report] = tree.observe_all([("example.co.test", OURS)], timeout=3)
+    # Had anything waited for the silent one, the test would not end.
+    [report] = tree.observe_all([("example.co.test", OURS)], timeout=3600)
     assert report.verdict == "matches"
-    assert time.monotonic() - started < 2
+    assert tree.a.asked
 
 
 def test_public_suffixes_may_be_zones_of_their_own(tree: Tree) -> None:
@@ -322,7 +321,8 @@ def test_endless_delegations_end_as_unknown(tree: Tree) -> None:
     tree.root.always = refer
     report = tree.observe("example.test")
     assert report.verdict == "unknown"
-    assert len(tree.root.asked) <= 60
+    # Each question may be sent twice, where an answer was late.
+    assert len(set(tree.root.asked)) <= 60
 
 
 def test_a_referral_up_or_aside_is_not_followed(tree: Tree) -> None:

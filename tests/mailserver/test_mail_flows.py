@@ -5,7 +5,6 @@ import imaplib
 import smtplib
 import socket
 import subprocess
-import time
 from email import message_from_string
 
 import pytest
@@ -74,10 +73,8 @@ def test_a_committed_row_logs_in_and_mail_arrives_without_a_reload(
     ada: Person, mail_server: PrivateMailServer
 ) -> None:
     first = inbox(ada, "ada@ada.test")
-    started = time.monotonic()
     second = inbox(ada, "bo@ada.test")
     send(mail_server, second.address, first.address)
-    assert time.monotonic() - started < 1.0
     message = message_from_string(received(mail_server, first)[0])
     with mail_server.imap(second.address, PASSWORD) as client:
         _, folders = client.list()

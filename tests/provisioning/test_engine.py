@@ -27,7 +27,7 @@ from tests.provisioning.workshop import (
     opened,
     steps_of,
 )
-from tests.work import work_off
+from tests.work import span, work_off
 
 pytestmark = pytest.mark.django_db
 
@@ -187,11 +187,11 @@ def test_a_state_that_joined_the_workflow_is_brought_about_too(
 def test_a_temporary_failure_waits_and_goes_on(ada: Person, workshop: Workshop) -> None:
     workshop.world.before_apply["walls"] = raising(temporary())
     job = workshop.start(ada)
-    before = timezone.now()
-    work_off()
+    with span() as run:
+        work_off()
     job = fresh(job)
     assert (job.status, job.waiting_for) == ("waiting", "The vendor did not answer.")
-    assert timedelta(seconds=2) <= job.run_at - before <= timedelta(seconds=3.5)
+    assert run.waits(job.run_at, least=2, most=3.5)
     assert "The vendor did not answer. Trying again in" in log_of(job)[-1]
     assert steps_of(job) == [("floor", "done"), ("walls", "waiting"), ("roof", "pending")]
     advance(job.pk)  # rung too early: nothing happens
@@ -236,9 +236,9 @@ def test_after_an_ambiguous_failure_it_looks_before_it_acts(
 def test_retry_after_is_honoured(ada: Person, workshop: Workshop) -> None:
     workshop.world.before_observe["floor"] = raising(temporary("RATE_LIMITED", retry_after=90.0))
     job = workshop.start(ada)
-    before = timezone.now()
-    work_off()
-    assert timedelta(seconds=90) <= fresh(job).run_at - before <= timedelta(seconds=120)
+    with span() as run:
+        work_off()
+    assert run.waits(fresh(job).run_at, least=90, most=120)
 
 
 def test_it_gives_up_after_the_limit_and_says_so(ada: Person, workshop: Workshop) -> None:
@@ -331,11 +331,11 @@ def test_a_waiting_state_is_looked_at_at_intervals_and_never_applied(ada: Person
     world = World()
     with opened(["floor", Thing(world, "paint", interval=PAUSE), "roof"], world=world) as shop:
         job = shop.start(ada)
-        before = timezone.now()
-        work_off()
+        with span() as run:
+            work_off()
         job = fresh(job)
         assert (job.status, job.waiting_for) == ("waiting", "The paint is not there.")
-        assert timedelta(seconds=29) < job.run_at - before < timedelta(seconds=35)
+        assert run.waits(job.run_at, least=29, most=35)
         for _ in range(backoff.MAX_ATTEMPTS + 2):  # waiting is no failure: it may take long
             let_time_pass(job)
             advance(job.pk)

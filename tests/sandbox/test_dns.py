@@ -207,29 +207,37 @@ class TestResolvers:
         """After a change the old answer goes on, with a TTL that ends when the new one comes."""
         sandbox.set_resolver_delay(RESOLVER, 3)
         wait_until(lambda: sandbox.texts(RESOLVER, zone, "TXT"))
+        changing = time.monotonic()
         sandbox.change_record(zone, "replace", type="TXT", name="@", content="v=spf1 ~all")
         changed = time.monotonic()
         # Another change that does not concern the answer must not disturb it.
         sandbox.change_record(zone, "add", type="TXT", name="other", content="x")
         seen = []
-        while time.monotonic() < changed + 2.8:
-            reply = sandbox.ask(RESOLVER, zone, "TXT")
-            assert answers(reply) == ['"v=spf1 -all"']
-            seen.append((reply.answer[0].ttl, 3 - (time.monotonic() - changed)))
-            time.sleep(0.1)
-        assert all(left <= ttl <= left + 1.2 for ttl, left in seen)
-        assert {ttl for ttl, _ in seen} == {1, 2, 3}
         assert sandbox.texts(RESOLVERS[1], zone, "TXT") == ['"v=spf1 ~all"']
-        wait_until(lambda: sandbox.texts(RESOLVER, zone, "TXT") == ['"v=spf1 ~all"'], seconds=0.6)
+        while True:
+            asking = time.monotonic()
+            reply = sandbox.ask(RESOLVER, zone, "TXT")
+            if answers(reply) != ['"v=spf1 -all"']:
+                break
+            # It counts down to the change; each end of the wait is known only so well.
+            most, least = 3 - (asking - changed), 3 - (time.monotonic() - changing)
+            assert least <= reply.answer[0].ttl <= most + 1
+            seen.append(reply.answer[0].ttl)
+            time.sleep(0.05)
+        assert time.monotonic() >= changing + 3
+        assert answers(reply) == ['"v=spf1 ~all"']
+        assert seen == sorted(seen, reverse=True)
         sandbox.set_resolver_delay(RESOLVER, 0)
 
     def test_negative_answers_lag_too(self, zone, sandbox):
-        sandbox.set_resolver_delay(RESOLVER, 1)
+        sandbox.set_resolver_delay(RESOLVER, 4)
         sandbox.change_record(zone, "add", type="TXT", name="late", content="x")
+        changed = time.monotonic()
         reply = sandbox.ask(RESOLVER, "late.example.test", "TXT")
-        assert reply.rcode() == dns.rcode.NXDOMAIN
-        assert [rrset.ttl for rrset in reply.authority] == [1]
-        wait_until(lambda: sandbox.texts(RESOLVER, "late.example.test", "TXT"), seconds=1.5)
+        if time.monotonic() < changed + 3:
+            assert reply.rcode() == dns.rcode.NXDOMAIN
+            assert [rrset.ttl in {3, 4} for rrset in reply.authority] == [True]
+        wait_until(lambda: sandbox.texts(RESOLVER, "late.example.test", "TXT"), seconds=30)
         sandbox.set_resolver_delay(RESOLVER, 0)
 
     def test_start_with_their_own_delays(self, tmp_path):
@@ -241,7 +249,7 @@ class TestResolvers:
             for address in RESOLVERS[1:]:
                 reply = sandbox.ask(address, "example.test", "TXT")
                 assert reply.rcode() == dns.rcode.NXDOMAIN
-                assert reply.authority[0].ttl in (59, 60)
+                assert 30 < reply.authority[0].ttl <= 60
 
 
 class TestBroken:
