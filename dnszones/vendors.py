@@ -24,13 +24,17 @@ def dns_provider(credential: ProviderCredential, *, timeout: float | None = None
     `timeout`: seconds for each call, where it may take less than usual.
     """
     cls: type[DNSProvider] = registry.get("dns", credential.provider)
+    values = credential.values()
+    if credential.provider == "powerdns" and not credential.is_included:
+        # Its one key opens every zone of the host's server, so no customer acts with it there.
+        raise ProviderError("NOT_OFFERED", f"{cls.label} is not offered here.", retryable=False)
     base_url = {
         "cloudflare": settings.CLOUDFLARE_BASE_URL,
         "powerdns": settings.POWERDNS_BASE_URL,
     }[credential.provider]
     if not base_url:
         raise ProviderError("NOT_OFFERED", f"{cls.label} is not offered here.", retryable=False)
-    return cls(credential.values(), base_url=base_url, timeout=timeout or settings.VENDOR_TIMEOUT)
+    return cls(values, base_url=base_url, timeout=timeout or settings.VENDOR_TIMEOUT)
 
 
 def resolvers() -> list[Server]:
@@ -87,4 +91,5 @@ def panel_host() -> str:
 
 
 register_builder("dns", dns_provider)
-registry.offer("dns", "powerdns", when=lambda: bool(settings.POWERDNS_BASE_URL))
+# Customers reach the host's PowerDNS through the included account alone.
+registry.offer("dns", "powerdns", when=lambda: False)

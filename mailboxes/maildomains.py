@@ -22,7 +22,7 @@ from provisioning.models import Job, JobStep
 from provisioning.selectors import latest_job
 from provisioning.services import start_job
 from tenants.models import ProviderCredential
-from tenants.selectors import chosen_credential
+from tenants.selectors import chosen_credential, credentials_for
 
 OUR_SERVER = "mailserver"
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -206,9 +206,7 @@ def mail_of(domain: Domain) -> MailDomain | None:
 
 def chosen_credentials(actor: Actor, provider: str) -> QuerySet[ProviderCredential]:
     """The tenant's credentials of one mail provider, by label."""
-    return ProviderCredential.objects.filter(
-        tenant_id=actor.tenant_id, port="mail", provider=provider
-    )
+    return credentials_for(actor, "mail").filter(provider=provider)
 
 
 def attaching_job(actor: Actor, mail: MailDomain) -> Job | None:

@@ -98,7 +98,7 @@ OUTREACH_PACED = env.bool("OUTREACH_PACED", default=not SANDBOX)
 WARMUP_INTERVAL = env.int("WARMUP_INTERVAL", default=60 if SANDBOX else 72_000)  # seconds
 VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", default=20.0)  # seconds per call
 
-# A DNS account that every new tenant may use from the start; empty for none. The host pays for it.
+# A DNS account that every tenant may use; empty for none. The host pays for it.
 HOUSE_CLOUDFLARE_TOKEN = env.str(
     "HOUSE_CLOUDFLARE_TOKEN", default="sandbox-token" if SANDBOX else ""
 )
@@ -108,12 +108,12 @@ HOUSE_CLOUDFLARE_ACCOUNT = env.str(
 # The same of the host's PowerDNS: its API key, and its nameservers, separated by commas.
 HOUSE_POWERDNS_KEY = env.str("HOUSE_POWERDNS_KEY", default="")
 HOUSE_POWERDNS_NAMESERVERS = env.str("HOUSE_POWERDNS_NAMESERVERS", default="")
-# A registrar's account that every new tenant may buy domains with; empty for none. Only the
+# A registrar's account that every tenant may buy domains with; empty for none. Only the
 # sandbox has one: elsewhere the customer's own account pays.
 HOUSE_NAMECHEAP_USER = env.str("HOUSE_NAMECHEAP_USER", default="mpanel" if SANDBOX else "")
 HOUSE_NAMECHEAP_KEY = env.str("HOUSE_NAMECHEAP_KEY", default="sandbox-mpanel" if SANDBOX else "")
 HOUSE_NAMECHEAP_ADDRESS = env.str("HOUSE_NAMECHEAP_ADDRESS", default="127.0.0.1" if SANDBOX else "")
-# Outreach tools that every new tenant may use; like the registrar's account, in the sandbox only.
+# Outreach tools that every tenant may use; like the registrar's account, in the sandbox only.
 HOUSE_SMARTLEAD_KEY = env.str("HOUSE_SMARTLEAD_KEY", default="sandbox-mpanel" if SANDBOX else "")
 HOUSE_INSTANTLY_KEY = env.str("HOUSE_INSTANTLY_KEY", default="sandbox-mpanel" if SANDBOX else "")
 

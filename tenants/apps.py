@@ -18,6 +18,9 @@ class TenantsConfig(AppConfig):
         periodic.register("tenants.forgotten_codes", every=5, work=services.send_forgotten_codes)
         periodic.register("tenants.old_codes", every=3600, work=services.forget_old_codes)
         periodic.register("tenants.forgotten_tests", every=10, work=services.run_forgotten_tests)
+        periodic.register(
+            "tenants.included_accounts", every=60, work=services.include_accounts_everywhere
+        )
         recipients.register(selectors.members_of)
         kinds.register(
             "session.started",

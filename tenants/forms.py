@@ -241,6 +241,9 @@ class ApiKeyForm(forms.Form):
         return list(grouped.items())
 
 
+KEPT = "Leave empty to keep the present one. If you change another value, enter it again."
+
+
 class SecretText(forms.Textarea):
     """A secret of several lines. Like a password's field, it never shows what was entered."""
 
@@ -259,9 +262,7 @@ class CredentialForm(forms.Form):
             self.fields[field.name] = forms.CharField(
                 label=field.label,
                 required=field.required and not (field.secret and kept),
-                help_text=(
-                    "Leave empty to keep the present one." if field.secret and kept else field.help
-                ),
+                help_text=(KEPT if field.secret and kept else field.help),
                 max_length=8000,
                 widget=_widget(field),
             )

@@ -5,12 +5,14 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from mpanel.core import actor, registry
 from mpanel.core.models import Row, StatusRow, new_id
 from mpanel.core.secrets import seal, unseal
+from tenants import included
 
 
 class Tenant(StatusRow):
@@ -256,10 +258,22 @@ class OneTimeCode(Row):
         return f"{self.purpose} for {self.email}"
 
 
-class ProviderCredential(Row):
-    """What a tenant gave us so that we may act for them at a provider.
+class ProviderCredentialQuerySet(models.QuerySet["ProviderCredential"]):
+    """Query methods for credentials."""
 
-    Secret values are sealed together, bound to this row; the others are readable.
+    def usable(self) -> "ProviderCredentialQuerySet":
+        """Without the included accounts that the host no longer includes."""
+        present = Q(is_included=False)
+        for account in included.included():
+            present |= Q(port=account.port, provider=account.provider)
+        return self.filter(present)
+
+
+class ProviderCredential(Row):
+    """An account at a provider in which we may act for a tenant.
+
+    The tenant's own: secret values are sealed together, bound to this row; the others are
+    readable. An included one is the host's: it has no values here, the settings have them.
     """
 
     UNTESTED, WORKS, REFUSED, UNREACHABLE = "untested", "works", "refused", "unreachable"
@@ -268,17 +282,33 @@ class ProviderCredential(Row):
     port = models.CharField(max_length=16)
     provider = models.CharField(max_length=32)
     label = models.CharField(max_length=120)
+    is_included = models.BooleanField(default=False)
     public = models.JSONField(default=dict)
-    sealed = models.TextField()
+    sealed = models.TextField(blank=True)
     result = models.CharField(max_length=16, default=UNTESTED)
     result_message = models.TextField(blank=True)
     test_asked_at = models.DateTimeField(null=True)
     tested_at = models.DateTimeField(null=True)
 
+    objects = ProviderCredentialQuerySet.as_manager()
+
     class Meta:
         ordering = ["label", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "label"], name="one_credential_per_label"),
+            models.UniqueConstraint(
+                fields=["tenant", "label"],
+                condition=Q(is_included=False),
+                name="one_credential_per_label",
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "port", "provider"],
+                condition=Q(is_included=True),
+                name="one_included_account_each",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_included=False) | Q(sealed=""),
+                name="included_account_holds_no_secret",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -287,6 +317,11 @@ class ProviderCredential(Row):
     @property
     def provider_label(self) -> str:
         return str(registry.get(self.port, self.provider).label)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the host took this included account away."""
+        return self.is_included and not included.is_included(self.port, self.provider)
 
     @property
     def is_being_tested(self) -> bool:
@@ -298,6 +333,8 @@ class ProviderCredential(Row):
 
     def set_values(self, values: dict[str, str]) -> None:
         """Keep these values, the secret ones sealed for this row."""
+        if self.is_included:
+            raise ValueError("an included account has no values of its own")
         fields = registry.get(self.port, self.provider).credential_fields
         secret = {field.name for field in fields if field.secret}
         self.public = {name: value for name, value in values.items() if name not in secret}
@@ -305,5 +342,10 @@ class ProviderCredential(Row):
         self.sealed = seal(json.dumps(hidden), row=self, column="sealed")
 
     def values(self) -> dict[str, str]:
-        """All values, the secret ones in the clear: for a provider's constructor only."""
+        """All values, the secret ones in the clear: for a provider's constructor only.
+
+        Raises `AccountNotIncluded` for an account that the host took away.
+        """
+        if self.is_included:
+            return included.values_of(self.port, self.provider)
         return {**self.public, **json.loads(unseal(self.sealed, row=self, column="sealed"))}

@@ -11,10 +11,12 @@ from django.db.models import Q, QuerySet
 from events.recipients import Recipient
 from mpanel.core.actor import Actor
 from mpanel.core.errors import Invalid, NotFound
+from tenants.included import AccountNotIncluded
 from tenants.models import (
     ApiKey,
     Membership,
     ProviderCredential,
+    ProviderCredentialQuerySet,
     SecondFactor,
     Session,
     Tenant,
@@ -213,10 +215,14 @@ def members_of(tenant_ids: Iterable[UUID]) -> list[Recipient]:
     ]
 
 
-def credentials(actor: Actor, *, port: str = "") -> QuerySet[ProviderCredential]:
-    """The tenant's provider credentials, by label; of one port only, where named."""
-    found = ProviderCredential.objects.filter(tenant_id=actor.tenant_id)
-    return found.filter(port=port) if port else found
+def credentials(actor: Actor) -> ProviderCredentialQuerySet:
+    """The tenant's provider credentials, by label."""
+    return ProviderCredential.objects.filter(tenant_id=actor.tenant_id)
+
+
+def credentials_for(actor: Actor, port: str) -> ProviderCredentialQuerySet:
+    """The tenant's credentials of a port that can be chosen now, by label."""
+    return credentials(actor).filter(port=port).usable()
 
 
 def chosen_credential(
@@ -227,10 +233,12 @@ def chosen_credential(
     `of`: what the port is called. Raises `CredentialNotFound`, and `Invalid` for another port's.
     """
     if credential_id is None:
-        return credentials(actor, port=port).first()
+        return credentials_for(actor, port).first()
     credential = get_credential(actor, credential_id)
     if credential.port != port:
         raise Invalid.field("credential", f"Choose a credential of a {of}.")
+    if credential.is_gone:
+        raise Invalid.field("credential", AccountNotIncluded().message)
     return credential
 
 

@@ -47,7 +47,8 @@ def powerdns(
 ) -> PrivatePowerDNS:
     """The host's PowerDNS without any zone. Mark such tests with `pytest.mark.powerdns`."""
     powerdns_process.reset()
-    settings.POWERDNS_BASE_URL = powerdns_process.url
+    for name, value in powerdns_process.settings.items():
+        setattr(settings, name, value)
     return powerdns_process
 
 

@@ -104,6 +104,15 @@ class PrivatePowerDNS:
         """What a credential for this server holds."""
         return {"api_key": KEY, "nameservers": ", ".join(NAMESERVERS)}
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings under which this is the server of the host, who includes it."""
+        return {
+            "POWERDNS_BASE_URL": self.url,
+            "HOUSE_POWERDNS_KEY": KEY,
+            "HOUSE_POWERDNS_NAMESERVERS": ", ".join(NAMESERVERS),
+        }
+
     def log(self) -> str:
         """What the server wrote so far."""
         return (self._folder / "log").read_text()

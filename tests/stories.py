@@ -1,12 +1,16 @@
 """How far a story has come when a test begins: domains and inboxes made as customers make them."""
 
+from django.conf import settings
+
 from dnszones.models import ChangePlan, Record
 from dnszones.services import apply_plan, make_plan
 from domains.models import Domain
 from domains.services import connect_domain
 from mailboxes.models import Batch
 from mailboxes.services import provision_mailboxes
-from tenants.services import add_credential
+from sandbox.accounts import account_of
+from tenants.models import ProviderCredential
+from tenants.services import add_credential, include_accounts
 from tests.cast import Person
 from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
@@ -16,10 +20,27 @@ OWN_SERVER = {"platform": "mailserver"}
 
 
 def use_powerdns(person: Person, server: PrivatePowerDNS) -> None:
-    """Have the domains of somebody who has none yet at PowerDNS."""
-    person.credential.delete()
-    add_credential(
-        person.actor, port="dns", provider="powerdns", label="Ours", values=server.credentials
+    """Have the domains of somebody who has none yet at the host's PowerDNS."""
+    assert server.url == settings.POWERDNS_BASE_URL
+    include_accounts([person.actor.tenant_id])
+    dns = ProviderCredential.objects.filter(tenant_id=person.actor.tenant_id, port="dns")
+    dns.exclude(provider="powerdns").delete()
+
+
+def use_own_account(person: Person) -> ProviderCredential:
+    """Have the domains of somebody who has none yet in an account of their own at Cloudflare."""
+    ProviderCredential.objects.filter(tenant_id=person.actor.tenant_id, port="dns").delete()
+    return own_account(person)
+
+
+def own_account(person: Person, *, label: str = "Mine") -> ProviderCredential:
+    """An account of the person's own at Cloudflare, beside those that they have."""
+    token = f"sandbox-{person.user.email.partition('@')[0]}"
+    account = account_of(token)
+    assert account is not None
+    values = {"api_token": token, "account_id": account.id}
+    return add_credential(
+        person.actor, port="dns", provider="cloudflare", label=label, values=values
     )
 
 

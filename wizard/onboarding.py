@@ -28,7 +28,7 @@ from mpanel.core.actor import Actor
 from mpanel.core.errors import MPanelError
 from provisioning.models import Heartbeat, Job
 from provisioning.services import retry_job
-from tenants.selectors import credentials
+from tenants.selectors import credentials_for
 from wizard.steps import reached
 
 ALIVE = timedelta(seconds=60)
@@ -106,7 +106,7 @@ class Onboarding:
         name = self.wish.domain
         domain = Domain.objects.filter(tenant_id=self.actor.tenant_id, name=name).first()
         if domain is None:
-            usable = credentials(self.actor, port="dns").first()
+            usable = credentials_for(self.actor, "dns").first()
             if usable is None:
                 raise CannotGoOn("There is no DNS credential yet. Add one under Credentials.")
             domain = connect_domain(

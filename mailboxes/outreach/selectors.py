@@ -18,7 +18,7 @@ from mpanel.core.errors import Invalid
 from provisioning.models import Job
 from provisioning.selectors import jobs
 from tenants.models import ProviderCredential
-from tenants.selectors import CredentialNotFound, credentials
+from tenants.selectors import CredentialNotFound, credentials, credentials_for
 
 WORKFLOWS = ("outreach.connect", "outreach.disconnect", "outreach.assign")
 
@@ -85,7 +85,7 @@ def _details() -> tuple[Prefetch, Prefetch]:
 
 def outreach_credentials(actor: Actor, *, provider: str = "") -> QuerySet[ProviderCredential]:
     """The tenant's accounts at outreach tools, Smartlead's first as in the contract, by label."""
-    found = credentials(actor, port=PORT).order_by("-provider", "label", "id")
+    found = credentials_for(actor, PORT).order_by("-provider", "label", "id")
     return found.filter(provider=provider) if provider else found
 
 

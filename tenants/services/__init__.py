@@ -19,8 +19,12 @@ from tenants.services.codes import (
     use_code,
 )
 from tenants.services.credentials import (
+    AccountIsIncluded,
     add_credential,
     change_credential,
+    get_own_credential,
+    include_accounts,
+    include_accounts_everywhere,
     provider_for,
     register_builder,
     remove_credential,
@@ -62,6 +66,7 @@ from tenants.services.signing_in import sign_in_by_code
 
 __all__ = [
     "AccountClosed",
+    "AccountIsIncluded",
     "NewKey",
     "ProofExpired",
     "SecondFactorRequired",
@@ -84,7 +89,10 @@ __all__ = [
     "forget_old_codes",
     "forget_old_links",
     "forget_old_sessions",
+    "get_own_credential",
     "has_second_factor",
+    "include_accounts",
+    "include_accounts_everywhere",
     "is_api_key",
     "log_in",
     "make_login_link",

@@ -10,7 +10,7 @@ from mpanel.core.actor import ADMIN, OWNER, Actor
 from mpanel.core.errors import Forbidden, Invalid
 from tenants import selectors
 from tenants.models import Customer, Membership, Tenant, User
-from tenants.services.credentials import include_house_credentials
+from tenants.services.credentials import include_accounts
 
 
 class AccountClosed(Forbidden):
@@ -37,7 +37,7 @@ def open_account(email: str, *, address: str = "", name: str = "") -> User:
             tenant_id=tenant.pk, user_id=user.pk, email=email, role=OWNER, address=address
         )
         record(actor, "tenant.created", tenant, "Opened the account.")
-        include_house_credentials(actor)
+        include_accounts([tenant.pk])
     return user
 
 

@@ -1,15 +1,13 @@
 """Provider credentials: added, changed, tested, removed."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -17,10 +15,18 @@ from events.services import record
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict, Invalid, ProviderError
-from tenants import selectors
-from tenants.models import ProviderCredential
+from tenants import included, selectors
+from tenants.models import ProviderCredential, Tenant
 
 logger = logging.getLogger(__name__)
+
+MOST_TENANTS = 1000  # per sweep and account
+INCLUDED_RESULTS = {
+    ProviderCredential.WORKS: "The included account works.",
+    ProviderCredential.REFUSED: "The provider refuses the included account. Please tell the host.",
+    ProviderCredential.UNREACHABLE: "The provider does not answer. Try again in a few minutes.",
+}
+LABEL_TAKEN = "You have a credential of that name already."
 
 # How a provider of a port is built from a credential; the app of that port says so.
 _builders: dict[str, Callable[[ProviderCredential], Any]] = {}
@@ -42,6 +48,12 @@ class CredentialInUse(Conflict):
     code = "CREDENTIAL_IN_USE"
 
 
+class AccountIsIncluded(Conflict):
+    """This account is the host's and comes with mPanel, so it cannot be changed or removed here."""
+
+    code = "ACCOUNT_IS_INCLUDED"
+
+
 @transaction.atomic
 def add_credential(
     actor: Actor, *, port: str, provider: str, label: str, values: Mapping[str, str]
@@ -56,7 +68,10 @@ def add_credential(
     if not registry.is_offered(port, provider):
         raise Invalid.field("provider", f"{cls.label} is not offered here. Choose another one.")
     credential = ProviderCredential(
-        tenant_id=actor.tenant_id, port=port, provider=provider, label=label.strip() or cls.label
+        tenant_id=actor.tenant_id,
+        port=port,
+        provider=provider,
+        label=_clean_label(label) or cls.label,
     )
     credential.set_values(_cleaned(cls, values))
     _save(credential)
@@ -64,79 +79,64 @@ def add_credential(
     return credential
 
 
-def include_house_credentials(actor: Actor) -> None:
-    """Give a new tenant the host's own accounts, so that it can begin at once (decision 5)."""
-    if settings.HOUSE_CLOUDFLARE_TOKEN:
-        add_credential(
-            actor,
-            port="dns",
-            provider="cloudflare",
-            label="Included DNS",
-            values={
-                "api_token": settings.HOUSE_CLOUDFLARE_TOKEN,
-                "account_id": settings.HOUSE_CLOUDFLARE_ACCOUNT,
-            },
+def include_accounts(tenant_ids: Iterable[UUID]) -> None:
+    """Let these tenants use every account that the host includes now (docs/decisions/0018)."""
+    offered = included.included()
+    ProviderCredential.objects.bulk_create(
+        (
+            ProviderCredential(
+                tenant_id=tenant_id,
+                port=account.port,
+                provider=account.provider,
+                label=account.label,
+                is_included=True,
+            )
+            for tenant_id in tenant_ids
+            for account in offered
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def include_accounts_everywhere() -> None:
+    """Let tenants use what the host included since they opened their account."""
+    for account in included.included():
+        here = ProviderCredential.objects.filter(
+            tenant=OuterRef("pk"),
+            port=account.port,
+            provider=account.provider,
+            is_included=True,
         )
-    if settings.HOUSE_POWERDNS_KEY and registry.is_offered("dns", "powerdns"):
-        add_credential(
-            actor,
-            port="dns",
-            provider="powerdns",
-            label="Included PowerDNS",
-            values={
-                "api_key": settings.HOUSE_POWERDNS_KEY,
-                "nameservers": settings.HOUSE_POWERDNS_NAMESERVERS,
-            },
-        )
-    if settings.HOUSE_NAMECHEAP_USER:
-        add_credential(
-            actor,
-            port="registrar",
-            provider="namecheap",
-            label="Included registrar",
-            values={
-                "api_user": settings.HOUSE_NAMECHEAP_USER,
-                "api_key": settings.HOUSE_NAMECHEAP_KEY,
-                "client_ip": settings.HOUSE_NAMECHEAP_ADDRESS,
-            },
-        )
-    key_file = Path(settings.HOUSE_GOOGLE_KEY_FILE or "/nowhere")
-    if key_file.is_file():
-        add_credential(
-            actor,
-            port="mail",
-            provider="google-workspace",
-            label="Included Google Workspace",
-            values={
-                "service_account_json": key_file.read_text(),
-                "admin_email": settings.HOUSE_GOOGLE_ADMIN,
-            },
-        )
-    for provider, label, key in (
-        ("smartlead", "Included Smartlead", settings.HOUSE_SMARTLEAD_KEY),
-        ("instantly", "Included Instantly", settings.HOUSE_INSTANTLY_KEY),
-    ):
-        if key:
-            values = {"api_key": key}
-            add_credential(actor, port="outreach", provider=provider, label=label, values=values)
+        lacking = Tenant.objects.filter(~Exists(here)).order_by("pk")
+        include_accounts(lacking.values_list("pk", flat=True)[:MOST_TENANTS])
 
 
 @transaction.atomic
 def change_credential(
     actor: Actor, credential_id: UUID, *, label: str, values: Mapping[str, str]
 ) -> ProviderCredential:
-    """Change label or values; a secret left empty keeps its present value."""
+    """Change label or values; secrets left empty keep their values if nothing else changes.
+
+    Whoever changes another value must know the secrets: else a key could be pointed elsewhere by
+    somebody who never had it. Raises `Invalid` with fields, `AccountIsIncluded`.
+    """
     actor.require(ADMIN)
     actor.require_person()
-    credential = selectors.get_credential(actor, credential_id)
+    credential = get_own_credential(actor, credential_id)
     cls = registry.get(credential.port, credential.provider)
+    given = {field.name: values.get(field.name, "").strip() for field in cls.credential_fields}
     kept = credential.values()
+    if any(
+        given[field.name] != kept.get(field.name, "")
+        for field in cls.credential_fields
+        if not field.secret
+    ):
+        _require_secrets(cls, given)
     merged = {
-        field.name: values.get(field.name, "").strip()
-        or (kept.get(field.name, "") if field.secret else "")
+        field.name: given[field.name] or (kept.get(field.name, "") if field.secret else "")
         for field in cls.credential_fields
     }
-    credential.label = label.strip() or credential.label
+    credential.label = _clean_label(label) or credential.label
     credential.set_values(_cleaned(cls, merged))
     credential.result, credential.result_message = ProviderCredential.UNTESTED, ""
     _save(credential)
@@ -146,10 +146,10 @@ def change_credential(
 
 @transaction.atomic
 def remove_credential(actor: Actor, credential_id: UUID) -> None:
-    """Forget a credential. Raises `CredentialInUse` while anything needs it."""
+    """Forget a credential. Raises `CredentialInUse` while it is needed, `AccountIsIncluded`."""
     actor.require(ADMIN)
     actor.require_person()
-    credential = selectors.get_credential(actor, credential_id)
+    credential = get_own_credential(actor, credential_id)
     record(actor, "credential.deleted", credential, f"Removed the credential “{credential}”.")
     try:
         credential.delete()
@@ -184,6 +184,10 @@ def run_test(credential_id: UUID) -> None:
         logger.exception("the test of the credential %s failed", credential_id)
         message = "The test failed on our side. Check the values, and try again."
         result = ProviderCredential.UNREACHABLE
+    if credential.is_included and not credential.is_gone:
+        # The provider's own words may name the host's account.
+        logger.info("the test of the included account %s: %s", credential, message)
+        message = INCLUDED_RESULTS[result]
     ProviderCredential.objects.filter(pk=credential_id).update(
         result=result, result_message=message, tested_at=timezone.now()
     )
@@ -217,9 +221,34 @@ def _cleaned(cls: type[registry.Provider], values: Mapping[str, str]) -> dict[st
     return cleaned
 
 
+def _require_secrets(cls: type[registry.Provider], given: Mapping[str, str]) -> None:
+    """Raise `Invalid` for each secret that is needed and was not given."""
+    missing = {
+        field.name: [f"Enter the {field.label} again, because another value changes."]
+        for field in cls.credential_fields
+        if field.secret and field.required and not given[field.name]
+    }
+    if missing:
+        raise Invalid(next(iter(missing.values()))[0], details=missing)
+
+
+def get_own_credential(actor: Actor, credential_id: UUID) -> ProviderCredential:
+    """A credential of the tenant's own. Raises `CredentialNotFound`, `AccountIsIncluded`."""
+    credential = selectors.get_credential(actor, credential_id)
+    if credential.is_included:
+        raise AccountIsIncluded
+    return credential
+
+
+def _clean_label(label: str) -> str:
+    if included.is_reserved(label):
+        raise Invalid.field("label", LABEL_TAKEN)
+    return label.strip()
+
+
 def _save(credential: ProviderCredential) -> None:
     try:
         with transaction.atomic():
             credential.save()
     except IntegrityError:
-        raise Invalid.field("label", "You have a credential of that name already.") from None
+        raise Invalid.field("label", LABEL_TAKEN) from None

@@ -83,8 +83,8 @@ def credential_new(request: PageRequest, port: str, provider: str) -> HttpRespon
 @signed_in
 @require_http_methods(["GET", "POST"])
 def credential_edit(request: PageRequest, credential_id: UUID) -> HttpResponseBase:
-    """Change a credential; a secret left empty stays."""
-    credential = selectors.get_credential(request.actor, credential_id)
+    """Change a credential; a secret left empty stays while nothing else changes."""
+    credential = services.get_own_credential(request.actor, credential_id)
     cls = registry.get(credential.port, credential.provider)
     form = CredentialForm(
         request.POST or None,
@@ -136,7 +136,7 @@ def credential_test(request: PageRequest, credential_id: UUID) -> HttpResponseBa
 @require_http_methods(["GET", "POST"])
 def credential_delete(request: PageRequest, credential_id: UUID) -> HttpResponseBase:
     """Forget a credential, after a second question."""
-    credential = selectors.get_credential(request.actor, credential_id)
+    credential = services.get_own_credential(request.actor, credential_id)
     if request.method == "POST":
         services.remove_credential(request.actor, credential_id)
         messages.success(request, f"Removed “{credential}”.")

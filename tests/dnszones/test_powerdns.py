@@ -21,6 +21,7 @@ from dnszones.providers.base import DsRecord
 from dnszones.providers.powerdns import PowerDNS
 from dnszones.records import RecordData
 from dnszones.selectors import verification
+from dnszones.vendors import dns_provider
 from domains.models import Domain
 from domains.services import disconnect_domain
 from mpanel.core import checks, registry
@@ -28,7 +29,7 @@ from mpanel.core.errors import Invalid, ProviderError
 from provisioning.models import Job
 from tenants.models import ProviderCredential
 from tenants.services import add_credential, start_test
-from tests.cast import Person, owner
+from tests.cast import Person
 from tests.powerdns import ADDRESS, KEY, NAMESERVERS, PrivatePowerDNS
 from tests.sandboxes import RESOLVERS, RunningSandbox, find_free_port_block
 from tests.stories import connected, published, use_powerdns, verified
@@ -218,11 +219,12 @@ def test_a_key_that_somebody_else_made_counts(provider: PowerDNS, server: Privat
 # --- Who may use it ------------------------------------------------------------------------------
 
 
-def test_without_a_server_it_is_not_offered(ada: Person, settings: LazySettings) -> None:
-    settings.POWERDNS_BASE_URL = ""
+def test_a_customer_can_never_add_one(ada: Person, powerdns: PrivatePowerDNS) -> None:
     values = {"api_key": KEY, "nameservers": ", ".join(NAMESERVERS)}
     assert "PowerDNS" not in ada.client.get("/credentials/add/").content.decode()
     assert ada.client.get("/credentials/add/dns/powerdns/").status_code == 404
+    given = {"label": "Mine", **values}
+    assert ada.client.post("/credentials/add/dns/powerdns/", given).status_code == 404
     with pytest.raises(Invalid) as refused:
         add_credential(ada.actor, port="dns", provider="powerdns", label="", values=values)
     assert refused.value.details == {
@@ -231,17 +233,25 @@ def test_without_a_server_it_is_not_offered(ada: Person, settings: LazySettings)
     assert ("dns", "cloudflare") in registry.offered()
 
 
-def test_with_a_server_it_is_added_on_the_page_and_tested(
+def test_one_that_a_customer_holds_is_never_used(ada: Person, powerdns: PrivatePowerDNS) -> None:
+    """Rows from before: their nameservers were the customer's words about the host's server."""
+    row = ProviderCredential(
+        tenant_id=ada.actor.tenant_id, port="dns", provider="powerdns", label="Ours"
+    )
+    row.set_values({"api_key": KEY, "nameservers": "ns1.bigmail.test, ns2.bigmail.test"})
+    row.save()
+    with pytest.raises(ProviderError, match="not offered"):
+        dns_provider(row)
+
+
+def test_the_included_one_is_tested_without_naming_the_server(
     ada: Person, powerdns: PrivatePowerDNS
 ) -> None:
-    assert "PowerDNS" in ada.client.get("/credentials/add/").content.decode()
-    given = {"label": "Ours", **powerdns.credentials}
-    assert ada.client.post("/credentials/add/dns/powerdns/", given).status_code == 302
+    use_powerdns(ada, powerdns)
+    start_test(ada.actor, ada.credential.pk)
     work_off()
-    credential = ProviderCredential.objects.get(label="Ours")
-    assert credential.result == ProviderCredential.WORKS
-    assert credential.result_message.startswith("Connected to PowerDNS 4.")
-    assert KEY not in ada.client.get(f"/credentials/{credential.pk}/").content.decode()
+    assert ada.credential.result == ProviderCredential.WORKS
+    assert ada.credential.result_message == "The included account works."
 
 
 def test_a_server_that_was_taken_away_is_told(
@@ -251,20 +261,7 @@ def test_a_server_that_was_taken_away_is_told(
     settings.POWERDNS_BASE_URL = ""
     start_test(ada.actor, ada.credential.pk)
     work_off()
-    assert ada.credential.result_message == "PowerDNS is not offered here."
-
-
-def test_the_host_may_include_it(
-    powerdns: PrivatePowerDNS, db: None, settings: LazySettings
-) -> None:
-    settings.HOUSE_POWERDNS_KEY = KEY
-    settings.HOUSE_POWERDNS_NAMESERVERS = ",".join(NAMESERVERS)
-    dora = owner("dora")
-    included = ProviderCredential.objects.get(tenant_id=dora.actor.tenant_id, provider="powerdns")
-    assert (str(included), included.values()) == (
-        "Included PowerDNS",
-        {"api_key": KEY, "nameservers": ",".join(NAMESERVERS)},
-    )
+    assert "no longer includes this account" in ada.credential.result_message
 
 
 def test_bad_settings_are_explained(settings: LazySettings) -> None:

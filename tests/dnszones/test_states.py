@@ -13,7 +13,7 @@ from provisioning.models import Job
 from provisioning.services import retry_job
 from tests.cast import Person
 from tests.sandboxes import RunningSandbox
-from tests.stories import connected, planned, verified
+from tests.stories import connected, planned, use_own_account, verified
 from tests.work import ended, hurry, work_off
 
 ZONE = "example.test"
@@ -95,7 +95,7 @@ def test_a_vendor_that_is_down_is_asked_again_later(ada: Person, sandbox: Runnin
 def test_a_refused_token_stops_with_a_sentence_and_can_be_retried(
     ada: Person, sandbox: RunningSandbox
 ) -> None:
-    credential = ada.credential
+    credential = use_own_account(ada)
     good = credential.values()
     credential.set_values({**good, "api_token": "wrong"})
     credential.save()

@@ -22,7 +22,8 @@ A = {"type": "A", "name": "www", "content": "192.0.2.7", "ttl": 300}
 @pytest.fixture
 def powerdns(settings: LazySettings) -> Iterator[PrivatePowerDNS]:
     with PrivatePowerDNS() as server:
-        settings.POWERDNS_BASE_URL = server.url
+        for name, value in server.settings.items():
+            setattr(settings, name, value)
         yield server
 
 

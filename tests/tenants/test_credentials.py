@@ -9,14 +9,14 @@ from django.conf import LazySettings
 from events.models import Event
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN
-from mpanel.core.errors import Forbidden
+from mpanel.core.errors import Forbidden, Invalid
 from mpanel.core.secrets import Unsealable, new_key
 from provisioning.models import JobLog
 from tenants import services
 from tenants.models import ProviderCredential
 from tests.cast import Person, helper_of
 from tests.sandboxes import RunningSandbox
-from tests.stories import connected
+from tests.stories import connected, use_own_account
 from tests.work import work_off
 
 SECRET = "sandbox-adas-own-secret"
@@ -106,7 +106,8 @@ def test_one_that_cannot_be_tested_holds_up_no_other(
 
     from django.utils import timezone
 
-    damaged, whole = sorted((ada.credential, cy.credential), key=lambda one: one.pk)
+    pair = (use_own_account(ada), use_own_account(cy))
+    damaged, whole = sorted(pair, key=lambda one: one.pk)
     ProviderCredential.objects.filter(pk=damaged.pk).update(sealed=whole.sealed)
     asked = timezone.now() - timedelta(minutes=1)
     ProviderCredential.objects.filter(pk__in=(damaged.pk, whole.pk)).update(test_asked_at=asked)
@@ -125,6 +126,7 @@ def test_the_secret_is_shown_nowhere(
     credential = add(ada)
     edit = f"/credentials/{credential.pk}/"
     ada.client.post(edit, {"label": "Renamed", "api_token": "", "account_id": "wrong"})
+    ada.client.post(edit, {"label": "Renamed", "api_token": SECRET, "account_id": "wrong"})
     work_off()
     pages = [
         ada.client.get(path).content.decode()
@@ -147,26 +149,24 @@ def test_a_refused_form_does_not_repeat_the_secret(ada: Person) -> None:
 
 
 def test_a_sealed_value_belongs_to_its_row(ada: Person, cy: Person) -> None:
-    mine, theirs = ada.credential, cy.credential
+    mine, theirs = use_own_account(ada), use_own_account(cy)
     theirs.sealed = mine.sealed
     theirs.save()
     with pytest.raises(Unsealable):
         cy.credential.values()
-    assert ada.credential.values()["api_token"] == "sandbox-token"
+    assert ada.credential.values()["api_token"] == "sandbox-ada"
 
 
 def test_keys_rotate(ada: Person, settings: LazySettings) -> None:
     before = list(settings.ENCRYPTION_KEYS)
+    credential = use_own_account(ada)
     settings.ENCRYPTION_KEYS = [new_key("next"), *before]
-    credential = ada.credential
-    assert credential.values()["api_token"] == "sandbox-token"
+    assert credential.values()["api_token"] == "sandbox-ada"
     assert credential.sealed.startswith("v1.test.")
-    services.change_credential(
-        ada.actor, credential.pk, label="", values={"account_id": "a" * 32, "api_token": ""}
-    )
+    services.change_credential(ada.actor, credential.pk, label="Renamed", values=credential.public)
     assert ada.credential.sealed.startswith("v1.next.")
     settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS[:1]
-    assert ada.credential.values()["api_token"] == "sandbox-token"
+    assert ada.credential.values()["api_token"] == "sandbox-ada"
     settings.ENCRYPTION_KEYS = before
     with pytest.raises(Unsealable):
         ada.credential.values()
@@ -174,22 +174,38 @@ def test_keys_rotate(ada: Person, settings: LazySettings) -> None:
 
 def test_an_empty_secret_keeps_the_present_one(ada: Person, sandbox: RunningSandbox) -> None:
     credential = add(ada)
-    ada.client.post(
-        f"/credentials/{credential.pk}/", {"label": "New name", "api_token": "", "account_id": "b"}
-    )
+    path, account = f"/credentials/{credential.pk}/", account_id(SECRET)
+    given = {"label": "New name", "api_token": "", "account_id": account}
+    assert ada.client.post(path, given).status_code == 302
     credential.refresh_from_db()
     assert credential.label == "New name"
-    assert credential.values() == {"api_token": SECRET, "account_id": "b"}
+    assert credential.values() == {"api_token": SECRET, "account_id": account}
     assert credential.result == ProviderCredential.UNTESTED
-    ada.client.post(
-        f"/credentials/{credential.pk}/",
-        {"label": "New name", "api_token": "sandbox-other", "account_id": "b"},
-    )
+    ada.client.post(path, {**given, "api_token": "sandbox-other"})
     credential.refresh_from_db()
     assert credential.values()["api_token"] == "sandbox-other"
 
 
+def test_another_value_changes_only_with_the_secret(ada: Person, sandbox: RunningSandbox) -> None:
+    credential = add(ada)
+    path = f"/credentials/{credential.pk}/"
+    assert "enter it again" in ada.client.get(path).content.decode()
+    given = {"label": "Elsewhere", "api_token": "", "account_id": "b"}
+    answer = ada.client.post(path, given)
+    assert answer.status_code == 422
+    assert "again" in answer.context["form"].errors["api_token"][0]
+    with pytest.raises(Invalid) as refused:
+        services.change_credential(ada.actor, credential.pk, label="", values={"account_id": "b"})
+    assert set(refused.value.details) == {"api_token"}
+    credential.refresh_from_db()
+    assert (str(credential), credential.public["account_id"]) == ("Mine", account_id(SECRET))
+    assert ada.client.post(path, {**given, "api_token": SECRET}).status_code == 302
+    credential.refresh_from_db()
+    assert credential.values() == {"api_token": SECRET, "account_id": "b"}
+
+
 def test_one_in_use_stays(ada: Person, sandbox: RunningSandbox) -> None:
+    use_own_account(ada)
     connected(ada, "example.test")
     path = f"/credentials/{ada.credential.pk}/delete/"
     assert "Remove" in ada.client.get(path).content.decode()
@@ -200,18 +216,20 @@ def test_one_in_use_stays(ada: Person, sandbox: RunningSandbox) -> None:
     assert not Event.objects.filter(action="credential.deleted").exists()
 
 
-def test_one_that_nothing_uses_goes(ada: Person, sandbox: RunningSandbox) -> None:
+def test_one_that_nothing_uses_goes(
+    ada: Person, sandbox: RunningSandbox, settings: LazySettings
+) -> None:
     credential = add(ada)
     assert ada.client.post(f"/credentials/{credential.pk}/delete/").status_code == 302
     assert not ProviderCredential.objects.filter(pk=credential.pk).exists()
     assert Event.objects.filter(action="credential.deleted", subject_id=credential.pk).exists()
     # Without any, the setup says what to do first.
-    ada.client.post(f"/credentials/{ada.credential.pk}/delete/")
+    settings.HOUSE_CLOUDFLARE_TOKEN = ""
     assert "First, a DNS account" in ada.client.get("/setup/").content.decode()
 
 
 def test_a_member_may_look_and_not_change(ada: Person, bo: Person) -> None:
-    credential = ada.credential
+    credential = use_own_account(ada)
     assert bo.client.get("/credentials/").status_code == 200
     path = f"/credentials/{credential.pk}/"
     values = {"label": "Mine", "api_token": "x", "account_id": "y"}

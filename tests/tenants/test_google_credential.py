@@ -37,8 +37,11 @@ def test_a_credential_of_google_is_checked_tested_and_never_shown(
     page = ada.client.get(f"/credentials/{credential.pk}/").text
     assert "admin@workspace.test" in page
     assert "BEGIN PRIVATE KEY" not in page
-    # The secret stays where only the administrator is changed.
+    # Whoever changes the administrator must know the secret.
     values = {"label": "Ours", "service_account_json": "", "admin_email": "who@workspace.test"}
+    answer = ada.client.post(f"/credentials/{credential.pk}/", values)
+    assert set(answer.context["form"].errors) == {"service_account_json"}
+    values["service_account_json"] = google_values(sandbox)["service_account_json"]
     assert ada.client.post(f"/credentials/{credential.pk}/", values).status_code == 302
     work_off()
     credential.refresh_from_db()

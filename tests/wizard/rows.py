@@ -18,6 +18,7 @@ from provisioning.services import start_job
 from tenants.models import ApiKey, Session
 from tenants.services import create_api_key, start_session
 from tests.cast import Person
+from tests.stories import own_account
 
 NAMESERVERS = ["alder.ns.cloudflare-sandbox.test", "agate.ns.cloudflare-sandbox.test"]
 
@@ -150,7 +151,7 @@ def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> E
         job,
         batch,
         tuple(mailboxes),
-        person.credential.pk,
+        own_account(person, label=f"Own for {name}").pk,
         tuple(aliases),
         tuple(_past_link(mailbox) for mailbox in mailboxes[:1]),
         delivery(person, domain),

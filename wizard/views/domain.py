@@ -16,7 +16,7 @@ from domains.selectors import domains as domains_of
 from domains.services import check_nameservers_now, connect_domain
 from mpanel.core.errors import Conflict, Invalid, LimitExceeded, ProviderError
 from mpanel.core.pages import PageRequest, add_errors, signed_in
-from tenants.selectors import credentials
+from tenants.selectors import credentials_for
 from wizard.steps import next_step, reached
 from wizard.views.page import step_page
 
@@ -25,7 +25,7 @@ from wizard.views.page import step_page
 @require_http_methods(["GET", "POST"])
 def start(request: PageRequest) -> HttpResponseBase:
     """Step 1: which domain."""
-    choices = list(credentials(request.actor, port="dns"))
+    choices = list(credentials_for(request.actor, "dns"))
     form = ConnectForm(request.POST or None, credentials=choices)
     if request.method == "POST" and form.is_valid():
         try:
@@ -58,8 +58,8 @@ def start(request: PageRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 def register(request: PageRequest) -> HttpResponseBase:
     """Step 1 for a domain that nobody has yet: its price, who it is for, and the yes."""
-    registrars = list(credentials(request.actor, port="registrar"))
-    choices = list(credentials(request.actor, port="dns"))
+    registrars = list(credentials_for(request.actor, "registrar"))
+    choices = list(credentials_for(request.actor, "dns"))
     asked = request.POST or request.GET
     wanted = {"years": "1", **asked.dict()} if "domain" in asked else None
     search = LookUpForm(wanted, registrars=registrars)

@@ -9,7 +9,7 @@ from mpanel.core.actor import Actor, acting_for
 from mpanel.core.errors import Conflict, Invalid
 from tenants.models import Tenant
 from tenants.panel_selectors import get_any_tenant
-from tenants.services.credentials import include_house_credentials
+from tenants.services.credentials import include_accounts
 from tenants.services.operators.grants import require_operators_elsewhere
 
 
@@ -26,7 +26,7 @@ def create_tenant(operator: Actor, *, name: str, status: str = Tenant.ACTIVE) ->
     tenant = Tenant.objects.create(name=clean_name(name), status=status)
     actor = acting_for(operator, tenant.pk)
     record(actor, "tenant.created", tenant, f"Made the tenant {tenant}.")
-    include_house_credentials(actor)
+    include_accounts([tenant.pk])
     return tenant
 
 

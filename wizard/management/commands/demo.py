@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from billing.selectors import get_account
-from tenants.selectors import actor_for, credentials
+from tenants.selectors import actor_for, credentials_for
 from tenants.services import open_account, start_test
 from tenants.services.operators import make_operator
 
@@ -30,6 +30,6 @@ class Command(BaseCommand):
         account = get_account(actor)
         account.plan = PLAN
         account.save(update_fields=["plan", "updated_at"])
-        for credential in credentials(actor, port="dns"):
+        for credential in credentials_for(actor, "dns"):
             if credential.tested_at is None:
                 start_test(actor, credential.pk)
