@@ -87,6 +87,7 @@ EXAMPLE_RECORD = {
     "purpose": "dmarc",
     "status": "propagating",
     "propagation_percentage": 75,
+    "servers_asked": 4,
     "servers_checked": 4,
     "servers_propagated": 3,
 }

@@ -275,5 +275,11 @@ class PropagationSession(StatusRow):
         return f"propagation of {self.zone}"
 
     @property
+    def expected_by(self) -> datetime | None:
+        """When caches must have let go of what is old; None once that has passed."""
+        until = self.estimated_completion_at
+        return until if until and until > timezone.now() else None
+
+    @property
     def status_label(self) -> str:
         return self.STATUSES[self.status]

@@ -73,7 +73,7 @@ def _watches(zone: Zone, rows: Sequence[Record]) -> list[eyes.Watch]:
         for address in addresses
     )
     return [
-        eyes.Watch((zone.pk, *key), servers, expected)
+        eyes.Watch((zone.pk, *key), servers, expected, zone.domain.name)
         for key, expected in expectations((row.purpose, row.data) for row in rows).items()
     ]
 
@@ -90,8 +90,7 @@ async def _sweep(watches: Sequence[eyes.Watch]) -> list[eyes.Observed]:
 def _note(row: Record, seen: eyes.Observed, now: datetime) -> bool:
     """Put what was seen into the row; whether anything differs from before."""
     status = eyes.summarise(seen.own, seen.resolvers, now=now)
-    # Whole minutes: a cache that counts down says the same thing every time.
-    until = status.cached_until and status.cached_until.replace(second=0, microsecond=0)
+    until = status.cached_until and _minute_after(status.cached_until)
     fresh = (
         status.status,
         status.percentage,
@@ -104,11 +103,16 @@ def _note(row: Record, seen: eyes.Observed, now: datetime) -> bool:
     return fresh != before
 
 
+def _minute_after(moment: datetime) -> datetime:
+    """The next whole minute: until then a cache that counts down says the same every time."""
+    return moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
 def _plain(sighting: eyes.Sighting, now: datetime) -> dict[str, Any]:
     until = None
     if sighting.verdict in {"missing", "conflicts"} and sighting.ttl is not None:
         gone = now + min(timedelta(seconds=sighting.ttl), eyes.LONGEST_CACHED)
-        until = gone.replace(second=0, microsecond=0).isoformat()
+        until = _minute_after(gone).isoformat()
     return {
         "server": sighting.server_name,
         "verdict": sighting.verdict,
@@ -168,7 +172,7 @@ def _settle_sessions(
     for session in running:
         statuses = [record_status(row) for row in rows[session.zone_id]]
         progress = eyes.overall_percentage(statuses)
-        alike[progress, eyes.estimated_completion(statuses)].append(session.pk)
+        alike[progress, eyes.estimated_completion(statuses, now=now)].append(session.pk)
     with transaction.atomic():
         for (progress, completion), ids in alike.items():
             polling.filter(pk__in=ids).update(
@@ -185,24 +189,39 @@ def _settle_sessions(
 def _end_if_over(
     session: PropagationSession, rows: Sequence[Record], domain: Domain, now: datetime
 ) -> None:
-    if all(row.status == Record.PROPAGATED for row in rows):
+    """A domain is ready once its required records have spread; all others are still watched."""
+    required = [row for row in rows if row.level == "required"] or rows
+    if domain.status == Domain.DNS_CONFIGURING and _have_spread(required):
+        _ready(domain)
+    if _have_spread(rows):
         _complete(session, domain, now)
     elif now > session.timeout_at:
         session.move(PropagationSession.TIMEOUT, completed_at=now)
 
 
+def _have_spread(rows: Sequence[Record]) -> bool:
+    return all(row.status == Record.PROPAGATED for row in rows)
+
+
+@transaction.atomic
+def _ready(domain: Domain) -> None:
+    mark_ready(domain)
+    text = f"{domain} is ready for inboxes."
+    record_event(system(domain.tenant_id), "domain.ready", domain, text)
+
+
 @transaction.atomic
 def _complete(session: PropagationSession, domain: Domain, now: datetime) -> None:
     session.move(PropagationSession.COMPLETED, completed_at=now)
-    actor = system(domain.tenant_id)
-    record_event(actor, "dns.propagated", domain, f"The records of {domain} have spread.")
-    if domain.status == Domain.DNS_CONFIGURING:
-        mark_ready(domain)
-        record_event(actor, "domain.ready", domain, f"{domain} is ready for inboxes.")
+    text = f"The records of {domain} have spread."
+    record_event(system(domain.tenant_id), "dns.propagated", domain, text)
 
 
 def _look_up_addresses(zones: Iterable[Zone]) -> None:
-    """Find out where the zones' own nameservers answer; kept for an hour, and on failure longer."""
+    """Find out where the zones' own nameservers answer; kept for an hour, and on failure longer.
+
+    The IPv4 addresses, or the IPv6 addresses of a nameserver that has no others.
+    """
     now = timezone.now()
     stale = [
         zone
@@ -232,13 +251,16 @@ def _look_up_addresses(zones: Iterable[Zone]) -> None:
 
 
 async def _addresses(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    asked = [(name, server) for name in names for server in resolvers()]
+    asked = [
+        Question(server, name, rdtype)
+        for rdtype in ("A", "AAAA")
+        for name in names
+        for server in resolvers()
+    ]
     async with dns_client() as client:
-        answers = await client.ask_many(
-            [Question(server, name, "A", True) for name, server in asked]
-        )
+        answers = await client.ask_many(asked)
     found: dict[str, tuple[str, ...]] = {}
-    for (name, _), answer in zip(asked, answers, strict=True):
-        if answer.values and name not in found:
-            found[name] = answer.values
+    for question, answer in zip(asked, answers, strict=True):
+        if answer.values and question.name not in found:
+            found[question.name] = answer.values
     return found

@@ -5,12 +5,13 @@ the sightings of one record into its status.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from dnszones.verdicts import Expected, Verdict, judge
 from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
+from mpanel.core.dnsmessages import is_within
 
 Sight = Literal["matches", "missing", "conflicts", "unknown"]
 Status = Literal["pending", "propagating", "propagated", "failed"]
@@ -24,11 +25,13 @@ class Watch:
     """A record that should be seen. `key` is the caller's and comes back with the result.
 
     `zone_nameservers`: the authoritative servers of its zone; empty if they are not to be asked.
+    `zone_name`: the zone, so that a delegation within it is known from a server that is lame.
     """
 
     key: Hashable
     zone_nameservers: tuple[Server, ...]
     expected: Expected
+    zone_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Sighting:
 
     `found` holds the values that bear on the record's purpose. `ttl`, in seconds, is how long a
     cache may go on saying this. `why` is filled for "unknown", from which nothing follows.
+    `is_elsewhere`: the zone's own nameserver says that this name is for others to answer: it is
+    delegated, or an alias. `why` then tells what to do.
     """
 
     server_name: str
@@ -44,6 +49,7 @@ class Sighting:
     found: tuple[str, ...] = ()
     ttl: int | None = None
     why: str = ""
+    is_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +62,22 @@ class Observed:
 
     @property
     def own(self) -> Sighting:
-        """What the zone's own nameservers say together; the rule stands at `combine`."""
-        return combine(self.nameservers)
+        """What the zone's own nameservers say together; the rule stands at `combine`.
+
+        Where they send everybody elsewhere, what resolvers find there decides.
+        """
+        own = combine(self.nameservers)
+        seen = [sighting.verdict for sighting in self.resolvers]
+        if not own.is_elsewhere or "matches" not in seen:
+            return own
+        is_there = is_quorum(seen) and not {"missing", "conflicts"} & set(seen)
+        return Sighting(own.server_name, "matches" if is_there else "unknown", why=own.why)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordStatus:
-    """How far a record has got. `percentage` is `matching` of `answering`, rounded down.
+    """How far a record has got. `percentage` is `matching` of `answering`, rounded down, and below
+    100 as long as that is not enough.
 
     `cached_until`: when the last resolver that still shows an old answer must have dropped it;
     `None` if none does, or if the zone's own nameservers do not have the new one yet.
@@ -74,6 +89,23 @@ class RecordStatus:
     answering: int
     asked: int
     cached_until: datetime | None = None
+
+    def __str__(self) -> str:
+        """What is known, and of how many: "seen by 3 of 4"."""
+        silent = self.asked - self.answering
+        if not self.answering:
+            return f"none of {self.asked} resolvers answered"
+        if silent:
+            return (
+                f"seen by {self.matching} of {self.answering} that answered; "
+                f"{silent} did not answer"
+            )
+        return f"seen by {self.matching} of {self.asked}"
+
+
+def is_quorum(verdicts: Sequence[str]) -> bool:
+    """Whether more than half of the resolvers answered, so that their word counts."""
+    return 2 * sum(verdict != "unknown" for verdict in verdicts) > len(verdicts)
 
 
 async def sweep(
@@ -104,7 +136,7 @@ async def sweep(
     answers = await client.ask_many(questions)
     observed = []
     for watch, (own, others) in zip(watches, plan, strict=True):
-        see = _Eye(watch.expected)
+        see = _Eye(watch.expected, watch.zone_name)
         observed.append(
             Observed(
                 watch.key,
@@ -124,15 +156,42 @@ async def sweep(
 class _Eye:
     """Judges answers about one record; servers that say the same are judged once."""
 
-    def __init__(self, expected: Expected) -> None:
-        self._expected = expected
+    def __init__(self, expected: Expected, zone_name: str) -> None:
+        self._expected, self._zone_name = expected, zone_name
         self._verdicts: dict[tuple[str, ...], Verdict] = {}
 
     def authoritative(self, server: Server, answer: Answer) -> Sighting:
         """What a nameserver of the zone shows. One that only repeats others is of no use."""
+        if elsewhere := self._elsewhere(server, answer):
+            return elsewhere
         if answer.status != "unknown" and not answer.authoritative:
             return Sighting(str(server), "unknown", why="does not serve this zone")
         return self.cached(server, answer)
+
+    def _elsewhere(self, server: Server, answer: Answer) -> Sighting | None:
+        """The sighting of a name that the zone leaves to others by NS, CNAME or DNAME."""
+        expected = self._expected
+        if answer.status == "referral" and self._is_cut(answer.zone):
+            hosts = ", ".join(answer.nameservers)
+            found = f"NS {hosts} at {answer.zone}"
+            why = f"{answer.zone} is delegated to {hosts}"
+        elif answer.status == "unknown" and answer.aliases and answer.authoritative:
+            found = f"alias of {answer.aliases[-1]}"
+            why = f"{expected.name} is an alias of {answer.aliases[-1]} (CNAME or DNAME)"
+        else:
+            return None
+        value = "; ".join(sorted(expected.values))
+        why += f". Enter {expected.type} {expected.name} there, or remove that record: {value}"
+        return Sighting(str(server), "conflicts", (found,), answer.ttl, why, is_elsewhere=True)
+
+    def _is_cut(self, zone: str) -> bool:
+        """Whether this is a zone below ours that has the name; a lame server refers upwards."""
+        return (
+            bool(self._zone_name)
+            and zone != self._zone_name
+            and is_within(zone, self._zone_name)
+            and is_within(self._expected.name, zone)
+        )
 
     def cached(self, server: Server, answer: Answer) -> Sighting:
         """What a resolver shows."""
@@ -159,6 +218,8 @@ def combine(sightings: Sequence[Sighting]) -> Sighting:
         why = "; ".join(f"{s.server_name}: {s.why}" for s in sightings) or "none was asked"
         return Sighting("own nameservers", "unknown", why=why)
     agree = all(sighting.verdict in {verdict, "unknown"} for sighting in sightings)
+    if agree and worst[0].is_elsewhere:
+        return replace(worst[0], server_name="own nameservers")
     return Sighting(
         "own nameservers",
         worst[0].verdict,
@@ -169,11 +230,11 @@ def combine(sightings: Sequence[Sighting]) -> Sighting:
 
 
 def summarise(own: Sighting, resolvers: Sequence[Sighting], *, now: datetime) -> RecordStatus:
-    """The status of one record. Servers that did not answer count for nothing; the first that fits:
+    """The status of one record; the first that fits (docs/decisions/0024):
 
     - failed: the zone's own nameservers have a conflicting value;
-    - propagated: some resolver answered, all that did match, and the own nameservers match or did
-      not answer;
+    - propagated: more than half of the resolvers answered, all that did match, and the own
+      nameservers match or did not answer;
     - propagating: the own nameservers or some resolver match;
     - pending: nobody has it. A resolver's other value counts as old, not as a failure.
     """
@@ -183,16 +244,21 @@ def summarise(own: Sighting, resolvers: Sequence[Sighting], *, now: datetime) ->
     status: Status
     if own.verdict == "conflicts":
         status = "failed"
-    elif answering and not stale and own.verdict in {"matches", "unknown"}:
+    elif (
+        is_quorum([sighting.verdict for sighting in resolvers])
+        and not stale
+        and own.verdict in {"matches", "unknown"}
+    ):
         status = "propagated"
     elif matching or own.verdict == "matches":
         status = "propagating"
     else:
         status = "pending"
     ttls = [sighting.ttl for sighting in stale if sighting.ttl is not None]
+    share = 100 * matching // len(answering) if answering else 0
     return RecordStatus(
         status,
-        percentage=100 * matching // len(answering) if answering else 0,
+        percentage=share if status == "propagated" else min(share, 99),
         matching=matching,
         answering=len(answering),
         asked=len(resolvers),
@@ -210,11 +276,14 @@ def overall_percentage(statuses: Sequence[RecordStatus]) -> int:
     return mean if all(s.status == "propagated" for s in statuses) else min(mean, 99)
 
 
-def estimated_completion(statuses: Iterable[RecordStatus]) -> datetime | None:
+def estimated_completion(statuses: Iterable[RecordStatus], *, now: datetime) -> datetime | None:
     """When every cache must have let go of what is old.
 
-    `None` if all is propagated already, or if a record waits for something other than a cache.
+    `None` if all is propagated already, if a record waits for something other than a cache, or if
+    that moment has passed: then nobody knows.
     """
     waiting = [status for status in statuses if status.status != "propagated"]
     times = [status.cached_until for status in waiting if status.cached_until is not None]
-    return max(times) if times and len(times) == len(waiting) else None
+    if not times or len(times) != len(waiting) or max(times) <= now:
+        return None
+    return max(times)

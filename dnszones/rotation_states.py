@@ -10,6 +10,7 @@ from dnszones.models import DkimKey, Record
 from dnszones.providers.base import DNSProvider, RemoteRecord
 from dnszones.records import same_value
 from dnszones.rotation import Rotation
+from dnszones.selectors import record_status
 from dnszones.vendors import dns_provider
 from domains.models import Domain
 from mpanel.core.errors import NotFound
@@ -76,7 +77,7 @@ class NextKeyIsSeen(DesiredState[Rotation]):
         if row.status == Record.PROPAGATED and row.verdict == "matches":
             return Observation.matches("Every server that answers shows the key.", where=where)
         return Observation.missing(
-            f"{row.percent}% of the resolvers show the key {key.selector}.",
+            f"The key {key.selector} is {record_status(row)}.",
             expected="100%",
             found=f"{row.percent}%",
             where=where,

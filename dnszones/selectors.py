@@ -254,7 +254,7 @@ class PropagationReport:
 
     @property
     def estimated_completion_at(self) -> datetime | None:
-        return estimated_completion(status for _, status in self.records)
+        return estimated_completion((status for _, status in self.records), now=timezone.now())
 
     def count(self, *statuses: str) -> int:
         """How many records are in one of these statuses."""

@@ -321,9 +321,18 @@ def finish_plan(plan: ChangePlan) -> None:
             domain.move(Domain.VERIFIED)
         return
     watch_zone(zone)
-    if domain.status in {Domain.VERIFIED, Domain.READY}:
+    if domain.status == Domain.VERIFIED or (
+        domain.status == Domain.READY and _changes_what_is_required(applied)
+    ):
         domain.move(Domain.DNS_CONFIGURING)
     record(system(domain.tenant_id), "dns.written", domain, f"Wrote the mail records of {domain}.")
+
+
+def _changes_what_is_required(plan: Plan | None) -> bool:
+    """Whether a plan wrote a record, or left out one, without which mail does not work."""
+    return plan is not None and any(
+        change.level == "required" and change.action != "keep" for change in plan.changes
+    )
 
 
 def compute_again(plan: ChangePlan) -> None:

@@ -176,7 +176,7 @@ class Onboarding:
             session = zones.latest_session(domain)
             if session is None or session.status != "polling":
                 session = start_session(self.actor, domain.pk)
-            until = session.estimated_completion_at
+            until = session.expected_by
             line = f"expected by {until:%H:%M:%S} UTC" if until else ""
             self.tell(Progress("Propagation", session.progress, line))
         self.tell(Progress("Propagation", 100, "Every resolver shows the records."))

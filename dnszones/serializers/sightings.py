@@ -54,7 +54,9 @@ class PollingSession(Shape):
     timeout_at = serializers.DateTimeField()
     last_checked_at = serializers.DateTimeField(allow_null=True)
     check_count = serializers.IntegerField()
-    estimated_completion_at = serializers.DateTimeField(allow_null=True)
+    estimated_completion_at = serializers.DateTimeField(
+        allow_null=True, source="expected_by", help_text="Never in the past: null then."
+    )
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
@@ -73,7 +75,8 @@ class RecordPropagation(Shape):
         choices=[Record.PENDING, Record.PROPAGATING, Record.PROPAGATED, Record.FAILED]
     )
     propagation_percentage = serializers.IntegerField()
-    servers_checked = serializers.IntegerField()
+    servers_asked = serializers.IntegerField(help_text="More than half of them must answer.")
+    servers_checked = serializers.IntegerField(help_text="Those that answered.")
     servers_propagated = serializers.IntegerField()
 
 
@@ -190,6 +193,7 @@ def _rows_of(report: PropagationReport) -> list[dict[str, Any]]:
             "purpose": row.purpose,
             "status": status.status,
             "propagation_percentage": status.percentage,
+            "servers_asked": status.asked,
             "servers_checked": status.answering,
             "servers_propagated": status.matching,
         }

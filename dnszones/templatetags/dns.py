@@ -7,8 +7,10 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from dnszones.changes import Change, ChangePlan, ExistingRecord
+from dnszones.models import Record
 from dnszones.providers.base import DsRecord
 from dnszones.records import RecordData, value_of
+from dnszones.selectors import record_status
 
 register = Library()
 
@@ -21,6 +23,20 @@ def clock(moment: str) -> str:
         return ""
     shown = "%H:%M" if found.date() == timezone.now().date() else "%H:%M on %-d %b"
     return f"{found:{shown}} UTC"
+
+
+@register.filter
+def is_ahead(moment: str) -> bool:
+    """Whether a stored moment has not passed."""
+    found = parse_datetime(moment)
+    return found is not None and found > timezone.now()
+
+
+@register.filter
+def spread(record: Record) -> str:
+    """By how many resolvers a record is seen: "Seen by 3 of 4"."""
+    told = str(record_status(record))
+    return f"{told[0].upper()}{told[1:]}"
 
 
 @register.filter

@@ -6,6 +6,7 @@ sent (RFC 5452). Trouble on the network is never an exception, but an `Answer` o
 """
 
 import asyncio
+import errno
 import functools
 import secrets
 import socket
@@ -27,6 +28,7 @@ __all__ = [
     "Server",
     "TemporaryFailure",
     "ask_now",
+    "reason_of",
 ]
 
 # A server that let this many questions in a row time out is not asked the ones still queued:
@@ -35,6 +37,8 @@ SILENT_AFTER = 32
 _TICK = 0.05  # seconds between two looks at who has timed out
 _PAUSE = 0.1  # seconds before a server that could not be reached is tried again
 _BURST = 64  # datagrams read from one socket before the loop may do something else
+# What the system says where it has no IPv6, or no route for it.
+_NO_WAY_OUT = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETUNREACH}
 _READ = 4096  # bytes: far over what EDNS offers; what is longer is cut, and malformed
 
 
@@ -354,7 +358,7 @@ class DNSClient:
     def _note_trouble(self, queries: Iterable[_Query], error: OSError) -> None:
         soon = self._loop.time() + _PAUSE
         for query in queries:
-            query.trouble = _reason(error)
+            query.trouble = reason_of(error, query.lane.server)
             query.deadline = min(query.deadline, soon)
 
     def _tick(self) -> None:
@@ -401,7 +405,7 @@ class DNSClient:
         except asyncio.IncompleteReadError:
             answer = Answer("unknown", why="hung up over TCP")
         except OSError as error:
-            answer = Answer("unknown", why=f"{_reason(error)} over TCP")
+            answer = Answer("unknown", why=f"{reason_of(error, server)} over TCP")
         else:
             if wire[:2] == query.packet[:2] and dnsmessages.is_answer_to(query.asked, wire):
                 answer = dnsmessages.read_answer(query.asked, wire)
@@ -410,7 +414,10 @@ class DNSClient:
         self._finish(query, answer)
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError, server: Server) -> str:
+    """Why a server could not be asked, in words. Nothing follows from it about its records."""
+    if ":" in server.address and error.errno in _NO_WAY_OUT:
+        return f"cannot be reached: this machine has no IPv6, and {server.address} is IPv6"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there"
     if isinstance(error, socket.gaierror):

@@ -27,7 +27,7 @@ OWN = {"email_platform": "mailserver"}
 FLATTEN = "/api/v1/dns/spf/flatten"
 CHANGE = {
     "id", "action", "type", "name", "content", "ttl", "priority", "purpose", "level", "reason",
-    "before",
+    "before", "proxied",
 }  # fmt: skip
 SESSION = {
     "id", "domain_id", "user_id", "status", "progress", "started_at", "completed_at", "timeout_at",
@@ -460,7 +460,7 @@ def test_propagation_is_watched_from_start_to_end(ada: Person, sandbox: RunningS
     for record in report["records"]:
         assert set(record) == {
             "record_id", "type", "name", "purpose", "status", "propagation_percentage",
-            "servers_checked", "servers_propagated",
+            "servers_asked", "servers_checked", "servers_propagated",
         }  # fmt: skip
         assert (record["status"], record["propagation_percentage"]) == ("propagating", 75)
         assert (record["servers_checked"], record["servers_propagated"]) == (4, 3)

@@ -1,6 +1,7 @@
 """The DNS client against real packets from good, slow, lame and hostile servers."""
 
 import asyncio
+import errno
 import os
 import socket
 import time
@@ -25,6 +26,7 @@ from mpanel.core.dnsclient import (
     Server,
     TemporaryFailure,
     ask_now,
+    reason_of,
 )
 from mpanel.core.dnsmessages import canonical_name, is_within
 from tests.dnsservers import (
@@ -49,6 +51,13 @@ def server() -> Iterator[FakeServer]:
 def ask(server: Server, name: str, rdtype: str, *, timeout: float = 0.9) -> Answer:
     [answer] = ask_now([Question(server, name, rdtype)], timeout=timeout)
     return answer
+
+
+@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+def test_a_machine_without_ipv6_says_so(number: int) -> None:
+    error = OSError(number, os.strerror(number))
+    assert "this machine has no IPv6" in reason_of(error, Server("2001:db8::1"))
+    assert "IPv6" not in reason_of(error, Server("192.0.2.1"))
 
 
 # --- What servers say ------------------------------------------------------------------------

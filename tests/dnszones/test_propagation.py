@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -9,12 +10,16 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dnszones import propagation, selectors, services
+from dnszones.extras import publish_record
 from dnszones.models import PropagationSession, Record, Zone
+from dnszones.records import RecordData
 from dnszones.services import apply_plan
 from domains.models import Domain
 from events.models import Event
 from mpanel.core.errors import Conflict, Forbidden
+from tests.api import Api
 from tests.cast import Person
+from tests.dnsservers import dns_servers
 from tests.sandboxes import NAMESERVERS, RESOLVERS, RunningSandbox
 from tests.stories import planned, published, verified
 from tests.wizard.rows import estate
@@ -172,6 +177,130 @@ def test_all_resolvers_are_out_and_nothing_is_claimed(
     assert verdicts(domain) == dict.fromkeys(ALL_FINE, "unknown")
     assert not Record.objects.filter(status=Record.FAILED).exists()
     assert PropagationSession.objects.get().status == PropagationSession.POLLING
+
+
+def test_one_resolver_of_four_is_not_everywhere(ada: Person, sandbox: RunningSandbox) -> None:
+    domain = written(ada, sandbox)
+    for address in RESOLVERS[1:]:
+        sandbox.set_server(address, "down")
+    sweep()
+    domain.refresh_from_db()
+    assert domain.status == Domain.DNS_CONFIGURING
+    assert set(Record.objects.values_list("status", "percent")) == {(Record.PROPAGATING, 99)}
+    assert PropagationSession.objects.get().status == PropagationSession.POLLING
+    for path in (f"/setup/{domain.pk}/propagation/", f"/domains/{domain.pk}/records/"):
+        page = ada.client.get(path).content.decode()
+        assert "Seen by 1 of 1 that answered; 3 did not answer" in page
+    for address in RESOLVERS[1:3]:
+        sandbox.set_server(address, "up")
+    sweep()
+    domain.refresh_from_db()
+    assert domain.status == Domain.READY
+    page = ada.client.get(f"/domains/{domain.pk}/records/").content.decode()
+    assert "Seen by 3 of 3 that answered; 1 did not answer" in page
+
+
+def test_the_required_records_decide(ada: Person, slow_west: RunningSandbox) -> None:
+    domain = verified(ada, ZONE, slow_west)
+    ended(apply_plan(ada.actor, planned(ada, domain).pk))
+    slow_west.set_resolver_delay(WEST, 0)
+    slow_west.change_record(ZONE, "delete", type="TXT", name="_dmarc")
+    sweep()
+    domain.refresh_from_db()
+    assert domain.status == Domain.READY, "DMARC is recommended, and mail works without it"
+    assert Event.objects.filter(action="domain.ready", subject_id=domain.pk).count() == 1
+    session = PropagationSession.objects.get()
+    assert session.status == PropagationSession.POLLING, "it is still watched"
+    assert verdicts(domain)["dmarc"] == "missing"
+
+
+def test_an_extra_does_not_make_a_ready_domain_unready(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    domain = published(ada, ZONE, sandbox)
+    zone = Zone.objects.get(domain=domain)
+    row = planned(
+        ada,
+        domain,
+        tls_rpt=f"tls@{ZONE}",
+        tracking_provider="smartlead",
+        tracking_subdomain="track",
+    )
+    ended(apply_plan(ada.actor, row.pk))
+    assert zone.records.filter(level="optional").count() == 2
+    domain.refresh_from_db()
+    assert domain.status == Domain.READY
+    row = planned(ada, domain, dkim_selector="other")
+    ended(apply_plan(ada.actor, row.pk, confirmed=True))
+    domain.refresh_from_db()
+    assert domain.status == Domain.DNS_CONFIGURING, "the DKIM key is required"
+
+
+def test_a_vendors_verification_beside_spf_is_no_conflict(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    domain = published(ada, ZONE, sandbox)
+    zone = Zone.objects.get(domain=domain)
+    token = RecordData(ZONE, "TXT", "google-site-verification=ours")
+    publish_record(zone, token, reason="By this the vendor knows the domain.")
+    for text in ("google-site-verification=theirs", "MS=ms123"):
+        sandbox.change_record(ZONE, "add", type="TXT", name="@", content=text)
+    second = RecordData(ZONE, "TXT", "vendor=2")
+    publish_record(zone, second, reason="By this another vendor knows the domain.")
+    sandbox.change_record(ZONE, "delete", type="TXT", name="@", content=second.content)
+    sweep()
+    assert verdicts(domain) == ALL_FINE
+    seen = dict(zone.records.filter(purpose="other").values_list("content", "own__verdict"))
+    assert seen == {token.content: "matches", second.content: "missing"}
+
+
+def test_quotes_in_a_published_text_are_not_ours(ada: Person, sandbox: RunningSandbox) -> None:
+    domain = published(ada, ZONE, sandbox)
+    row = Record.objects.get(purpose="spf")
+    quoted = '"\\"' + row.content + '\\""'
+    sandbox.change_record(ZONE, "delete", type="TXT", name="@", content=row.content)
+    sandbox.change_record(ZONE, "add", type="TXT", name="@", content=quoted)
+    sweep()
+    assert verdicts(domain) == {**ALL_FINE, "spf": "conflicts"}
+    row.refresh_from_db()
+    assert row.status == Record.FAILED
+    assert row.own and row.own["found"] == [f'"{row.content}"']
+
+
+def test_an_estimate_is_never_in_the_past(ada: Person, slow_west: RunningSandbox) -> None:
+    domain = written(ada, slow_west)
+    sweep()
+    session = PropagationSession.objects.get()
+    page = f"/setup/{domain.pk}/propagation/"
+    assert session.expected_by and session.expected_by > timezone.now()
+    assert "not known yet" not in ada.client.get(page).content.decode()
+    past = timezone.now() - timedelta(minutes=1)
+    PropagationSession.objects.update(estimated_completion_at=past)
+    Record.objects.update(cached_until=past)
+    assert "not known yet" in ada.client.get(page).content.decode()
+    report = Api(ada.token).get(f"/api/v1/dns/polling/{session.pk}").body
+    assert report["session"]["estimated_completion_at"] is None
+    assert report["eta"] == {"estimated_completion_at": None, "minutes_remaining": None}
+
+
+def test_nameservers_with_ipv6_only_are_watched(
+    ada: Person, sandbox: RunningSandbox, settings: Any
+) -> None:
+    domain = written(ada, sandbox)
+    name = domain.nameservers[0]
+    with dns_servers("::1", "127.0.0.91") as (own, resolver):
+        resolver.serve("test").is_resolver = True
+        for nameserver in domain.nameservers:
+            resolver.add(nameserver, "AAAA", "::1")
+        own.serve(ZONE)
+        for row in Record.objects.filter(type="MX"):
+            own.add(row.name, "MX", f"{row.priority} {row.content}.")
+        settings.DNS_PORT = own.port
+        settings.DNS_RESOLVERS = f"R={resolver.address}:{resolver.port}"
+        Zone.objects.update(addresses_at=None)
+        sweep()
+    assert Zone.objects.get(domain=domain).addresses[name] == ["::1"]
+    assert verdicts(domain)["mx"] == "matches"
 
 
 def test_one_session_at_a_time_that_can_be_cancelled(

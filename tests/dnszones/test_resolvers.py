@@ -146,15 +146,21 @@ def seen(word: str) -> Sighting:
         ("matches", "unknown unknown", "propagating", 0, None),
         ("unknown", "matches conflicts:60", "propagating", 50, None),
         ("missing", "matches missing:60", "propagating", 50, None),
-        ("missing", "matches matches", "propagating", 100, None),
+        ("missing", "matches matches", "propagating", 99, None),
         ("matches", "missing:99999999", "propagating", 0, 7 * 86_400),
         # All who answered have it.
         ("matches", "matches matches", "propagated", 100, None),
-        ("matches", "matches unknown", "propagated", 100, None),
-        ("unknown", "matches unknown", "propagated", 100, None),
+        ("matches", "matches matches unknown", "propagated", 100, None),
+        ("unknown", "matches matches unknown", "propagated", 100, None),
+        # Too few answered.
+        ("matches", "matches unknown", "propagating", 99, None),
+        ("matches", "matches unknown unknown unknown", "propagating", 99, None),
+        ("unknown", "matches unknown", "propagating", 99, None),
+        ("matches", "matches matches unknown unknown", "propagating", 99, None),
+        ("matches", "matches matches matches unknown", "propagated", 100, None),
         # The zone itself says something else.
         ("conflicts", "missing missing", "failed", 0, None),
-        ("conflicts:60", "matches matches", "failed", 100, None),
+        ("conflicts:60", "matches matches", "failed", 99, None),
         ("conflicts", "unknown", "failed", 0, None),
     ],
 )
@@ -188,18 +194,32 @@ verdicts = st.sampled_from(["matches", "missing:60", "conflicts:60"])
 
 
 @given(own=verdicts | st.just("unknown"), resolvers=st.lists(verdicts), silent=st.integers(0, 5))
-def test_resolvers_that_do_not_answer_change_nothing(
+def test_resolvers_that_do_not_answer_can_only_hold_a_record_back(
     own: str, resolvers: list[str], silent: int
 ) -> None:
     heard = [seen(word) for word in resolvers]
     without = summarise(seen(own), heard, now=NOW)
     with_them = summarise(seen(own), [*heard, *[seen("unknown")] * silent], now=NOW)
     assert with_them.asked == without.asked + silent
-    assert (with_them.status, with_them.percentage, with_them.cached_until) == (
-        without.status,
-        without.percentage,
-        without.cached_until,
-    )
+    assert with_them.cached_until == without.cached_until
+    if without.status == "propagated" and silent >= len(heard):
+        assert (with_them.status, with_them.percentage) == ("propagating", 99)
+    else:
+        assert (with_them.status, with_them.percentage) == (without.status, without.percentage)
+
+
+@pytest.mark.parametrize(
+    ("resolvers", "told"),
+    [
+        ("matches matches missing matches", "seen by 3 of 4"),
+        ("matches unknown unknown unknown", "seen by 1 of 1 that answered; 3 did not answer"),
+        ("matches missing matches unknown", "seen by 2 of 3 that answered; 1 did not answer"),
+        ("unknown unknown", "none of 2 resolvers answered"),
+    ],
+)
+def test_what_is_known_is_told_with_what_is_not(resolvers: str, told: str) -> None:
+    found = summarise(seen("matches"), [seen(word) for word in resolvers.split()], now=NOW)
+    assert str(found) == told
 
 
 def record(status: str, percentage: int, cached_for: int | None = None) -> RecordStatus:
@@ -223,6 +243,72 @@ def test_the_session_as_a_whole(
     statuses: list[RecordStatus], percentage: int, done_in: int | None
 ) -> None:
     assert overall_percentage(statuses) == percentage
-    assert estimated_completion(statuses) == (
+    assert estimated_completion(statuses, now=NOW) == (
         None if done_in is None else NOW + timedelta(seconds=done_in)
     )
+
+
+def test_a_moment_that_has_passed_is_no_estimate() -> None:
+    late = [record("propagating", 50, 60)]
+    assert estimated_completion(late, now=NOW + timedelta(seconds=59)) is not None
+    for seconds in (60, 3600):
+        assert estimated_completion(late, now=NOW + timedelta(seconds=seconds)) is None
+
+
+# --- Names that the zone leaves to others ----------------------------------------------------
+
+
+def elsewhere(servers: list[FakeServer], wanted: Expected) -> Observed:
+    own, *resolvers = servers
+
+    async def story() -> list[Observed]:
+        async with DNSClient(timeout=0.3) as client:
+            watch = Watch(0, (own.as_server("ada.ns"),), wanted, "example.test")
+            return await sweep(client, [watch], [one.as_server() for one in resolvers])
+
+    (observed,) = asyncio.run(story())
+    return observed
+
+
+DKIM_NAME = "s1._domainkey.example.test"
+DKIM_WANTED = Expected("dkim", DKIM_NAME, "TXT", frozenset({"v=DKIM1; p=QUJD"}))
+
+
+def test_a_delegated_name_is_a_conflict_until_the_vendor_has_the_record(
+    servers: list[FakeServer],
+) -> None:
+    own, *resolvers = servers
+    own.delegate("_domainkey.example.test", "ns1.vendor.test")
+    observed = elsewhere(servers, DKIM_WANTED)
+    assert (observed.own.verdict, observed.own.found) == (
+        "conflicts",
+        ("NS ns1.vendor.test at _domainkey.example.test",),
+    )
+    assert "Enter TXT s1._domainkey.example.test there" in observed.own.why
+    assert "v=DKIM1; p=QUJD" in observed.own.why
+    resolvers[0].add(DKIM_NAME, "TXT", '"v=DKIM1; p=QUJD"')
+    some = elsewhere(servers, DKIM_WANTED)
+    assert some.own.verdict == "unknown"
+    assert summarise(some.own, some.resolvers, now=NOW).status == "propagating"
+    for resolver in resolvers:
+        resolver.add(DKIM_NAME, "TXT", '"v=DKIM1; p=QUJD"')
+    everywhere = elsewhere(servers, DKIM_WANTED)
+    assert everywhere.own.verdict == "matches"
+    assert summarise(everywhere.own, everywhere.resolvers, now=NOW).status == "propagated"
+
+
+def test_an_alias_to_somebody_else_is_a_conflict(servers: list[FakeServer]) -> None:
+    servers[0].add("_dmarc.example.test", "CNAME", "ada.dmarc.vendor.test.")
+    wanted = Expected("dmarc", "_dmarc.example.test", "TXT", frozenset({"v=DMARC1; p=none"}))
+    observed = elsewhere(servers, wanted)
+    assert (observed.own.verdict, observed.own.found) == (
+        "conflicts",
+        ("alias of ada.dmarc.vendor.test",),
+    )
+
+
+def test_a_lame_nameserver_that_refers_upwards_says_nothing(servers: list[FakeServer]) -> None:
+    for zone in (".", "test", "example.test"):
+        servers[0].delegate(zone, "a.root-servers.test")
+        observed = elsewhere(servers, DKIM_WANTED)
+        assert (observed.own.verdict, observed.own.is_elsewhere) == ("unknown", False)
