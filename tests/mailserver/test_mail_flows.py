@@ -1,5 +1,6 @@
 """Mailboxes on the real Dovecot and Postfix: a row is committed, and mail flows."""
 
+import base64
 import contextlib
 import imaplib
 import smtplib
@@ -7,6 +8,7 @@ import socket
 import subprocess
 from email import message_from_string
 
+import httpx
 import pytest
 
 from domains.models import Domain
@@ -321,27 +323,40 @@ def test_suspended(ada: Person, mail_server: PrivateMailServer) -> None:
 def test_whoever_is_suspended_or_deleted_is_logged_out(
     ada: Person, cy: Person, mail_server: PrivateMailServer
 ) -> None:
-    first, second, theirs = (
-        inbox(ada, "ada@ada.test"),
-        inbox(ada, "bo@ada.test"),
-        inbox(cy, "cy@cy.test"),
-    )
+    first, theirs = inbox(ada, "ada@ada.test"), inbox(cy, "cy@cy.test")
+    several = [inbox(ada, f"{name}@ada.test") for name in ("bo", "di", "ed")]
     with contextlib.ExitStack() as stack:
         sessions = [
             stack.enter_context(mail_server.imap(mailbox.address, PASSWORD))
-            for mailbox in (first, first, second, theirs)
+            for mailbox in (first, first, *several[:2], theirs)
         ]
         suspend_mailbox(ada.actor, first.pk)
-        job = delete_mailboxes(ada.actor, [second.pk])
+        job = delete_mailboxes(ada.actor, [mailbox.pk for mailbox in several])
         until(lambda: not Job.objects.filter(status__in=Job.ACTIVE).exists())
-        for session in sessions[:3]:
+        for session in sessions[:4]:
             with pytest.raises((imaplib.IMAP4.abort, OSError)):
                 session.noop()
-        assert sessions[3].noop()[0] == "OK"
+        assert sessions[4].noop()[0] == "OK"
     job.refresh_from_db()
     assert job.status == Job.SUCCEEDED
-    second.refresh_from_db()
-    assert second.status == Mailbox.DELETED
+    statuses = Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in several])
+    assert set(statuses.values_list("status", flat=True)) == {Mailbox.DELETED}
+
+
+def test_the_admin_key_opens_no_mail(ada: Person, mail_server: PrivateMailServer) -> None:
+    first = inbox(ada, "ada@ada.test")
+    send(mail_server, first.address, first.address)
+    received(mail_server, first)
+    key = base64.b64encode(mail_server.admin_key.encode()).decode()
+    for command in ("fetch", "user", "reload", "stop", "mailboxList"):
+        parameters = {"user": first.address, "field": ["text"], "query": ["ALL"]}
+        answer = httpx.post(
+            f"http://127.0.0.1:{mail_server.admin_port}/doveadm/v1",
+            headers={"Authorization": f"X-Dovecot-API {key}"},
+            json=[[command, parameters, "1"]],
+        )
+        assert "text" not in answer.text
+        assert answer.status_code != 200 or answer.json()[0][0] == "error", command
 
 
 def test_a_new_password_ends_sessions_of_the_old_one(
