@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dnszones import changes, rotation_keys, services, spf
+from dnszones import changes, rotation_keys, services, spf, zonefiles
 from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
@@ -76,14 +76,19 @@ def compute_edits(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan
 
 
 def compute_import(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
-    """The plan for a zone file."""
+    """The plan for a zone file, with what was answered to the questions about its lines."""
     wanted = [changes.Edit.from_json(stored).record for stored in row.edits]
+    asked = map(zonefiles.Question.from_json, row.questions)
+    wanted += [question.chosen for question in asked if question.chosen]
+    capabilities = provider_of(row.zone.domain).capabilities
+    if capabilities.one_ttl_per_rrset:
+        wanted = list(zonefiles.with_one_ttl(wanted))
     plan = changes.plan_import(
         row.zone.domain.name,
         existing,
         wanted,
         consent=frozenset(row.replace),
-        lone_cname=provider_of(row.zone.domain).capabilities.lone_cname,
+        lone_cname=capabilities.lone_cname,
     )
     return plan, row.warnings
 

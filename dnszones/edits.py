@@ -4,21 +4,23 @@ Every edit is a change plan: a worker computes it against the zone, writes it an
 there before, so that it can be taken back (reverts.py).
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
-from dnszones import dmarc, selectors, spf, zonefiles
-from dnszones.changes import Edit, ExistingRecord, plan_edits
+from dnszones import selectors, zonefiles
+from dnszones.changes import Edit, ExistingRecord, excludes, plan_edits
+from dnszones.checks import RecordRefused, Surroundings, checked_record, text_warnings
 from dnszones.models import ChangePlan, Zone
 from dnszones.records import (
     DEFAULT_TTL,
     RecordData,
-    check_record,
     normal_name,
+    same_value,
+    typed_text,
 )
 from dnszones.services import DomainIsLeaving, PlanNotReady, agreed_replacements, apply_plan
 from dnszones.sights import Sight, ZoneNotMade, writable_types
@@ -47,31 +49,43 @@ class ZoneChanged(Conflict):
 CHANGED = {"ZONE_CHANGED", "RECORD_CONFLICT", "RECORD_EXISTS", "RECORD_GONE", "PLAN_NOT_READY"}
 
 
-def wanted_record(sight: Sight, record: RecordData, *, was: RecordData | None = None) -> RecordData:
-    """A record as somebody gave it, checked: `name` may be relative to the zone.
+def wanted_record(
+    sight: Sight, record: RecordData, *, was: RecordData | None = None, corrected: bool = False
+) -> RecordData:
+    """A record as somebody typed it, checked.
 
-    `was`: the present one, whose TTL may stay whatever it is. Raises `Invalid` with the field.
+    `name` may be relative to the zone, and a TXT may be in quotes. `was`: the present one, whose
+    TTL and text may stay whatever they are. `corrected`: take the proposal where there is one.
+    Raises `Invalid` with the field, and `RecordRefused`.
     """
     zone, provider = sight.zone, sight.provider
     given = replace(record, type=record.type.upper(), name=_absolute(record.name, zone))
-    if was is not None and was.ttl == given.ttl:
-        usual = wanted_record(sight, replace(given, ttl=DEFAULT_TTL))
-        return usual if usual.proxied else replace(usual, ttl=was.ttl)
     types = writable_types(provider.capabilities)
     if given.type not in types:
         message = f"{provider.label} holds no records of this type, only {', '.join(types)}."
         raise Invalid.field("type", message)
     if given.proxied and not provider.capabilities.proxies:
         raise Invalid.field("proxied", f"{provider.label} has no proxy for records.")
-    checked = check_record(given)
-    if checked.type in {"NS", "DS"} and checked.name == zone.domain.name:
-        raise Invalid.field(
-            "type", f"{checked.type} of the zone itself is not written here, only below it."
+    if given.type == "TXT" and (was is None or given.content != was.content):
+        given = replace(given, content=typed_text(given.content))
+    keeps_ttl = was is not None and was.ttl == given.ttl
+    if keeps_ttl:
+        given = replace(given, ttl=DEFAULT_TTL)
+    try:
+        checked = checked_record(
+            given, zone_name=zone.domain.name, capabilities=provider.capabilities
         )
-    return checked
+    except RecordRefused as error:
+        if corrected and error.proposal is not None:
+            checked = error.proposal
+        elif was is not None and error.written is not None and same_value(error.written, was):
+            checked = error.written
+        else:
+            raise
+    return replace(checked, ttl=record.ttl) if keeps_ttl and not checked.proxied else checked
 
 
-def change_of(sight: Sight, record_id: str, record: RecordData) -> Edit:
+def change_of(sight: Sight, record_id: str, record: RecordData, *, corrected: bool = False) -> Edit:
     """A change of one record, as somebody gave it.
 
     Raises `RecordNotFound`, `RecordConflict`, `Invalid`.
@@ -79,7 +93,7 @@ def change_of(sight: Sight, record_id: str, record: RecordData) -> Edit:
     present = sight.get(record_id)
     if not present.is_editable:
         raise RecordConflict("This record belongs to the DNS provider, or cannot be written here.")
-    wanted = wanted_record(sight, record, was=present.data)
+    wanted = wanted_record(sight, record, was=present.data, corrected=corrected)
     return Edit("update", wanted, present.existing.remote_id, present.data)
 
 
@@ -94,14 +108,20 @@ def removal_of(sight: Sight, record_id: str) -> Edit:
 def what_breaks(sight: Sight, edits: Sequence[Edit]) -> list[str]:
     """Sentences about what these edits do to mail, and to records beside them."""
     said: list[str] = []
+    touched = {edit.id for edit in edits if edit.id}
+    written = [edit.record for edit in edits if edit.action != "delete"]
+    stay = [one.data for one in sight.records if one.existing.remote_id not in touched]
+    around = Surroundings(sight.zone.domain.name, [*stay, *written])
     for edit in edits:
         before = next((one for one in sight.records if one.existing.remote_id == edit.id), None)
         if before and before.kept:
             why = f"The mail setup keeps this {before.data.type} record: {before.kept.reason}"
             said.append(f"{why} It will be shown as missing, and mail may fail.")
         if edit.action != "delete":
-            others = [one.data for one in sight.records if one is not before]
-            said += _what_stands_beside(sight, edit.record, others)
+            said += text_warnings(edit.record)
+            said += around.warnings(edit.record)
+            said += around.hidden_below(edit.record)
+            said += _about_mail_and_ttl(sight, edit.record, stay)
     return said
 
 
@@ -142,22 +162,49 @@ def edit_records(actor: Actor, sight: Sight, edits: Sequence[Edit]) -> ChangePla
     return row
 
 
-def import_file(actor: Actor, zone_id: UUID, text: str) -> ChangePlan:
+def import_file(
+    actor: Actor, zone_id: UUID, text: str, *, answers: Mapping[int, str] | None = None
+) -> ChangePlan:
     """Have a worker compare a zone file with the zone; nothing is written before it is agreed.
 
-    An older plan of a file that was not applied is replaced. Raises `Invalid` with a sentence for
-    each line, and `TooLarge`.
+    `answers`: one of `Question.answers` by the line of its question; the others are left out. An
+    older plan of a file that was not applied is replaced. Raises `Invalid` with a sentence for each
+    line, and `TooLarge`.
     """
     actor.require(ADMIN, "dns:write")
     zone = selectors.get_zone(actor, zone_id)
     provider = dns_provider(zone.domain.dns_credential)
-    types = writable_types(provider.capabilities)
-    file = zonefiles.read(text, zone.domain.name, types=types, provider=provider.label)
-    records = file.records
-    if provider.capabilities.one_ttl_per_rrset:
-        records = zonefiles.with_one_ttl(records)
-    edits = [Edit("create", found).to_json() for found in records]
-    return _begin_import(actor, zone, edits=edits, warnings=list(file.left_out))
+    file = zonefiles.read(
+        text, zone.domain.name, capabilities=provider.capabilities, provider=provider.label
+    )
+    edits = [Edit("create", found).to_json() for found in file.records]
+    return _begin_import(
+        actor,
+        zone,
+        edits=edits,
+        warnings=list(file.warnings),
+        questions=_answered(zone, file.records, file.questions, answers or {}),
+    )
+
+
+def answer_questions(actor: Actor, plan_id: UUID, answers: Mapping[int, str]) -> ChangePlan:
+    """A new plan of the same zone file, after answers to the questions about its lines.
+
+    Raises `PlanNotReady`, and `Invalid` for `answers`.
+    """
+    actor.require(ADMIN, "dns:write")
+    row = selectors.get_plan(actor, plan_id)
+    if row.kind != ChangePlan.IMPORT or row.status != ChangePlan.READY or row.reverts_id:
+        raise PlanNotReady
+    records = [Edit.from_json(stored).record for stored in row.edits]
+    asked = [zonefiles.Question.from_json(stored) for stored in row.questions]
+    return _begin_import(
+        actor,
+        row.zone,
+        edits=row.edits,
+        warnings=row.warnings,
+        questions=_answered(row.zone, records, asked, answers),
+    )
 
 
 @transaction.atomic
@@ -180,6 +227,7 @@ def apply_import(
                 row.zone,
                 edits=row.edits,
                 warnings=row.warnings,
+                questions=row.questions,
                 replace_ids=agreed,
                 confirmed=confirmed,
             )
@@ -195,6 +243,7 @@ def _begin_import(
     *,
     edits: list[dict[str, object]],
     warnings: list[str],
+    questions: list[dict[str, object]],
     replace_ids: Sequence[str] = (),
     confirmed: bool = False,
 ) -> ChangePlan:
@@ -210,6 +259,7 @@ def _begin_import(
         kind=ChangePlan.IMPORT,
         edits=edits,
         warnings=warnings,
+        questions=questions,
         replace=list(replace_ids),
         at_once=bool(replace_ids),
         confirmed=confirmed,
@@ -226,6 +276,33 @@ def _begin_import(
     else:
         _start(actor, row, "dnszones.plan")
     return row
+
+
+def _answered(
+    zone: Zone,
+    records: Sequence[RecordData],
+    questions: Sequence[zonefiles.Question],
+    answers: Mapping[int, str],
+) -> list[dict[str, object]]:
+    """The questions with their answers, to be kept in the plan. Raises `Invalid` for `answers`."""
+    by_line = {question.line: question for question in questions}
+    capabilities = dns_provider(zone.domain.dns_credential).capabilities
+    taken = list(records)
+    for line, answer in answers.items():
+        if line not in by_line or answer not in by_line[line].answers:
+            raise Invalid.field("answers", f"Line {line} has no such answer.")
+        by_line[line] = replace(by_line[line], answer=answer)
+        chosen = by_line[line].chosen
+        if chosen is None:
+            continue
+        for one in taken:
+            if one.name == chosen.name and excludes(
+                one, chosen, lone_cname=capabilities.lone_cname
+            ):
+                why = f"Line {line}: {chosen.type} cannot stand beside {one.type} at {one.name}."
+                raise Invalid.field("answers", why)
+        taken.append(chosen)
+    return [asdict(question) for question in by_line.values()]
 
 
 def written(actor: Actor, plan_id: UUID) -> ChangePlan:
@@ -300,19 +377,14 @@ def _absolute(name: str, zone: Zone) -> str:
     return f"{plain}.{apex}"
 
 
-def _what_stands_beside(
+def _about_mail_and_ttl(
     sight: Sight, wanted: RecordData, others: Sequence[RecordData]
 ) -> list[str]:
-    rrset = [data for data in others if data.key == wanted.key]
     said = []
-    for belongs, what in ((spf.is_spf, "SPF"), (dmarc.looks_like_dmarc, "DMARC")):
-        is_one = wanted.type == "TXT" and belongs(wanted.content)
-        if is_one and any(belongs(data.content) for data in rrset):
-            said.append(f"With a second {what} record at this name, receivers use neither.")
     keeps_mx = any(one.kept and one.data.key == wanted.key for one in sight.records)
     if wanted.type == "MX" and keeps_mx:
         said.append("Mail of this domain will be sent to this host, too.")
-    others_ttl = {data.ttl for data in rrset} - {wanted.ttl}
+    others_ttl = {data.ttl for data in others if data.key == wanted.key} - {wanted.ttl}
     if sight.provider.capabilities.one_ttl_per_rrset and others_ttl:
         said.append(f"All {wanted.type} records of this name get the TTL {wanted.ttl}.")
     return said

@@ -156,6 +156,8 @@ class ChangePlan(StatusRow):
     replace = models.JSONField(default=list)
     plan = models.JSONField(null=True)
     warnings = models.JSONField(default=list)
+    # Lines of a zone file that looked wrong, with the records to choose from and the choice.
+    questions = models.JSONField(default=list)
     # To be applied as soon as it is computed, also where it needs a confirmation.
     at_once = models.BooleanField(default=False)
     confirmed = models.BooleanField(default=False)

@@ -46,7 +46,9 @@ AUTOMATIC_TTL: Final = 1
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)', re.DOTALL)
+_STRING = r'"((?:[^"\\]|\\(?:[01]\d\d|2[0-4]\d|25[0-5]|\D))*+)"'
+_QUOTED = re.compile(_STRING, re.DOTALL)
+_ALL_QUOTED = re.compile(rf"\s*+(?:{_STRING}\s*+)++", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:(\d{3})|(.))", re.DOTALL)
 
 
@@ -142,9 +144,11 @@ def _check_content(record: RecordData) -> None:
         dns.rdata.from_text(dns.rdataclass.IN, kind, to_presentation(record))
     except (dns.exception.DNSException, ValueError) as error:
         raise Invalid.field("content", f"{recordtypes.expected(record.type)}.") from error
-    target = recordtypes.split_target(record.type, record.content)[1]
-    if target not in {"", "."}:
+    target = target_of(record)
+    if record.type not in HOST_TYPES and target not in {"", "."}:
         check_name(target, field="content")
+    if trouble := recordtypes.bad_target(record.type, record.name, target):
+        raise Invalid.field("content", trouble)
     if broken := recordtypes.broken_rule(record.type, record.name, record.content):
         raise Invalid.field(*broken)
 
@@ -184,16 +188,34 @@ def quote_txt(text: str) -> str:
 
 
 def unquote_txt(presentation: str) -> str:
-    """The joined text of a TXT in presentation form; without quotes it is taken as it stands.
+    """The joined text of a TXT in presentation form. Never raises.
 
-    Bytes that are no UTF-8 become `\\xff` escapes, which can be stored and shown.
+    What is not wholly well-formed quoted strings is taken as it stands. Bytes that are no UTF-8
+    become `\\xff` escapes, which can be stored and shown.
     """
-    if not presentation.lstrip().startswith('"'):
+    if not _ALL_QUOTED.fullmatch(presentation):
         return presentation
-    joined = b""
-    for quoted, bare in _QUOTED.findall(presentation):
-        joined += _ESCAPE.sub(_unescaped, (quoted or bare).encode())
-    return joined.decode(errors="backslashreplace")
+    return _joined(presentation).decode(errors="backslashreplace")
+
+
+def typed_text(typed: str) -> str:
+    """The text of a TXT as a person types it: without quotes, or in quoted strings.
+
+    Raises `Invalid` for `content` where it begins with a quotation mark and is not wholly
+    well-formed strings in UTF-8: nobody can tell then what was meant.
+    """
+    if not typed.lstrip().startswith('"'):
+        return typed
+    if not _ALL_QUOTED.fullmatch(typed):
+        raise Invalid.field(
+            "content",
+            "The quotation marks do not match. Write the text without quotes, or each string of it "
+            'in quotes, with \\" for a quotation mark within.',
+        )
+    try:
+        return _joined(typed).decode()
+    except UnicodeDecodeError:
+        raise Invalid.field("content", "The text is not UTF-8.") from None
 
 
 def to_presentation(record: RecordData) -> str:
@@ -207,6 +229,19 @@ def to_presentation(record: RecordData) -> str:
         before, target, after = recordtypes.split_target(record.type, content)
         content = f"{before}{_absolute(target)}{after}" if target else content
     return content if record.priority is None else f"{record.priority} {content}"
+
+
+def target_of(record: RecordData) -> str:
+    """The host name to which a record in normal form leads; "" where it leads to none."""
+    if record.type in HOST_TYPES:
+        return record.content
+    return recordtypes.split_target(record.type, record.content)[1]
+
+
+def with_target(record: RecordData, target: str) -> RecordData:
+    """The same record, leading to another host name."""
+    before, old, after = recordtypes.split_target(record.type, record.content)
+    return replace(record, content=f"{before}{target}{after}" if old else target)
 
 
 def from_presentation(name: str, kind: str, rdata: str, ttl: int = DEFAULT_TTL) -> RecordData:
@@ -309,7 +344,11 @@ def _escaped(text: str) -> str:
     return written
 
 
+def _joined(presentation: str) -> bytes:
+    """The bytes of well-formed quoted strings."""
+    strings = (found[1] for found in _QUOTED.finditer(presentation))
+    return b"".join(_ESCAPE.sub(_unescaped, string.encode()) for string in strings)
+
+
 def _unescaped(found: re.Match[bytes]) -> bytes:
-    if found[1]:
-        return bytes([min(int(found[1]), 255)])
-    return found[2]
+    return bytes([int(found[1])]) if found[1] else found[2]

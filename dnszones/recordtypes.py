@@ -24,6 +24,7 @@ TYPES: Final[dict[str, RecordType]] = {
         '0 issue "letsencrypt.org"',
     ),
     "CNAME": RecordType("Another name of a host", "a host name", "shop.example.net"),
+    "DNAME": RecordType("Another name of all names below this one", "a host name", "example.net"),
     "DS": RecordType(
         "Key of a signed zone below this one",
         "key tag, algorithm, digest type and digest",
@@ -67,6 +68,8 @@ TYPES: Final[dict[str, RecordType]] = {
 # Content of which one word is a host name, and which word that is.
 SECOND_WORD: Final = frozenset({"HTTPS", "SVCB"})
 LAST_WORD: Final = frozenset({"NAPTR", "SRV"})
+# Types for which the root as a host name says that there is no service, or the name itself.
+MAY_LEAD_NOWHERE: Final = frozenset({"HTTPS", "MX", "NAPTR", "SRV", "SVCB"})
 
 _SERVICE = re.compile(r"_[a-z0-9-]+\._[a-z0-9-]+(\.|$)")
 _PORT = re.compile(r"(\*|_\d{1,5})\._(tcp|udp|sctp|dccp)(\.|$)")
@@ -98,17 +101,18 @@ def broken_rule(kind: str, name: str, content: str) -> tuple[str, str] | None:
         return "name", "The name begins with port and protocol, such as _443._tcp (RFC 6698)."
     if kind == "CAA" and content.split(maxsplit=1)[0] not in {"0", "128"}:
         return "content", "The flags are 0, or 128 for critical (RFC 8659)."
-    trouble = _bad_host(kind, name, content) if kind in {"CNAME", "MX", "NS", "PTR"} else ""
-    return ("content", trouble) if trouble else None
+    return None
 
 
-def _bad_host(kind: str, name: str, content: str) -> str:
-    """Why the host name in the content will not do; "" where it will."""
-    if _is_address(content):
-        return "This is an address. Give the name of a host."
-    if content == "." and kind != "MX":
-        return f"{expected(kind)}."
-    if content == name and kind == "CNAME":
+def bad_target(kind: str, name: str, target: str) -> str:
+    """Why the host name to which a record leads will not do; "" where it will."""
+    if _is_address(target):
+        return f"“{target}” is an address. Give the name of a host."
+    if target == ".":
+        return "" if kind in MAY_LEAD_NOWHERE else f"{expected(kind)}."
+    if target and "." not in target:
+        return f"“{target}” alone is a name of the DNS root. Give the whole name of the host."
+    if target == name and kind in {"CNAME", "DNAME"}:
         return "The record points to itself."
     return ""
 

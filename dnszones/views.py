@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from dnszones import reverts, selectors, services
 from dnszones.models import ChangePlan
 from dnszones.rotation import dkim_report
+from dnszones.zonefiles import Question
 from domains.registrars import REGISTRARS
 from domains.selectors import get_domain
 from events.selectors import trail
@@ -106,6 +107,7 @@ def plan_detail(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
         "job": selectors.job_of(row),
         "domain": domain,
         "under_way": row.status in {ChangePlan.COMPUTING, ChangePlan.APPLYING},
+        "questions": [Question.from_json(stored) for stored in row.questions],
         "to_agree": row.kind == ChangePlan.IMPORT and row.status == ChangePlan.READY,
         "can_be_reverted": reverts.can_be_reverted(row),
         "section": "domains",

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from dnszones import edits, reverts, selectors, setups, zonefiles
 from dnszones.changes import Edit
 from dnszones.models import ChangePlan
-from dnszones.records import PROXIABLE_TYPES, RecordData, unquote_txt
+from dnszones.records import PROXIABLE_TYPES, RecordData
 from dnszones.serializers import zones as shapes
 from dnszones.sights import Sight, look
 from mpanel.core.api.shapes import CamelPageQuery, page_of, paged
@@ -76,12 +76,16 @@ EXAMPLE_DETAIL = {
         }
     ],
     "warnings": ["Line 2: SOA of the zone itself is the provider's."],
+    "questions": [],
     "confirmations": [],
     "error": None,
     "jobId": A_JOB,
 }
 EXAMPLE_COMPUTING = {**EXAMPLE_DETAIL, "status": "computing", "steps": []}
-EXAMPLE_FILE = {"zoneFile": "$ORIGIN example.com.\n$TTL 300\nwww IN A 10.1.10.50\n"}
+EXAMPLE_FILE = {
+    "zoneFile": "$ORIGIN example.com.\n$TTL 300\nwww IN A 10.1.10.50\n",
+    "answers": [],
+}
 
 
 class Zones(ApiView):
@@ -243,10 +247,13 @@ class ImportZone(ApiView):
     )
     def post(self, request: Request, zone_id: UUID) -> Response:
         """Nothing is written: a worker compares the file with the zone, and the change can be seen
-        and applied. 202 until it has. 400 with a sentence for each line that cannot be read; what
-        was left out (other zones, the provider's own records) is in `warnings`."""
+        and applied. 202 until it has. Lines that cannot be kept (unreadable, of other zones, the
+        provider's own) are left out, each with a sentence in `warnings`; lines that look wrong are
+        left out, too, until the file is sent again with `answers` to their `questions`. 400 where
+        nothing is left."""
         given = self.body(request, shapes.ZoneFileShape)
-        row = edits.import_file(self.actor, zone_id, given["zone_file"])
+        answers = {answer["line"]: answer["use"] for answer in given["answers"]}
+        row = edits.import_file(self.actor, zone_id, given["zone_file"], answers=answers)
         return _change_answer(self, request, row.pk)
 
 
@@ -338,16 +345,20 @@ class RevertChange(ApiView):
 
 
 def as_record(given: dict[str, Any], *, was: RecordData | None = None) -> RecordData:
-    """What was sent as a record. A text in quotes is taken for what stands within.
+    """What was sent as a record.
 
     `was`: the present record, which stays proxied where nothing else is said.
     """
-    content = unquote_txt(given["content"]) if given["type"] == "TXT" else given["content"]
     proxied = given["proxied"]
     if proxied is None:
         proxied = was is not None and was.proxied and given["type"] in PROXIABLE_TYPES
     return RecordData(
-        given["name"], given["type"], content, given["ttl"], given["priority"], proxied
+        given["name"],
+        given["type"],
+        given["content"],
+        given["ttl"],
+        given["priority"],
+        proxied,
     )
 
 

@@ -81,6 +81,7 @@ class RecordForm(forms.Form):
         label="TTL", min_value=1, max_value=GREATEST_TTL, help_text="How long caches keep it."
     )
     shown = forms.CharField(required=False, widget=forms.HiddenInput, max_length=LONGEST + 10)
+    proposal = ""  # what was probably meant, where the record was refused
 
     def __init__(self, kind: str, *args: Any, can_proxy: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -134,8 +135,6 @@ class RecordForm(forms.Form):
             for part in PARTS.get(self.kind, WHOLE)
         ]
         content = " ".join(words)
-        if self.kind == "TXT":
-            content = unquote_txt(content)
         return RecordData(
             given["name"],
             self.kind,
@@ -150,7 +149,7 @@ class RecordForm(forms.Form):
         """The fields of a record that is there. `name`: as the page shows it."""
         parts = PARTS.get(data.type, WHOLE)
         words = data.content.split(maxsplit=len(parts) - 1) if len(parts) > 1 else [data.content]
-        if data.type == "TXT" and data.content.startswith('"'):
+        if data.type == "TXT" and data.content.lstrip().startswith('"'):
             words = [quote_txt(data.content)]
         filled = {
             part.name: unquote_txt(word) if part.quoted else word

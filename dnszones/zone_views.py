@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from dnszones import edits, selectors
 from dnszones.changes import Edit
+from dnszones.checks import RecordRefused
 from dnszones.models import ChangePlan, Zone
 from dnszones.records import value_of
 from dnszones.recordtypes import TYPES
@@ -92,7 +93,8 @@ def record_add(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
     said: list[str] = []
     if request.method == "POST" and form.is_valid():
         try:
-            edit = Edit("create", edits.wanted_record(sight, form.record()))
+            corrected = _is_corrected(request)
+            edit = Edit("create", edits.wanted_record(sight, form.record(), corrected=corrected))
             said = edits.what_breaks(sight, [edit])
             if not said or _is_sure(request):
                 return _written(request, sight, edit)
@@ -122,7 +124,8 @@ def record_edit(request: PageRequest, zone_id: UUID, record_id: str) -> HttpResp
         try:
             if form.cleaned_data["shown"] not in {"", value_of(data)}:
                 raise edits.ZoneChanged(f"The record was changed meanwhile: {value_of(data)[:200]}")
-            edit = edits.change_of(sight, record_id, form.record())
+            corrected = _is_corrected(request)
+            edit = edits.change_of(sight, record_id, form.record(), corrected=corrected)
             said = edits.what_breaks(sight, [edit])
             if not said or _is_sure(request):
                 return _written(request, sight, edit)
@@ -185,7 +188,10 @@ def zone_import(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
 @signed_in
 @require_POST
 def plan_apply(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
-    """Apply the plan of a zone file, overwriting the conflicts that were ticked."""
+    """Apply the plan of a zone file, overwriting the conflicts that were ticked; or take the
+    answers about its lines, and show the plan that then comes."""
+    if "questions" in request.POST:
+        return _answered(request, plan_id)
     row = selectors.get_plan(request.actor, plan_id)
     plan = selectors.plan_of(row)
     ticked = request.POST.getlist("replace")
@@ -194,6 +200,20 @@ def plan_apply(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
     confirmed = request.POST.get("confirmed") == "yes"
     applied = edits.apply_import(request.actor, plan_id, replace_ids=ticked, confirmed=confirmed)
     return redirect("plan-detail", plan_id=applied.pk)
+
+
+def _answered(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
+    given = {
+        name.removeprefix("line-"): str(answer)
+        for name, answer in request.POST.items()
+        if name.startswith("line-")
+    }
+    answers = {int(line): answer for line, answer in given.items() if line.isdecimal()}
+    try:
+        plan_id = edits.answer_questions(request.actor, plan_id, answers).pk
+    except Invalid as error:
+        messages.error(request, error.message)
+    return redirect("plan-detail", plan_id=plan_id)
 
 
 def _seen(
@@ -218,10 +238,16 @@ def _written(request: PageRequest, sight: Sight, edit: Edit) -> HttpResponseBase
 
 
 def _refuse(form: RecordForm, error: MPanelError) -> None:
+    if isinstance(error, RecordRefused) and error.proposal:
+        form.proposal = value_of(error.proposal)
     if not isinstance(error, Invalid):
         form.add_refusal("", error.message)
     for field, texts in error.details.items() if isinstance(error, Invalid) else ():
         form.add_refusal(field, *texts)
+
+
+def _is_corrected(request: HttpRequest) -> bool:
+    return request.POST.get("corrected") == "yes"
 
 
 def _is_sure(request: HttpRequest) -> bool:
@@ -242,6 +268,7 @@ def _record_page(
         "zone": sight.zone,
         "form": form,
         "warnings": said,
+        "corrected": form.is_bound and _is_corrected(request),
         "kind": form.kind,
         "about": TYPES[form.kind].about,
         "types": [(kind, TYPES[kind].about) for kind in types or ()],

@@ -72,6 +72,11 @@ def clean_domain(text: str, *, extra_suffixes: Collection[str] = ()) -> DomainNa
     return DomainName(ascii=registrable, unicode=idna.decode(registrable), suffix=suffix)
 
 
+def is_in_a_public_domain(name: str) -> bool:
+    """Whether a name in ASCII is a domain that can be registered, or lies in one."""
+    return _public_suffixes().privatesuffix(name) is not None
+
+
 def _host(text: str) -> str:
     """The host of a pasted URL, e-mail address or name, not yet checked."""
     if len(text) > MAX_INPUT:

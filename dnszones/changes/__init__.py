@@ -12,6 +12,7 @@ from .plan import (
     ChangePlan,
     ExistingRecord,
     change_from_json,
+    excludes,
     fingerprint,
     is_current,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "ExistingRecord",
     "batch",
     "change_from_json",
+    "excludes",
     "fingerprint",
     "inverse",
     "is_current",

@@ -11,10 +11,12 @@ from dnszones.records import GREATEST_TTL, LONGEST, RecordData
 from dnszones.recordtypes import TYPES
 from dnszones.selectors import ZONE_STATUSES, plan_of, zone_status
 from dnszones.sights import Sight, ZoneRecord
+from dnszones.zonefiles import Question
 from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Text, Whole, YesNo
 from provisioning.models import Job
 
 ACTIONS = ("create", "update", "delete", "keep", "conflict")
+ANSWERS = ("left_out", "written", "proposal")
 LONGEST_FILE = 2_000_000  # characters; that a zone file may have less is said with a sentence
 
 
@@ -70,6 +72,13 @@ class NewDnsRecord(CamelShape):
     )
 
 
+class ZoneFileAnswer(CamelShape):
+    """The answer to the question about a line."""
+
+    line = Whole(min_value=1, max_value=LONGEST_FILE)
+    use = serializers.ChoiceField(choices=list(ANSWERS))
+
+
 class ZoneFileShape(CamelShape):
     """A zone file."""
 
@@ -78,6 +87,12 @@ class ZoneFileShape(CamelShape):
         trim_whitespace=False,
         help_text="RFC 1035, up to a megabyte and 10,000 records; $INCLUDE and $GENERATE are not "
         "followed.",
+    )
+    answers = serializers.ListField(
+        child=ZoneFileAnswer(),
+        default=list,
+        max_length=1_000,
+        help_text="To `questions` about lines of this file; the others are left out.",
     )
 
 
@@ -200,11 +215,26 @@ class DnsChangeTrouble(CamelShape):
     message = serializers.CharField()
 
 
+class DnsChangeQuestion(CamelShape):
+    """A line of a zone file that looks wrong."""
+
+    line = serializers.IntegerField()
+    text = serializers.CharField()
+    written = DnsChangeRecord(allow_null=True, help_text="As the file has it, if it can be.")
+    proposal = DnsChangeRecord(allow_null=True, help_text="What was probably meant, if clear.")
+    answer = serializers.ChoiceField(choices=list(ANSWERS))
+
+
 class DnsChangeDetail(DnsChange):
     """A change with its steps; none before it is computed."""
 
     steps = DnsChangeStep(many=True)
     warnings = serializers.ListField(child=serializers.CharField())
+    questions = DnsChangeQuestion(
+        many=True,
+        help_text="About lines of a zone file that look wrong: each is left out until the file is "
+        "sent again with `answers`.",
+    )
     confirmations = serializers.ListField(
         child=serializers.CharField(), help_text="Why `confirm` is asked for."
     )
@@ -276,11 +306,22 @@ def change_detail_of(row: ChangePlan, job: Job | None, *, can_be_reverted: bool)
         **change_of(row, can_be_reverted=can_be_reverted),
         "steps": [_step_of(change) for change in (plan.changes if plan else ())],
         "warnings": row.warnings,
+        "questions": [_question_of(Question.from_json(stored)) for stored in row.questions],
         "confirmations": list(plan.confirmations) if plan else [],
         "error": {"code": job.error_code or "FAILED", "message": job.error_message}
         if job and has_failed
         else None,
         "job_id": job and job.pk,
+    }
+
+
+def _question_of(question: Question) -> dict[str, Any]:
+    return {
+        "line": question.line,
+        "text": question.sentence,
+        "written": question.written and data_of(question.written),
+        "proposal": question.proposal and data_of(question.proposal),
+        "answer": question.answer,
     }
 
 
