@@ -5,6 +5,8 @@ from typing import Any
 
 from django import forms
 
+from mpanel.core.forms import AddressField
+
 PLATFORM_CARDS = [
     {
         "value": "mailserver",
@@ -65,12 +67,12 @@ class SetupForm(forms.Form):
         initial="none",
         help_text="What receivers do with mail that fails DMARC.",
     )
-    dmarc_rua = forms.EmailField(
+    dmarc_rua = AddressField(
         label="Daily reports to",
         required=False,
         help_text="Empty: dmarc@ your domain.",
     )
-    dmarc_ruf = forms.EmailField(label="Failure reports to", required=False)
+    dmarc_ruf = AddressField(label="Failure reports to", required=False)
     dkim_selector = forms.CharField(label="DKIM selector", required=False, max_length=63)
     dkim_value = forms.CharField(
         label="DKIM key",
@@ -104,7 +106,7 @@ class SetupForm(forms.Form):
         required=False,
         help_text="For the mPanel mail server.",
     )
-    tls_rpt = forms.EmailField(
+    tls_rpt = AddressField(
         label="Reports on TLS to", required=False, help_text="For the mPanel mail server."
     )
     flatten = forms.BooleanField(label="Flatten SPF even when it fits ten lookups", required=False)

@@ -1,16 +1,14 @@
 """Texts about TLS between mail servers: MTA-STS (RFC 8461) and reports on it (RFC 8460)."""
 
 import hashlib
-import re
 from typing import Final
+from urllib.parse import quote
 
-from mpanel.core.errors import Invalid
+from mpanel.core.addresses import clean_address
 
 MODES: Final = ("none", "testing", "enforce")
 # Seconds that senders keep a policy; a short time while it is only tried.
 MAX_AGES: Final = {"testing": 86_400, "enforce": 604_800}
-
-_REPORT_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}")
 
 
 def sts_policy(mode: str, host: str) -> str:
@@ -37,6 +35,5 @@ def is_tls_rpt_record(text: str) -> bool:
 
 def tls_rpt_record(address: str) -> str:
     """The TXT that asks senders for reports. Raises `Invalid` for `tls_rpt`."""
-    if not _REPORT_ADDRESS.fullmatch(address):
-        raise Invalid.field("tls_rpt", f"{address[:80]!r} is no address for reports.")
-    return f"v=TLSRPTv1; rua=mailto:{address.replace('%', '%25')}"
+    local_part, _, domain = clean_address(address, field="tls_rpt").rpartition("@")
+    return f"v=TLSRPTv1; rua=mailto:{quote(local_part, safe='+=_~.-')}@{domain}"

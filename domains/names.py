@@ -8,17 +8,15 @@ from functools import cache
 import idna
 from publicsuffixlist import PublicSuffixList
 
+from mpanel.core.addresses import MAX_INPUT, HostIsAddress, HostRefused, ascii_host
 from mpanel.core.errors import Invalid
 
-# No name, written in any way, is longer; what is longer is not looked at.
-MAX_INPUT = 2_048
 # In the public suffix list, but for reverse lookups (RFC 3172) and Tor (RFC 7686), not for mail.
 UNFIT_TLDS = frozenset({"arpa", "onion"})
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|mailto:|//", re.IGNORECASE | re.ASCII)
 _END_OF_HOST = re.compile(r"[/?#\\]")
 _PORT = re.compile(r":[0-9]*$", re.ASCII)
-_IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}", re.ASCII)
 _IP_ADDRESS = "This is an IP address. Enter a domain name, such as example.com."
 
 
@@ -94,35 +92,13 @@ def _host(text: str) -> str:
 
 
 def _to_ascii(host: str) -> str:
-    """The host in lower-case ASCII, with valid labels and lengths, without its trailing dot."""
-    if any(character.isspace() for character in host):
-        raise _invalid("Enter one domain name, without spaces.")
+    """`ascii_host`, with its reasons for the field `domain`."""
     try:
-        # Mapped first, so that a full-width dot at the end is a dot like any other.
-        mapped = idna.uts46_remap(host, std3_rules=True).removesuffix(".")
-        name = idna.encode(mapped).decode("ascii")
-    except UnicodeError:
-        raise _invalid(_what_is_wrong(host)) from None
-    # idna takes a trailing dot for the root, but ours is off already.
-    if name.endswith("."):
-        raise _invalid(_what_is_wrong(host))
-    if _IPV4.fullmatch(name):
-        raise _invalid(_IP_ADDRESS)
-    return name
-
-
-def _what_is_wrong(host: str) -> str:
-    labels = host.split(".")
-    if "" in labels[:-1] or host.endswith(".."):
-        return "Enter a domain name with single dots between its parts, such as example.com."
-    if any(len(label) > 63 for label in labels):
-        return "Each part of a domain name, between the dots, has at most 63 characters."
-    if len(host) > 253:
-        return "A domain name has at most 253 characters."
-    return (
-        "This is not a domain name: its parts have letters, digits and hyphens, "
-        "and do not begin or end with a hyphen."
-    )
+        return ascii_host(host)
+    except HostIsAddress:
+        raise _invalid(_IP_ADDRESS) from None
+    except HostRefused as error:
+        raise _invalid(str(error)) from None
 
 
 def _suffix(name: str, extra_suffixes: Collection[str]) -> str | None:

@@ -6,7 +6,7 @@ whether the account can pay (docs/decisions/0007). Only the state `DomainBought`
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -268,7 +268,7 @@ def _chosen_registrar(actor: Actor, credential_id: UUID | None) -> ProviderCrede
 def _last_contact(actor: Actor) -> Contact:
     """The contact that was used last. Raises `Invalid` with what is needed where there is none."""
     known = selectors.last_contact(actor)
-    return known if known is not None else clean_contact({})
+    return clean_contact(asdict(known) if known is not None else {})
 
 
 def _sentence(error: type[Invalid]) -> str:

@@ -9,11 +9,11 @@ from rest_framework import serializers
 
 from domains.contacts import LONGEST
 from domains.models import Domain, Registration
-from domains.names import MAX_INPUT
 from domains.registrars import REGISTRARS
 from domains.registration import MOST_YEARS
 from domains.verification import MOST_AT_ONCE
-from mpanel.core.api.shapes import ErrorDetail, Id, Shape, Text, Whole
+from mpanel.core.addresses import MAX_INPUT
+from mpanel.core.api.shapes import Country, Email, ErrorDetail, Id, Shape, Text, Whole
 
 MAIL_RECORDS_STAND = {Domain.READY, Domain.PROVISIONED, Domain.CONNECTED}
 PENDING, PENDING_NAMESERVERS, VERIFIED = "pending", "pending_nameservers", "verified"
@@ -52,14 +52,14 @@ class RegistrantContact(Shape):
     first_name = Text(max_length=120)
     last_name = Text(max_length=120)
     organization = Text(max_length=120, default="", allow_blank=True)
-    email = Text(max_length=120)
+    email = Email()
     phone = Text(max_length=LONGEST["phone"])
     address1 = Text(max_length=120)
     address2 = Text(max_length=120, default="", allow_blank=True)
     city = Text(max_length=120)
     state = Text(max_length=120, default="", allow_blank=True)
     postal_code = Text(max_length=LONGEST["postal_code"])
-    country = Text(max_length=LONGEST["country"], help_text="Two letters (ISO 3166).")
+    country = Country(help_text="Two letters (ISO 3166).")
 
 
 class RegisterDomain(Shape):

@@ -26,6 +26,7 @@ from events.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
+from mpanel.core.addresses import receives_mail
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def _notify(events: Sequence[Event]) -> bool:
             wish = wishes.get((event.tenant_id, member.user_id, kind.key))
             in_app = wish.in_app if wish else True
             by_mail = wish.email if wish else kind.default_email
+            by_mail = by_mail and receives_mail(member.email)
             if (in_app or by_mail) and kind.is_for(member, event):
                 rows.append(
                     Notification(

@@ -24,9 +24,12 @@ from mailboxes.accounts import (
 from mailboxes.csvfiles import HIDDEN
 from mailboxes.models import Batch, Mailbox
 from mailboxes.naming import local_part_error
+from mailboxes.pasted import DELIMITERS, one_space, without_separator_line
 from mailboxes.services import Choices, Credential, begin_batch, domain_for_inboxes
 from mpanel.core.actor import Actor
+from mpanel.core.addresses import HostRefused, ascii_host
 from mpanel.core.errors import Invalid, MPanelError
+from mpanel.core.invisible import find_invisible, invisible_problem
 
 MOST_ROWS = 1_000
 MOST_BYTES = 1_000_000
@@ -51,6 +54,7 @@ class Row:
     last_name: str = ""
     password: str = field(default="", repr=False)
     quota_mb: int | str = ""
+    line: int = 0  # of the file, from 1; 0 where there is none
 
 
 @dataclass
@@ -69,21 +73,25 @@ class RowOutcome:
 
 
 def parse_csv(raw: bytes) -> list[Row]:
-    """The rows of a CSV file with a header, separated by comma, semicolon or tab.
+    """The rows of a CSV file with a header, separated by comma, semicolon, tab or `|`.
 
-    UTF-8 with or without its mark, UTF-16 with it, else Windows-1252, as spreadsheets save. A
-    column `email` is needed; unknown columns are ignored. Raises `Invalid` for the field `csv`.
+    UTF-8 with or without its mark, UTF-16 with it, else Windows-1252, as spreadsheets save; a line
+    `sep=;` before the header, as Excel writes it, says which delimiter there is. A column `email`
+    is needed; unknown columns are ignored. Raises `Invalid` for the field `csv`.
     """
     if len(raw) > MOST_BYTES:
         raise Invalid.field("csv", f"Send at most {MOST_BYTES // 1_000_000} MB.")
     text = text_of(raw)
-    header, *rows = _cells(text) or [[]]
+    (line, header), *rows = _cells(text) or [(1, [])]
+    for number, cell in enumerate(header, 1):
+        if problem := invisible_problem(one_space(cell)):
+            raise Invalid.field("csv", f"Line {line}, column {number}: {problem}")
     columns = [KNOWN.get(_plain(cell), "") for cell in header]
     if "email" not in columns:
         raise Invalid.field("csv", "The first line names the columns; one of them is email.")
     if twice := [name for name in COLUMNS if columns.count(name) > 1]:
         raise Invalid.field("csv", f"The column {twice[0]} is there twice.")
-    return _bounded([_row(columns, cells) for cells in rows])
+    return _bounded([_row(columns, cells, line) for line, cells in rows])
 
 
 def text_of(raw: bytes) -> str:
@@ -148,7 +156,7 @@ def _make(actor: Actor, account: Account, group: Sequence[RowOutcome], *, conven
 def _plan(actor: Actor, account: Account, rows: Sequence[Row]) -> list[RowOutcome]:
     """What becomes of each row, in order; the account is locked."""
     require_running(account)
-    hosts = {_host(row.email) for row in rows}
+    hosts = set(filter(None, map(_host, rows)))
     places = {name: _Place(actor, account, found) for name, found in _domains(actor, hosts).items()}
     used = Mailbox.objects.present().filter(tenant_id=actor.tenant_id).count()
     outcomes = []
@@ -183,12 +191,13 @@ class _Place:
 
 def _wanted(row: Row, places: dict[str, _Place]) -> tuple[NewMailbox, _Place]:
     """The mailbox that a row asks for, and where. Raises what is wrong with it."""
+    _require_visible(row)
     local_part, at, host = row.email.strip().lower().rpartition("@")
     if not (at and host):
         raise Invalid.field("email", "Write a whole address, like anna@example.com.")
     if problem := local_part_error(local_part):
         raise InvalidUsername.field("email", problem)
-    place = places.get(host)
+    place = places.get(_host(row))
     if place is None:
         raise DomainNotFound
     if place.error:
@@ -196,8 +205,8 @@ def _wanted(row: Row, places: dict[str, _Place]) -> tuple[NewMailbox, _Place]:
     wanted = NewMailbox(
         domain_id=place.domain.pk,
         username=local_part,
-        first_name=row.first_name.strip(),
-        last_name=row.last_name.strip(),
+        first_name=one_space(row.first_name),
+        last_name=one_space(row.last_name),
         password=row.password,
         quota_mb=_quota(row.quota_mb),
     )
@@ -219,14 +228,29 @@ def _quota(given: int | str) -> int:
 
 
 def _domains(actor: Actor, hosts: set[str]) -> dict[str, Domain]:
-    """The tenant's domains by their names, in ASCII and as people write them."""
-    found = domains(actor)
-    rows = [*found.filter(name__in=hosts), *found.filter(unicode_name__in=hosts)]
-    return {name: row for row in rows for name in (row.name, row.unicode_name)}
+    """The tenant's domains by their names in ASCII."""
+    return {row.name: row for row in domains(actor).filter(name__in=hosts)}
 
 
-def _host(email: str) -> str:
-    return email.strip().lower().rpartition("@")[2]
+def _host(row: Row) -> str:
+    """The domain of a row's address in ASCII, "" where there is none."""
+    try:
+        return ascii_host(row.email.strip().rpartition("@")[2])
+    except HostRefused:
+        return ""
+
+
+def _require_visible(row: Row) -> None:
+    """Raise `Invalid` that names the first invisible character, with its line and column."""
+    for column in COLUMNS:
+        value = str(getattr(row, column))
+        value = value if column == "password" else one_space(value)
+        if (at := find_invisible(value)) is None:
+            continue
+        # What stands before it is shown, but never a part of a password.
+        problem = invisible_problem(value if column != "password" else value[at:])
+        where = f"Line {row.line}, column {column}: " if row.line else ""
+        raise Invalid.field(column, f"{where}{problem}")
 
 
 def _bounded(rows: Sequence[Row]) -> list[Row]:
@@ -237,18 +261,22 @@ def _bounded(rows: Sequence[Row]) -> list[Row]:
     return list(rows)
 
 
-def _cells(text: str) -> list[list[str]]:
-    """The rows that hold anything."""
+def _cells(text: str) -> list[tuple[int, list[str]]]:
+    """The rows that hold anything, each with the line on which it ends."""
+    text, delimiter = without_separator_line(text)
     first_line = text.lstrip("\r\n").partition("\n")[0]
-    delimiter = max(",;\t", key=first_line.count)
+    delimiter = delimiter or max(DELIMITERS, key=first_line.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        found = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        found = [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
-        raise Invalid.field("csv", f"This is no valid CSV: {error}.") from None
-    return [cells for cells in found if any(cell.strip() for cell in cells)]
+        raise Invalid.field(
+            "csv", f"This is no valid CSV: {error} (line {reader.line_num})."
+        ) from None
+    return [(line, cells) for line, cells in found if any(cell.strip() for cell in cells)]
 
 
-def _row(columns: Sequence[str], cells: Sequence[str]) -> Row:
+def _row(columns: Sequence[str], cells: Sequence[str], line: int) -> Row:
     given = dict(zip(columns, cells, strict=False))
     password = given.get("password", "")
     return Row(
@@ -258,8 +286,10 @@ def _row(columns: Sequence[str], cells: Sequence[str]) -> Row:
         # Our own list of mailboxes hides passwords so.
         password="" if password == HIDDEN else password,
         quota_mb=given.get("quota_mb", ""),
+        line=line,
     )
 
 
 def _plain(cell: str) -> str:
-    return "".join(letter for letter in cell.lower() if letter not in " _-\t")
+    """A column's name without case, spaces of any kind, `_` and `-`."""
+    return "".join(cell.casefold().split()).replace("_", "").replace("-", "")

@@ -5,7 +5,6 @@ a letter or digit; at most 64 octets (RFC 5321, 4.5.3.1.1). That is less than RF
 because Dovecot's default `auth_username_chars` and Postfix' recipient delimiter allow less.
 """
 
-import csv
 import hashlib
 import itertools
 import re
@@ -13,13 +12,13 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import idna
-
+from mailboxes.pasted import lines_of, named_rows, refuse
 from mailboxes.personas import FIRST_NAMES, LAST_NAMES, ROLES
+from mpanel.core.addresses import HostRefused, ascii_host
 from mpanel.core.errors import Invalid
+from mpanel.core.invisible import invisible_problem
 
 MAX_ADDRESSES = 1_000  # in one call, and so for each pasted list
-MAX_TEXT = 200_000  # characters of a pasted list
 MAX_LOCAL_PART = 64
 MAX_NAME = 60
 
@@ -91,8 +90,6 @@ _LETTERS = str.maketrans(
     | {"ħ": "h", "ŋ": "n", "ŧ": "t", "ə": "e", "‐": "-", "–": "-"}
     | dict.fromkeys(" '’‘ʼʻʹ`´.·", "")
 )
-_FIRST_HEADERS = {"first", "firstname", "givenname"}
-_LAST_HEADERS = {"last", "lastname", "surname", "familyname"}
 _HEADER_MISSING = "Write “First Last”, or begin the list with the line first_name,last_name."
 
 
@@ -147,15 +144,14 @@ def parse_custom(text: str, domain: str) -> list[str]:
     part or an address of `domain` (ASCII). Raises `Invalid` for the field `custom`, naming the
     line of every entry that cannot be used or is there twice.
     """
-    domains = {domain, idna.decode(domain)}
     lines: dict[str, int] = {}
     errors: list[str] = []
-    for number, line in enumerate(_lines(text, "custom"), 1):
+    for number, line in enumerate(lines_of(text, "custom"), 1):
         for entry in filter(None, _SEPARATORS.split(line)):
             local_part, at, at_domain = entry.lower().rpartition("@")
             if not at:
                 local_part = at_domain
-            elif at_domain not in domains:
+            elif not _is_at(at_domain, domain):
                 errors.append(f"Line {number}: “{_shown(entry)}” is not an address of {domain}.")
                 continue
             if error := local_part_error(local_part):
@@ -169,8 +165,16 @@ def parse_custom(text: str, domain: str) -> list[str]:
     if not lines and not errors:
         errors.append("Enter at least one address.")
     _check_length(lines, "addresses", errors)
-    _refuse("custom", errors)
+    refuse("custom", errors)
     return list(lines)
+
+
+def _is_at(written: str, domain: str) -> bool:
+    """Whether this is the domain, in any of its spellings."""
+    try:
+        return ascii_host(written) == domain
+    except HostRefused:
+        return False
 
 
 def parse_personas(text: str) -> list[Persona]:
@@ -181,10 +185,10 @@ def parse_personas(text: str) -> list[Persona]:
     semicolon or tab; other columns are ignored. Blank lines are skipped. Raises `Invalid` for the
     field `personas`, naming every line that cannot be used, and for more than 1,000 people.
     """
-    lines = _lines(text, "personas")
+    lines = lines_of(text, "personas")
     personas: list[Persona] = []
     errors: list[str] = []
-    for number, first_name, last_name in _named_rows(lines):
+    for number, first_name, last_name in named_rows(lines):
         persona = _tidy(Persona(first_name, last_name))
         try:
             _local_part(persona, "firstname.lastname")
@@ -196,7 +200,7 @@ def parse_personas(text: str) -> list[Persona]:
     if not personas and not errors:
         errors.append("Enter at least one name.")
     _check_length(personas, "names", errors)
-    _refuse("personas", errors)
+    refuse("personas", errors)
     return personas
 
 
@@ -213,7 +217,7 @@ def _custom_addresses(count: int, custom: Sequence[str], in_use: set[str]) -> li
         seen.add(entry)
     if len(custom) != count:
         errors.append(f"Your list has {len(custom)} addresses, but {count} are to be made.")
-    _refuse("custom", errors)
+    refuse("custom", errors)
     return [_address_from_list(local_part) for local_part in custom]
 
 
@@ -233,7 +237,7 @@ def _persona_addresses(personas: Sequence[Persona], convention: str) -> list[Add
             errors.append(f"Name {row}: {error}")
         else:
             addresses.append(Address(local_part, persona.first_name, persona.last_name))
-    _refuse("personas", errors)
+    refuse("personas", errors)
     return addresses
 
 
@@ -318,6 +322,8 @@ def name_error(name: str) -> str | None:
 
     What a spreadsheet takes for a formula is refused, since names leave in CSV files.
     """
+    if problem := invisible_problem(name):
+        return problem
     if len(name) > MAX_NAME or not name.isprintable():
         return f"Use plain text of at most {MAX_NAME} characters."
     if name.startswith(("=", "+", "-", "@")):
@@ -343,33 +349,6 @@ def without_extension(address: str) -> str:
     return f"{local_part.partition('+')[0] or local_part}{at}{domain}"
 
 
-def _named_rows(lines: list[str]) -> Iterator[tuple[int, str, str]]:
-    """Line number, first name and last name of each row that is not blank."""
-    start = next((at for at, line in enumerate(lines) if line.strip()), 0)
-    header = lines[start] if lines else ""
-    delimiter = next((mark for mark in "\t;," if mark in header), ",")
-    columns = [re.sub(r"[^a-z]", "", cell.lower()) for cell in header.split(delimiter)]
-    first = next((at for at, name in enumerate(columns) if name in _FIRST_HEADERS), None)
-    last = next((at for at, name in enumerate(columns) if name in _LAST_HEADERS), None)
-    if first is None or last is None:
-        for number, line in enumerate(lines, 1):
-            if words := line.split(maxsplit=1):
-                yield number, words[0], words[1] if len(words) > 1 else ""
-        return
-    # One line at a time: a quote that is never closed spoils its own row, not those below it.
-    for number, line in enumerate(lines[start + 1 :], start + 2):
-        cells = next(csv.reader([line], delimiter=delimiter), [])
-        if any(cell.strip() for cell in cells):
-            cells += [""] * len(columns)
-            yield number, cells[first], cells[last]
-
-
-def _lines(text: str, field: str) -> list[str]:
-    if len(text) > MAX_TEXT:
-        raise Invalid.field(field, f"The list is longer than {MAX_TEXT:,} characters.")
-    return text.removeprefix("\ufeff").splitlines()
-
-
 def _tidy(persona: Persona) -> Persona:
     first, last = (
         unicodedata.normalize("NFC", " ".join(name.split()))
@@ -385,10 +364,3 @@ def _shown(entry: str) -> str:
 def _check_length(entries: Collection[object], noun: str, errors: list[str]) -> None:
     if len(entries) > MAX_ADDRESSES:
         errors.append(f"The list has {len(entries):,} {noun}; {MAX_ADDRESSES:,} are the most.")
-
-
-def _refuse(field: str, errors: list[str]) -> None:
-    """Raise `Invalid` for the field where there are errors, with the first twenty of them."""
-    if errors:
-        rest = [f"… and {len(errors) - 20} more."] if len(errors) > 20 else []
-        raise Invalid.field(field, *errors[:20], *rest)

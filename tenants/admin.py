@@ -1,6 +1,10 @@
 """Operators' view of who: tenants, users, customers, and how people and programs get in."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from mpanel.core.actor import Actor
 from mpanel.core.adminpages import ReadOnlyAdmin, StatusFilter, acts, one_of, set_or_not
@@ -64,6 +68,19 @@ def revoke_key(actor: Actor, key: ApiKey) -> None:
         services.revoke_api_key(actor, key.pk)
 
 
+class GaveUpAddress(admin.SimpleListFilter):
+    """Users whose mailbox is another user's: give them an address of their own."""
+
+    title = "address"
+    parameter_name = "address"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("given-up", "given up to another user")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        return queryset.exclude(former_email="") if self.value() else queryset
+
+
 @admin.register(Tenant)
 class TenantAdmin(ReadOnlyAdmin):
     list_display = ("name", "status_badge", "created_at")
@@ -77,8 +94,8 @@ class TenantAdmin(ReadOnlyAdmin):
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
     list_display = ("email", "name", "is_active", "is_operator", "last_login", "created_at")
-    list_filter = ("is_active", "is_operator")
-    search_fields = ("email", "name", "id__exact", "memberships__tenant__name")
+    list_filter = ("is_active", "is_operator", GaveUpAddress)
+    search_fields = ("email", "former_email", "name", "id__exact", "memberships__tenant__name")
     date_hierarchy = "created_at"
     ordering = ("-id",)
     actions = (suspend_user, activate_user, end_sessions_of_user)

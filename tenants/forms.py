@@ -7,6 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from mpanel.core.actor import SCOPES
+from mpanel.core.forms import AddressField
 from mpanel.core.registry import CredentialField, Provider
 from mpanel.core.templatetags.ui import AVATARS
 from tenants.services.passwords import LONGEST
@@ -53,9 +54,8 @@ def _new_password_field() -> forms.CharField:
 class EmailForm(forms.Form):
     """The address to sign in with."""
 
-    email = forms.EmailField(
+    email = AddressField(
         label="E-mail address",
-        max_length=254,
         widget=forms.EmailInput(
             attrs={"autocomplete": "email", "autofocus": True, "placeholder": "you@example.com"}
         ),

@@ -10,6 +10,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from mpanel.core import actor, registry
+from mpanel.core.addresses import CANONICAL, clean_address
+from mpanel.core.errors import Invalid
 from mpanel.core.models import Row, StatusRow, new_id
 from mpanel.core.secrets import seal, unseal
 from tenants import included
@@ -36,11 +38,14 @@ class UserManager(BaseUserManager["User"]):
     """Users are known by their e-mail address, whatever its capitals."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email__iexact=username)
+        try:
+            return self.get(email=clean_address(username or ""))
+        except Invalid:
+            raise self.model.DoesNotExist from None
 
     def create_user(self, email: str, *, name: str = "", is_operator: bool = False) -> "User":
         """A user without a password: people sign in by one-time code."""
-        user = self.model(email=email.strip().lower(), name=name, is_operator=is_operator)
+        user = self.model(email=clean_address(email), name=name, is_operator=is_operator)
         user.set_unusable_password()
         user.save(using=self._db)
         return user
@@ -53,7 +58,10 @@ class User(AbstractBaseUser):
     STATUSES: ClassVar[dict[str, str]] = {ACTIVE: "Active", SUSPENDED: "Suspended"}
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # As `clean_address` writes it, so that one mailbox is one user.
     email = models.EmailField(max_length=254, unique=True)
+    # What it was, where the address had to be given up: another user has the same mailbox.
+    former_email = models.CharField(max_length=254, blank=True, editable=False)
     name = models.CharField(max_length=120, blank=True)
     avatar = models.CharField(max_length=40, blank=True)
     preferences = models.JSONField(default=dict)
@@ -65,7 +73,12 @@ class User(AbstractBaseUser):
     objects = UserManager()
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("email"), name="one_user_per_email")]
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="one_user_per_email"),
+            models.CheckConstraint(
+                condition=models.Q(email__regex=CANONICAL), name="email_in_its_one_form"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.email

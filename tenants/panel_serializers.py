@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Email, Text
+from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Country, Email, Text
 from tenants.models import Customer, Tenant, User
 from tenants.services.operators.users import ROLES
 
@@ -95,7 +95,7 @@ class PostalAddress(CamelShape):
     city = Text(max_length=80, default="", allow_blank=True)
     state = Text(max_length=80, default="", allow_blank=True)
     postal_code = Text(max_length=20, default="", allow_blank=True)
-    country = serializers.RegexField(r"^([A-Z]{2})?\Z", default="", allow_blank=True)
+    country = Country(default="", allow_blank=True)
 
 
 class NewPanelCustomer(CamelShape):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 from urllib.parse import quote, unquote
 
+from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Invalid
 
 Policy = Literal["none", "quarantine", "reject"]
@@ -217,7 +218,5 @@ def _addresses(value: str) -> tuple[str, ...]:
 def _report_uri(address: str, field: str) -> str:
     """The mailto URI of an address; `!` would start a size limit and is escaped too."""
     plain = address.strip().removeprefix("mailto:")
-    if not is_address(plain):
-        raise Invalid.field(field, f"{address} is not an e-mail address.")
-    local, _, domain = plain.rpartition("@")
-    return f"mailto:{quote(local, safe='+=_~.-')}@{domain.lower()}"
+    local, _, domain = clean_address(plain, field=field).rpartition("@")
+    return f"mailto:{quote(local, safe='+=_~.-')}@{domain}"

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from google.auth.crypt import RSASigner
 
+from mpanel.core.addresses import address_problem
 from mpanel.core.errors import ProviderError
 
 SCOPES = (
@@ -46,13 +47,6 @@ def service_account_problem(text: str) -> str:
             "console gave you; it begins with a brace and names the type service_account."
         )
     return ""
-
-
-def address_problem(text: str) -> str:
-    """What is wrong with an administrator's address; "" for nothing."""
-    local, at, domain = text.partition("@")
-    fine = local and at and "." in domain and "@" not in domain and not any(map(str.isspace, text))
-    return "" if fine and text.isprintable() else "Enter the administrator's e-mail address."
 
 
 def signer_of(account: Any) -> tuple[RSASigner, str]:

@@ -30,12 +30,12 @@ from mailboxes.providers.base import (
 )
 from mailboxes.providers.google_tokens import (
     Token,
-    address_problem,
     service_account_problem,
     silence,
     token_for,
     transport,
 )
+from mpanel.core.addresses import clean_address
 from mpanel.core.errors import ProviderError
 from mpanel.core.registry import CredentialField, provider
 
@@ -83,7 +83,7 @@ class GoogleWorkspace(MailProvider):
         CredentialField(
             "admin_email",
             "Administrator",
-            check=address_problem,
+            clean=clean_address,
             help="The e-mail address of the administrator for whom the service account acts.",
         ),
     )

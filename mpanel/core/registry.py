@@ -23,6 +23,8 @@ class CredentialField:
     is_long: bool = False  # of several lines
     # What is wrong with a value, as a sentence; "" for nothing.
     check: Callable[[str], str] | None = None
+    # The one form in which a value is kept. Raises `Invalid`.
+    clean: Callable[[str], str] | None = None
 
 
 class Provider(Protocol):

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from events.services import record
 from mpanel.core.actor import ADMIN, OWNER, Actor
+from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Forbidden, Invalid
 from tenants import selectors
 from tenants.models import Customer, Membership, Tenant, User
@@ -23,9 +24,9 @@ class AccountClosed(Forbidden):
 def open_account(email: str, *, address: str = "", name: str = "") -> User:
     """The user of this address; a new one gets a tenant that they own. Twice is harmless.
 
-    Raises `AccountClosed`.
+    Raises `AccountClosed`, `Invalid`.
     """
-    email = email.strip().lower()
+    email = clean_address(email)
     user = User.objects.filter(email=email).first() or User.objects.create_user(email, name=name)
     if not user.is_active:
         raise AccountClosed

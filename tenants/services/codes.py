@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.locks import hold
 from mpanel.core.secrets import digest, numeric_code, same
@@ -45,7 +46,7 @@ def ask_for_code(
 
     Raises `TooManyRequests` beyond the limits per e-mail address and per network address.
     """
-    email = email.strip().lower()
+    email = clean_address(email)
     # Whoever counts and then inserts does both under these, taken in one order.
     hold(f"codes for {email}")
     hold(f"codes from {address}")
@@ -141,7 +142,7 @@ def check_code(email: str, code: str, *, address: str, purpose: str, about: Q) -
     newest = (
         OneTimeCode.objects.filter(
             about,
-            email=email.strip().lower(),
+            email=clean_address(email),
             purpose=purpose,
             sent_at__isnull=False,
             expires_at__gt=now,

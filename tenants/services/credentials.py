@@ -215,6 +215,11 @@ def _cleaned(cls: type[registry.Provider], values: Mapping[str, str]) -> dict[st
             missing[field.name] = [f"The {field.label} is too long."]
         elif value and field.check and (problem := field.check(value)):
             missing[field.name] = [problem]
+        elif value and field.clean:
+            try:
+                value = field.clean(value)
+            except Invalid as error:
+                missing[field.name] = [error.message]
         cleaned[field.name] = value
     if missing:
         raise Invalid("Some values are missing or not right.", details=missing)

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from events.services import record
 from mpanel.core.actor import Actor
+from mpanel.core.addresses import clean_address
 from mpanel.core.api.ratelimit import give_back, spend_try
 from mpanel.core.errors import Invalid, Unauthorized
 from tenants import selectors
@@ -46,7 +47,7 @@ def register(email: str, password: str, *, name: str = "", address: str) -> Regi
     The answer is the same for an address that has an account: who then confirms it owns the
     mailbox, and sets this account's password. Raises `Invalid`, `TooManyRequests`.
     """
-    email = email.strip().lower()
+    email = clean_address(email)
     check_password(password, email=email, name=name)
     spend_try("register", address, most=PER_ADDRESS, window=QUARTER)
     asked = ask_for_code(
@@ -63,7 +64,7 @@ def log_in(email: str, password: str, *, second_factor: str = "", address: str) 
 
     It takes as long for an unknown address as for a known one.
     """
-    email = email.strip().lower()
+    email = clean_address(email)
     spend_try("login-address", address, most=PER_ADDRESS, window=QUARTER)
     spend_try("login-account", email, most=PER_ACCOUNT, window=QUARTER)
     user = User.objects.filter(email=email, is_active=True).first()
@@ -85,7 +86,7 @@ def ask_to_reset(email: str, *, address: str) -> OneTimeCode:
 
 def reset_password(email: str, code: str, password: str, *, address: str) -> None:
     """Set a new password for a code, and end every session. Raises `CodeRefused`, `Invalid`."""
-    email = email.strip().lower()
+    email = clean_address(email)
     check_password(password, email=email)
     use_code(email, code, address=address, purpose=OneTimeCode.RESET)
     user = User.objects.filter(email=email, is_active=True).first()

@@ -32,7 +32,7 @@ def sign_in(request: PageRequest) -> HttpResponseBase:
         except TooManyRequests as error:
             form.add_error(None, error.message)
         else:
-            email = form.cleaned_data["email"].lower()
+            email = form.cleaned_data["email"]
             request.session["signing_in"] = {"email": email, "next": onward}
             return redirect("sign-in-code")
     status = 422 if form.errors else 200
@@ -131,7 +131,7 @@ def forgot_password(request: PageRequest) -> HttpResponseBase:
         except TooManyRequests as error:
             form.add_error(None, error.message)
         else:
-            request.session["resetting"] = form.cleaned_data["email"].lower()
+            request.session["resetting"] = form.cleaned_data["email"]
             return redirect("sign-in-reset")
     status = 422 if form.errors else 200
     context = {"form": form, "page_title": "Forgot your password"}

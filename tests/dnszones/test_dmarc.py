@@ -206,7 +206,9 @@ policies = st.sampled_from(dmarc.POLICIES)
 values = st.sampled_from([*dmarc.POLICIES, "Reject", "junk", "", "none reject"])
 blanks = st.sampled_from(["", " ", "\t"])
 addresses = st.builds(
-    "{}@{}.test".format, st.from_regex(r"[a-z+!%&'.]{1,9}", fullmatch=True), policies
+    "{}@{}.test".format,
+    st.from_regex(r"[a-z+!%&']{1,5}(\.[a-z+!%&']{1,3})?", fullmatch=True),
+    policies,
 )
 texts = st.one_of(
     st.text(),

@@ -7,10 +7,14 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from django.core.validators import EmailValidator
 from django.db.models import QuerySet
 from rest_framework import serializers
 
+from mpanel.core.addresses import MAX_ADDRESS, clean_address
 from mpanel.core.api.parsing import NO_TEXT, UNSPEAKABLE
+from mpanel.core.countries import country_problem
+from mpanel.core.errors import Invalid
 
 PAGE_SIZE, LARGEST_PAGE = 20, 100
 FARTHEST_PAGE = 1_000_000  # beyond it, an offset would not fit the database's integers
@@ -73,15 +77,33 @@ class Text(serializers.CharField):
 
 
 class Email(serializers.EmailField):
-    """An e-mail address."""
+    """An e-mail address, in the one form in which it is stored (see `clean_address`)."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=254, **kwargs)
+        super().__init__(max_length=MAX_ADDRESS, **kwargs)
+        # What `clean_address` gives is an address; Django's rules differ from it and the page's.
+        self.validators = [one for one in self.validators if not isinstance(one, EmailValidator)]
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
-        return super().to_internal_value(data).strip().lower()
+        try:
+            return clean_address(data)
+        except Invalid as error:
+            raise serializers.ValidationError(error.message) from None
+
+
+class Country(Text):
+    """A country's two letters (ISO 3166-1), stored as capitals."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=2, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        code = super().to_internal_value(data)
+        if problem := country_problem(code):
+            raise serializers.ValidationError(problem)
+        return code.upper()
 
 
 class Whole(serializers.IntegerField):

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from mpanel.core.errors import Conflict
+from mpanel.core.addresses import clean_address
+from mpanel.core.errors import Conflict, Invalid
 from tenants.models import User
 from tenants.services.operators import make_operator, unmake_operator
 
@@ -18,7 +19,10 @@ class Command(BaseCommand):
         parser.add_argument("--remove", action="store_true", help="take it back")
 
     def handle(self, *args: Any, email: str, remove: bool, **options: Any) -> None:
-        user = User.objects.filter(email=email.strip().lower()).first()
+        try:
+            user = User.objects.filter(email=clean_address(email)).first()
+        except Invalid as error:
+            raise CommandError(error.message) from None
         if user is None:
             raise CommandError(f"Nobody signed up as {email} yet. Sign in once, then try again.")
         try:

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from events.services import record
 from mpanel.core.actor import OWNER, Actor, acting_for
+from mpanel.core.addresses import clean_address
 from tenants.models import Customer, Membership, Tenant
 from tenants.panel_selectors import get_customer
 from tenants.services.operators.tenants import clean_name, create_tenant, set_tenant_status
@@ -53,7 +54,7 @@ def change_customer(
     customer.refresh_from_db()
     given = {
         "name": None if name is None else clean_name(name),
-        "email": None if email is None else email.strip().lower(),
+        "email": None if email is None else clean_address(email),
         "phone": None if phone is None else phone.strip(),
         "address": None if address is None else dict(address),
     }

@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 
 from events.services import record
 from mpanel.core.actor import OWNER, RANKS, Actor, acting_for
+from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Conflict, Invalid
 from tenants import panel_selectors as found
 from tenants.models import Customer, Membership, Session, Tenant, User
@@ -84,7 +85,8 @@ def change_user(
     user = _locked(operator, user_id)
     if OPERATOR in (roles or ()) and not user.is_operator:
         operator.require_person()
-    if email is not None and email.strip().lower() != user.email:
+    email = None if email is None else clean_address(email)
+    if email is not None and email != user.email:
         operator.require_person()  # a code to the new address signs in as this user
     home = _home(user)
     if tenant_id not in {None, home.tenant_id}:
@@ -220,12 +222,13 @@ def _change_person(actor: Actor, user: User, *, name: str | None, email: str | N
     if name is not None:
         user.name = " ".join(name.split())[:120]
     if email is not None:
-        user.email = email.strip().lower()
+        user.email = clean_address(email)
+        user.former_email = user.former_email if user.email == before[1] else ""
     if (user.name, user.email) == before:
         return
     try:
         with transaction.atomic():
-            user.save(update_fields=["name", "email"])
+            user.save(update_fields=["name", "email", "former_email"])
     except IntegrityError:
         raise EmailTaken from None
     changes = {"email": [before[1], user.email]} if user.email != before[1] else {}

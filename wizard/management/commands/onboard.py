@@ -22,6 +22,7 @@ from mailboxes.naming import CONVENTIONS
 from mailboxes.services import AlreadyRevealed, reveal_batch
 from mailboxes.vendors import mail_provider_of
 from mpanel.core.actor import Actor
+from mpanel.core.addresses import clean_address
 from mpanel.core.errors import MPanelError
 from tenants.models import User
 from tenants.selectors import actor_for
@@ -149,7 +150,7 @@ class Command(BaseCommand):
 def find_actor(email: str) -> Actor:
     """Whom to act for. Raises `CommandError` when that is not clear."""
     users = User.objects.filter(is_active=True)
-    found = list(users.filter(email=email.strip().lower()) if email else users[:2])
+    found = list(users.filter(email=clean_address(email)) if email else users[:2])
     if len(found) != 1:
         raise CommandError(
             f"There is no account {email}." if email else "Say whose with --account EMAIL."
