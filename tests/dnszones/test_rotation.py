@@ -100,7 +100,7 @@ def test_a_key_is_replaced_without_a_gap(ada: Person, sandbox: RunningSandbox) -
     job.refresh_from_db()
     assert (step_of(job), job.waiting_for) == (
         "next_key_is_seen",
-        f"75% of the resolvers show the key {TODAY}.",
+        f"The key {TODAY} is seen by 3 of 4.",
     )
     sandbox.set_resolver_delay(RESOLVERS[3], 0)
     up_to(job, "old_key_rests")
