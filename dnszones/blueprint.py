@@ -136,13 +136,6 @@ def setup_warnings(setup: MailSetup) -> list[str]:
             f"Other mail servers fetch the MTA-STS policy from https://mta-sts.{domain}. It counts "
             "once the panel's web server has a certificate for that name."
         )
-    for address in (setup.dmarc_rua, setup.dmarc_ruf):
-        at = address.rpartition("@")[2].lower()
-        if at and at != domain and not at.endswith(f".{domain}"):
-            warnings.append(
-                f"DMARC reports go to {address}. Receivers send them only where {at} publishes "
-                f"{domain}._report._dmarc.{at} with the text v=DMARC1."
-            )
     return warnings
 
 

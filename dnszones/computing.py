@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dnszones import changes, rotation_keys, services, spf, zonefiles
+from dnszones import changes, dmarc, rotation_keys, services, spf, zonefiles
 from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
@@ -12,8 +12,10 @@ from dnszones.records import same_value
 from dnszones.vendors import dns_client, dns_provider, resolvers
 from domains.models import Domain
 from mpanel.core.dnsclient import RecursiveResolver, TemporaryFailure
+from mpanel.core.errors import ProviderError
 
 SETTLES_WITHIN = 25.0  # seconds
+DMARC_WITHIN = 10.0
 
 
 def provider_of(domain: Domain) -> DNSProvider:
@@ -64,7 +66,7 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
         spf_text=text,
         spf_objection=objection,
     )
-    return plan, warnings
+    return plan, [*warnings, *_about_dmarc(plan)]
 
 
 def compute_edits(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
@@ -91,6 +93,27 @@ def compute_import(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Pla
         lone_cname=capabilities.lone_cname,
     )
     return plan, row.warnings
+
+
+def _about_dmarc(plan: Plan) -> list[str]:
+    """What public DNS says about the DMARC record that the domain will have."""
+    for change in plan.changes:
+        if change.purpose == "dmarc" and change.action != "conflict" and change.after:
+            text, is_new = change.after.content, change.action == "create"
+            try:
+                return asyncio.run(_ask_about_dmarc(plan.zone_name, text, is_new=is_new))
+            except (TimeoutError, ProviderError):
+                return ["Public DNS could not be asked about the domain's DMARC record just now."]
+    return []
+
+
+async def _ask_about_dmarc(domain: str, text: str, *, is_new: bool) -> list[str]:
+    async with asyncio.timeout(DMARC_WITHIN), dns_client() as client:
+        resolver = RecursiveResolver(client, resolvers())
+        problems = await dmarc.report_problems(domain, text, resolver)
+        if is_new:
+            problems += await dmarc.replaced_policy(domain, text, resolver)
+    return [problem.sentence for problem in problems]
 
 
 COMPUTE = {

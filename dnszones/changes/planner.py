@@ -5,18 +5,22 @@ from collections.abc import Iterable, Sequence
 
 from dnszones import dmarc, spf
 from dnszones.blueprint import DesiredRecord
-from dnszones.records import RecordData, purpose_of, same_value
+from dnszones.records import RecordData, purpose_of, same_content, same_value
 
+from .obstacles import cut_above, proxied_targets, why_hidden
 from .plan import (
     Action,
     Change,
     ChangePlan,
     ExistingRecord,
+    by_name,
     in_the_way,
     listed,
     make_change,
     make_plan,
 )
+
+UNPROXIED = "Switches the provider's proxy off: mail needs the real address in DNS."
 
 
 def plan_changes(
@@ -33,20 +37,23 @@ def plan_changes(
     Ours that differ are updated, and deleted when nobody wants them any more. Records of others
     are left alone, with these exceptions: their one SPF record gets our senders added; their DMARC
     record stays if it is at least as strict; where they stand in our way otherwise, that is a
-    conflict, and becomes changes when the ids of all conflicts about that rrset are in `replace`.
-    `spf_text` is the SPF record as it should become when the caller has merged and flattened it
+    conflict, and becomes changes when the ids of all conflicts about that rrset are in `replace`;
+    so it is with a delegation or DNAME above wanted names. Mail needs the real addresses, so a
+    wanted record that is proxied, and the host of one, get the proxy switched off. `spf_text` is
+    the SPF record as it should become when the caller has merged and flattened it
     (`blueprint.settled_spf`), `spf_objection` why that cannot be; without either we merge here, by
     the text alone.
     """
     planner = _Planner(zone_name, tuple(existing), replace)
     groups: dict[tuple[str, str, str], list[DesiredRecord]] = {}
-    for wanted in desired:
+    for wanted in planner.reachable(desired):
         groups.setdefault((wanted.purpose, *wanted.data.key), []).append(wanted)
     for group in groups.values():
         if group[0].purpose == "spf":
             planner.plan_spf(group[0], spf_text, spf_objection)
         else:
             planner.plan_group(group)
+    planner.show_hosts(desired)
     planner.delete_unwanted()
     return make_plan(zone_name, planner.changes, existing)
 
@@ -71,12 +78,66 @@ class _Planner:
         self.changes: list[Change] = []
         self.settled: set[str] = set()
 
+    def reachable(self, desired: Sequence[DesiredRecord]) -> list[DesiredRecord]:
+        """Those that would be seen; all others are conflicts with what leads elsewhere."""
+        cuts = [record for record in self.existing if record.data.type in {"NS", "DNAME"}]
+        found: list[DesiredRecord] = []
+        hidden: dict[str, list[DesiredRecord]] = {}
+        for wanted in desired:
+            if cut := cut_above(self.zone_name, wanted.data, cuts):
+                hidden.setdefault(cut[0].data.name, []).append(wanted)
+            else:
+                found.append(wanted)
+        for group in hidden.values():
+            found += self._uncover(group, cut_above(self.zone_name, group[0].data, cuts))
+        return found
+
+    def _uncover(
+        self, group: Sequence[DesiredRecord], cut: tuple[ExistingRecord, ...]
+    ) -> Sequence[DesiredRecord]:
+        """The records below a delegation, once its owner has agreed that it goes."""
+        self.settled |= {record.remote_id for record in cut}
+        conflicts = [
+            make_change(
+                "conflict",
+                purpose=wanted.purpose,
+                level=wanted.level,
+                reason=why_hidden(wanted.data, cut),
+                before=cut,
+                after=wanted.data,
+            )
+            for wanted in group
+        ]
+        if {conflict.id for conflict in conflicts} <= self.consent:
+            for record in cut:
+                reason = "Hides records that the domain needs."
+                self._add("delete", group[0], (record,), None, reason)
+            return group
+        self.changes += conflicts
+        for wanted in group:
+            self._take(wanted)  # what we wrote there before the delegation stays
+        return ()
+
+    def show_hosts(self, desired: Sequence[DesiredRecord]) -> None:
+        """Switch the proxy off for hosts that receive mail: it passes web traffic only."""
+        for wanted, host in proxied_targets(desired, by_name(self.existing)):
+            if host.remote_id in self.settled:
+                continue
+            self.settled.add(host.remote_id)
+            reason = f"{UNPROXIED} {wanted.data.type} {wanted.data.name} leads here."
+            self._add("update", wanted, (host,), _unproxied(host.data), reason)
+
     def plan_group(self, group: Sequence[DesiredRecord]) -> None:
         """One rrset that is wanted as a whole."""
         present = self._take(group[0])
         missing: list[DesiredRecord] = []
         for wanted in group:
             match = next((r for r in present if same_value(r.data, wanted.data)), None)
+            hidden = next((r for r in present if same_content(r.data, wanted.data)), None)
+            if match is None and hidden is not None:
+                present.remove(hidden)
+                self._add("update", wanted, (hidden,), wanted.data, UNPROXIED)
+                continue
             if match is None:
                 missing.append(wanted)
                 continue
@@ -85,6 +146,7 @@ class _Planner:
         foreign = tuple(record for record in present if not record.ours)
         if group[0].purpose == "dmarc" and missing and _is_strict_enough(present, missing[0]):
             reason = "The domain's own DMARC record is at least as strict, and stays."
+            reason = " ".join([reason, *_dmarc_problems(foreign)])
             self._add("keep", missing[0], foreign, foreign[0].data, reason)
         elif foreign:
             self._conflict(group[0], present, missing, foreign, _objection(group[0], foreign))
@@ -231,11 +293,23 @@ def _objection(wanted: DesiredRecord, foreign: Sequence[ExistingRecord]) -> str:
         case "spf":
             return f"A domain may have one SPF record only, and this has more: {listed(foreign)}"
         case "dmarc":
-            return f"The domain has a DMARC record that is weaker or not valid: {listed(foreign)}"
+            told = f"The domain has a DMARC record that is weaker or not valid: {listed(foreign)}"
+            return " ".join([told, *_dmarc_problems(foreign)])
         case "dkim":
             return f"The DKIM selector is taken by another key: {listed(foreign)}"
         case _:
             return f"The name is taken: {listed(foreign)}"
+
+
+def _dmarc_problems(found: Sequence[ExistingRecord]) -> list[str]:
+    """What keeps receivers from using records as they were meant."""
+    texts = [record.data.content for record in found if record.data.type == "TXT"]
+    problems = [problem for text in texts for problem in dmarc.validate(text)]
+    return [problem.sentence for problem in problems if problem.severity == "error"]
+
+
+def _unproxied(data: RecordData) -> RecordData:
+    return dataclasses.replace(data, proxied=False)
 
 
 def _is_strict_enough(present: Sequence[ExistingRecord], wanted: DesiredRecord) -> bool:

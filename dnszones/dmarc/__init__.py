@@ -4,6 +4,7 @@ from .discovery import (
     AppliedPolicy,
     discover,
     organizational_domain,
+    replaced_policy,
     report_problems,
     walk_targets,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "looks_like_dmarc",
     "organizational_domain",
     "parse",
+    "replaced_policy",
     "report_problems",
     "same",
     "validate",

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from mpanel.core.errors import ProviderError
 
-from .syntax import DMARCRecord, DMARCSyntaxError, Policy, address_of, is_dmarc, parse
+from .syntax import POLICIES, DMARCRecord, DMARCSyntaxError, Policy, address_of, is_dmarc, parse
 from .validation import Problem
 
 MOST_QUERIES: Final = 8  # of one tree walk
@@ -57,6 +57,24 @@ async def discover(domain: str, resolver: Resolver) -> AppliedPolicy | None:
         if name in valid:
             return AppliedPolicy(name, found[name][0], valid[name], valid[name].subdomain_policy)
     return None
+
+
+async def replaced_policy(domain: str, text: str, resolver: Resolver) -> list[Problem]:
+    """What a new record takes the place of: the policy of a parent, which applied until now.
+
+    Raises what the resolver raises.
+    """
+    above = await discover(domain.partition(".")[2], resolver) if "." in domain else None
+    if above is None or above.record.public_suffix == "y":
+        return []
+    policy = above.record.subdomain_policy
+    is_weaker = POLICIES.index(parse(text).policy) < POLICIES.index(policy)
+    weaker = f", and is weaker than that ({policy})" if is_weaker else ""
+    sentence = (
+        f"Until now the DMARC policy of {above.domain} applies to mail of {domain}, too: "
+        f"{above.text}. The record of this plan takes its place{weaker}."
+    )
+    return [Problem("replaces_parent_policy", "warning", sentence)]
 
 
 async def organizational_domain(

@@ -98,12 +98,6 @@ def test_every_record_says_why_and_how_much_it_matters():
     assert all(record.reason.endswith(".") for record in records)
 
 
-def test_reports_to_another_domain_need_its_consent():
-    warning = setup_warnings(replace(OURS, dmarc_rua="reports@bo.test"))[0]
-    assert "ada.test._report._dmarc.bo.test" in warning
-    assert not setup_warnings(replace(OURS, dmarc_rua="reports@mail.ada.test"))
-
-
 @pytest.mark.parametrize(
     ("setup", "field"),
     [

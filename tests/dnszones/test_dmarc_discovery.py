@@ -156,3 +156,25 @@ def test_a_record_with_many_destinations_is_not_asked_about_for_ever() -> None:
     problems = asyncio.run(dmarc.report_problems("ada.test", f"v=DMARC1; p=none; rua={hosts}", dns))
     assert len(problems) == 10
     assert len(dns.asked) < 100
+
+
+@pytest.mark.parametrize(
+    ("parent", "own", "told"),
+    [
+        ("v=DMARC1; p=reject", "v=DMARC1; p=none", "weaker than that (reject)"),
+        ("v=DMARC1; p=reject; sp=none", "v=DMARC1; p=none", "takes its place."),
+        ("v=DMARC1; p=none", "v=DMARC1; p=reject", "takes its place."),
+        ("v=dmarc1; p=reject", "v=DMARC1; p=none", ""),
+    ],
+)
+def test_the_policy_of_a_parent_is_told_before_a_record_replaces_it(
+    parent: str, own: str, told: str
+) -> None:
+    dns = Dns(ada_test=parent)
+    problems = asyncio.run(dmarc.replaced_policy("mail.ada.test", own, dns))
+    assert [told in one.sentence and parent in one.sentence for one in problems] == [True] * bool(
+        told
+    )
+    assert asyncio.run(dmarc.replaced_policy("bo.test", own, dns)) == []
+    suffix = Dns(test="v=DMARC1; p=reject; psd=y")
+    assert asyncio.run(dmarc.replaced_policy("bo.test", own, suffix)) == []
