@@ -53,6 +53,7 @@ class Control:
             _route("requests", GET=self.requests, DELETE=self.forget_requests),
             _route("registrar", GET=self.registrar, POST=self.set_nameservers),
             _route("registrar/ds", POST=self.set_ds_records),
+            _route("registrar/elsewhere", POST=self.host_elsewhere),
             _route("namecheap", GET=self.namecheap, POST=self.set_namecheap),
             _route("outreach", GET=self.outreach, POST=self.change_outreach),
             _route("google", GET=self.google, POST=self.set_google),
@@ -139,6 +140,14 @@ class Control:
         if not isinstance(records, list) or not all(isinstance(one, str) for one in records):
             raise BadRequest("records: DS records, one a line")
         return self._room.registry.set_ds_records(_text(body, "domain"), records)
+
+    def host_elsewhere(self, body: Body) -> Any:
+        """Let another DNS host serve a `domain` as its `zone_file` says; `transfer`: it gives the
+        whole zone to anybody."""
+        done = self._room.registry.host_elsewhere(
+            _text(body, "domain"), _text(body, "zone_file"), transfer=bool(body.get("transfer"))
+        )
+        return {"domain": done.domain, "nameservers": list(done.nameservers)}
 
     def namecheap(self, body: Body) -> Any:
         """What was bought, and the balance (in cents) of `account`."""

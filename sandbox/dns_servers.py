@@ -138,6 +138,13 @@ class HostingServer(Nameserver):
         return Verdict(answer=self._world.hosting_answer(name, kind))
 
 
+class OtherServer(Nameserver):
+    """The nameserver of another DNS host, at which domains are before they come here."""
+
+    def decide(self, name: str, kind: RdataType) -> Verdict:
+        return Verdict(answer=self._world.other_answer(name, kind))
+
+
 class Resolver(Nameserver):
     """A recursive resolver whose cache lags `delay` seconds behind.
 
@@ -238,6 +245,7 @@ class DnsServers:
         servers: list[Nameserver] = [
             RegistryServer(internet.REGISTRY_ADDRESS, world, journal),
             *(HostingServer(address, world, journal) for address in internet.HOSTING_ADDRESSES),
+            OtherServer(internet.OTHER_ADDRESS, world, journal),
             *self.resolvers,
         ]
         self.servers = {server.address: server for server in servers}

@@ -25,6 +25,10 @@ NAMESERVER_PAIRS = tuple(
     for second in SECOND_NAMES
 )
 PARKING = ("ns1.parking-sandbox.test", "ns2.parking-sandbox.test")
+# Another DNS host, where domains are before they come here; it parks those that have no zone.
+ELSEWHERE = ("ns1.elsewhere-sandbox.test", "ns2.elsewhere-sandbox.test")
+OTHER_NAMES = (*PARKING, *ELSEWHERE)
+OTHER_ADDRESS = "127.0.0.6"
 # What visitors of a proxied name are given instead of its content (TEST-NET-1, RFC 5737).
 PROXY_ADDRESS = {"A": "192.0.2.80", "AAAA": "2001:db8::80"}
 
@@ -102,6 +106,7 @@ ADDRESSES = {
     REGISTRY_NAME: REGISTRY_ADDRESS,
     "mx.mail-sandbox.test": "127.0.0.1",
     **dict.fromkeys(POWERDNS_NAMES, POWERDNS_ADDRESS),
+    **dict.fromkeys(OTHER_NAMES, OTHER_ADDRESS),
     "smtp.google.com": "192.0.2.25",
     "aspmx.l.google.com": "192.0.2.26",
     "alt1.aspmx.l.google.com": "192.0.2.27",

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import dns.exception
 import dns.rdata
 
-from .internet import PARKING
+from .internet import ELSEWHERE, PARKING
+from .nodes import nodes_of_file
 from .records import hostname
 from .store import Store
 from .world import World
@@ -125,6 +126,25 @@ class Registry:
         )
         self._world.publish(domain)
         return found
+
+    def host_elsewhere(self, domain: str, zone_file: str, *, transfer: bool) -> Registration:
+        """Have another DNS host serve the domain, as the zone file says, and delegate it there.
+
+        `transfer`: whether anybody may ask for the whole zone. Raises `InvalidDelegation`.
+        """
+        try:
+            domain = hostname(domain)
+            nodes_of_file(domain, zone_file)
+        except (ValueError, dns.exception.DNSException) as error:
+            raise InvalidDelegation(f"not a zone file: {error}") from error
+        self._store.write(
+            "INSERT INTO elsewhere VALUES (?, ?, ?) ON CONFLICT (domain) DO UPDATE"
+            " SET zone_file = excluded.zone_file, transfer = excluded.transfer",
+            domain,
+            zone_file,
+            transfer,
+        )
+        return self.set_nameservers(domain, ELSEWHERE)
 
     def _check_zones(self, domain: str, delegation: Sequence[str], now: float) -> None:
         for zone in self._store.rows("SELECT * FROM zone WHERE name = ?", domain):

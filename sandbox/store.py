@@ -53,6 +53,11 @@ CREATE TABLE IF NOT EXISTS delegation_signer (
     domain TEXT PRIMARY KEY,
     records TEXT NOT NULL  -- JSON list of DS records
 );
+CREATE TABLE IF NOT EXISTS elsewhere (
+    domain TEXT PRIMARY KEY,
+    zone_file TEXT NOT NULL,
+    transfer INTEGER NOT NULL  -- anybody may ask for the whole zone
+);
 CREATE TABLE IF NOT EXISTS fault (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     service TEXT NOT NULL,
@@ -159,6 +164,7 @@ TABLES = (
     "outreach_revoked",
     "zone_dnssec",
     "delegation_signer",
+    "elsewhere",
     "record",
     "zone",
     "registration",

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import dns.name
 import dns.rcode
@@ -14,6 +14,7 @@ from dns.rdatatype import RdataType
 
 from . import internet
 from .internet import Records, ancestors
+from .nodes import Node, nodes_of_file, rrset_of, synthesized
 from .records import Record
 from .store import Store
 from .timeline import Timeline
@@ -42,34 +43,6 @@ class Answer:
         return self.rcode == other.rcode and self.answer == other.answer
 
 
-class Node:
-    """The records of one name in a zone."""
-
-    def __init__(self, name: str, records: Iterable[Record]) -> None:
-        self._name = name
-        self._records = tuple(records)
-
-    @cached_property
-    def rrsets(self) -> Records:
-        """By type; made when first asked for, since most names of a big zone never are."""
-        if any(record.proxied for record in self._records):
-            return {
-                rrset.rdtype: rrset
-                for kind, address in internet.PROXY_ADDRESS.items()
-                for rrset in [_rrset(self._name, 300, kind, address)]
-            }
-        rrsets: Records = {}
-        for record in self._records:
-            rdata = record.rdata()
-            rrset = rrsets.get(rdata.rdtype)
-            if rrset is None:
-                owner = dns.name.from_text(f"{self._name}.")
-                rrset = dns.rrset.RRset(owner, rdata.rdclass, rdata.rdtype)
-                rrsets[rdata.rdtype] = rrset
-            rrset.add(rdata, record.dns_ttl)  # the lowest TTL counts for all of them
-        return rrsets
-
-
 @dataclass(frozen=True, kw_only=True)
 class HostedZone:
     """One zone as the nameservers that it was assigned serve it."""
@@ -92,7 +65,15 @@ class HostedZone:
         found = node.rrsets if node else {} if name in self.parents else None
         if name == self.name:
             return {**(found or {}), **self._apex}
-        return found
+        return found if found is not None else self._from_wildcard(name)
+
+    def _from_wildcard(self, name: str) -> Records | None:
+        """What a wildcard gives for a name that does not exist (RFC 4592 §3.3)."""
+        for encloser in ancestors(name):
+            if encloser == self.name or encloser in self.nodes or encloser in self.parents:
+                node = self.nodes.get(f"*.{encloser}")
+                return synthesized(node, name) if node else None
+        return None
 
     @cached_property
     def _apex(self) -> Records:
@@ -103,6 +84,12 @@ class HostedZone:
     @property
     def soa(self) -> dns.rrset.RRset:
         return self._apex[RdataType.SOA]
+
+    def transfer(self) -> Answer:
+        """The whole zone (RFC 5936)."""
+        found = [rrset for rrset in self._apex.values() if rrset is not self.soa]
+        found += [rrset for node in self.nodes.values() for rrset in node.rrsets.values()]
+        return Answer(answer=(self.soa, *found, self.soa))
 
     def answer(self, name: str, kind: RdataType) -> Answer:
         """Answer with authority, following aliases inside the zone (RFC 1034 §4.3.2)."""
@@ -145,13 +132,14 @@ class Domain:
     delegation: tuple[str, ...] | None = None
     ds_records: tuple[str, ...] = ()
     zones: tuple[HostedZone, ...] = ()
+    elsewhere: HostedZone | None = None  # as another DNS host has it
 
     @cached_property
     def signer(self) -> Answer:
         """What the registry says about the domain's keys: DS records are the parent's."""
         if not self.ds_records:
             return parent_answer(self.name, RdataType.DS, domains_below=True)
-        return Answer(answer=(_rrset(self.name, DS_TTL, "DS", *self.ds_records),))
+        return Answer(answer=(rrset_of(self.name, DS_TTL, "DS", *self.ds_records),))
 
     @property
     def hosted(self) -> HostedZone | None:
@@ -189,9 +177,10 @@ class Domain:
     def resolve(self, name: str, kind: RdataType) -> Answer:
         """What a resolver learns by following the delegation.
 
-        Nameservers outside the sandbox serve an empty zone, as a registrar's parking does; those
-        inside that do not know the domain refuse, so the resolver fails. It fails too where a
-        zone delegates further, since nobody serves what is below.
+        The other host and nameservers outside the sandbox serve an empty zone where they have
+        none, as a registrar's parking does; those inside that do not know the domain refuse, so
+        the resolver fails. It fails too where a zone delegates further, since nobody serves what
+        is below.
         """
         if self.delegation is None:
             return parent_answer(name, kind)
@@ -200,13 +189,21 @@ class Domain:
         if self.delegated_zone is not None:
             answer = self.delegated_zone.answer(name, kind)
             return answer if answer.authoritative else Answer(rcode=dns.rcode.SERVFAIL)
+        if set(self.delegation) & set(internet.OTHER_NAMES):
+            answer = self.other_zone.answer(name, kind)
+            return answer if answer.authoritative else Answer(rcode=dns.rcode.SERVFAIL)
         if any(nameserver in internet.FIXED_NAMES for nameserver in self.delegation):
             return Answer(rcode=dns.rcode.SERVFAIL)
         return self._parked_zone.answer(name, kind)
 
+    @property
+    def other_zone(self) -> HostedZone:
+        """The zone that the other DNS host serves."""
+        return self.elsewhere or self._parked_zone
+
     @cached_property
     def _parked_zone(self) -> HostedZone:
-        nameservers = self.delegation or ()
+        nameservers = self.delegation or internet.PARKING
         return HostedZone(
             id="", name=self.name, nameservers=nameservers, active=True, serial=1, nodes={}
         )
@@ -270,6 +267,19 @@ class World:
         if zone is None:
             return Answer(rcode=dns.rcode.REFUSED, authoritative=False)
         return zone.answer(name, kind)
+
+    def other_answer(self, name: str, kind: RdataType) -> Answer:
+        """What the nameservers of the other DNS host answer now, transfers included."""
+        timeline = self.find(name)
+        if timeline is None:
+            return Answer(rcode=dns.rcode.REFUSED, authoritative=False)
+        zone = timeline.latest.other_zone
+        if kind != RdataType.AXFR:
+            return zone.answer(name, kind)
+        allowed = self._store.value("SELECT transfer FROM elsewhere WHERE domain = ?", name)
+        if not allowed:
+            return Answer(rcode=dns.rcode.REFUSED, authoritative=False)
+        return zone.transfer()
 
     def resolve(
         self, name: str, kind: RdataType, at: float
@@ -337,6 +347,20 @@ class World:
             delegation=tuple(json.loads(nameservers)) if nameservers else None,
             ds_records=tuple(json.loads(ds_records)) if ds_records else (),
             zones=tuple(zones),
+            elsewhere=self._elsewhere(before.name),
+        )
+
+    def _elsewhere(self, domain: str) -> HostedZone | None:
+        text = self._store.value("SELECT zone_file FROM elsewhere WHERE domain = ?", domain)
+        if text is None:
+            return None
+        return HostedZone(
+            id="",
+            name=domain,
+            nameservers=internet.ELSEWHERE,
+            active=True,
+            serial=1,
+            nodes=nodes_of_file(domain, text),
         )
 
     def _nodes(
@@ -396,16 +420,10 @@ def text_of(name: dns.name.Name) -> str:
     return name.to_text(omit_final_dot=True).lower() if name != dns.name.root else ""
 
 
-@lru_cache(maxsize=4096)
-def _rrset(name: str, ttl: int, kind: str, *texts: str) -> dns.rrset.RRset:
-    """Records from text; nobody changes them, so that everybody may have the same."""
-    return dns.rrset.from_text_list(f"{name}.", ttl, "IN", kind, list(texts))
-
-
 def _nameservers(name: str, nameservers: Iterable[str]) -> dns.rrset.RRset:
-    return _rrset(name, 86_400, "NS", *(f"{nameserver}." for nameserver in nameservers))
+    return rrset_of(name, 86_400, "NS", *(f"{nameserver}." for nameserver in nameservers))
 
 
 def _soa(name: str, nameserver: str, serial: int) -> dns.rrset.RRset:
     text = f"{nameserver}. dns.cloudflare-sandbox.test. {serial} 10000 2400 604800 {SOA_TTL}"
-    return _rrset(name, SOA_TTL, "SOA", text)
+    return rrset_of(name, SOA_TTL, "SOA", text)

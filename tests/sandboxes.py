@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = "127.0.0.2"
 NAMESERVERS = ("127.0.0.3", "127.0.0.4")
 RESOLVERS = ("127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14")
-DNS_ADDRESSES = (REGISTRY, *NAMESERVERS, *RESOLVERS)
+OTHER_NAMESERVER = "127.0.0.6"
+DNS_ADDRESSES = (REGISTRY, *NAMESERVERS, OTHER_NAMESERVER, *RESOLVERS)
 
 
 _given: set[int] = set()
@@ -195,6 +196,14 @@ class RunningSandbox:
     def set_nameservers(self, domain: str, nameservers: list[str] | None = None) -> None:
         """Delegate a domain; without names to those that its zone was assigned."""
         self.control("POST", "registrar", {"domain": domain, "nameservers": nameservers})
+
+    def host_elsewhere(self, domain: str, zone_file: str, *, transfer: bool = False) -> None:
+        """Have another DNS host serve a domain, and delegate it there."""
+        self.control(
+            "POST",
+            "registrar/elsewhere",
+            {"domain": domain, "zone_file": zone_file, "transfer": transfer},
+        )
 
     def set_ds_records(self, domain: str, records: list[str]) -> None:
         """Give the registry the DS records of a domain; none takes them away."""
