@@ -20,6 +20,7 @@ class DnszonesConfig(AppConfig):
             states,
             vendors,
         )
+        from dnszones.discovery import workflows  # noqa: F401
         from dnszones.probes import dns
         from events import kinds
 

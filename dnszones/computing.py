@@ -120,6 +120,7 @@ COMPUTE = {
     ChangePlan.SETUP: compute,
     ChangePlan.RECORDS: compute_edits,
     ChangePlan.IMPORT: compute_import,
+    ChangePlan.EXISTING: compute_import,
 }
 
 

@@ -16,7 +16,7 @@ from mpanel.core.errors import Conflict
 from provisioning.models import Job
 from provisioning.services import start_job
 
-BY_A_PERSON = (ChangePlan.RECORDS, ChangePlan.IMPORT)
+BY_A_PERSON = (ChangePlan.RECORDS, ChangePlan.IMPORT, ChangePlan.EXISTING)
 
 
 class NothingToRevert(Conflict):

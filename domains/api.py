@@ -22,6 +22,7 @@ EXAMPLE_DOMAIN = {
     "domain": "example.com",
     "provider": "godaddy",
     "assigned_nameservers": EXAMPLE_SERVERS,
+    "zone_complete": True,
     "verification_status": "pending_nameservers",
     "last_verified_at": None,
     "is_active": True,
@@ -148,6 +149,7 @@ class ConnectDomain(ApiView):
             "domain": {
                 **EXAMPLE_DOMAIN,
                 "assigned_nameservers": [],
+                "zone_complete": False,
                 "verification_status": "pending",
                 "status": "pending",
             },
@@ -156,9 +158,10 @@ class ConnectDomain(ApiView):
         },
     )
     def post(self, request: Request) -> Response:
-        """A zone is made for it at the DNS provider; `nameserver-instructions` has the rest as
-        soon as the zone has nameservers. 409 DNS_NOT_CONNECTED, DOMAIN_ALREADY_CONNECTED or
-        DOMAIN_TAKEN."""
+        """A zone is made for it at the DNS provider, and what the domain publishes at its present
+        nameservers is looked for: see `existing-records`. `nameserver-instructions` has the rest
+        as soon as the zone is complete (`zone_complete`). 409 DNS_NOT_CONNECTED,
+        DOMAIN_ALREADY_CONNECTED or DOMAIN_TAKEN."""
         given = self.body(request, shapes.ConnectDomain)
         domain = services.connect_domain(
             self.actor,
@@ -201,7 +204,8 @@ class NameserverInstructions(ApiView):
         example=EXAMPLE_STEPS,
     )
     def get(self, request: Request, domain_id: UUID) -> Response:
-        """Step by step. 409 NAMESERVERS_NOT_ASSIGNED while the zone is being made."""
+        """Step by step. 409 NAMESERVERS_NOT_ASSIGNED while the zone is being made, and 409
+        ZONE_NOT_COMPLETE while changing the nameservers would take a website or mail away."""
         found = verification.instructions(self.actor, domain_id)
         return Response(shapes.NameserverSteps(found).data)
 

@@ -103,6 +103,45 @@ async def observe_signers(
     return await asyncio.gather(*map(observe, domains))
 
 
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Which nameservers a domain is delegated to, and where they answer.
+
+    `verdict`: "found", "missing" (all servers of the parent zone that answered say that there is no
+    such domain or no delegation), "unknown" (none answered). `nameservers` are sorted; `servers`
+    are those of them whose address could be found and may be asked. `why` nothing was found.
+    """
+
+    verdict: Literal["found", "missing", "unknown"]
+    nameservers: tuple[str, ...] = ()
+    servers: tuple[Server, ...] = ()
+    why: str = ""
+
+
+async def find_authority(
+    client: DNSClient, domain: str, *, roots: Sequence[Server], port: int = 53
+) -> Authority:
+    """The nameservers of a domain, found from the roots down. Network trouble is "unknown"."""
+    walk = _Walk(_Tree(client, roots, port))
+    domain = canonical_name(domain)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            parent = await walk.parent_of(domain)
+            replies = await walk.ask_all(parent, domain)
+            report = _judge(domain, set(), parent, replies)
+            if not report.found:
+                verdict: Literal["missing", "unknown"] = "unknown"
+                if any(_delegation(domain, answer) is not None for _, answer in replies):
+                    verdict = "missing"
+                return Authority(verdict, why=report.message if verdict == "unknown" else "")
+            glue = tuple(pair for _, answer in replies for pair in answer.addresses)
+            answer = Answer("referral", addresses=tuple(dict.fromkeys(glue)))
+            zone = await walk.zone(domain, report.found, answer)
+    except TimeoutError:
+        return Authority("unknown", why=f"the servers took longer than {_PATIENCE:.0f} s")
+    return Authority("found", report.found, zone.servers, "" if zone.servers else zone.why)
+
+
 async def observe_delegation(
     client: DNSClient,
     domain: str,
@@ -209,6 +248,10 @@ class _Walk:
         if below.servers:
             self._tree.zones[below.name] = below
         return below if below.name == name else await self._descend(below, name, chain)
+
+    async def zone(self, name: str, nameservers: Sequence[str], answer: Answer) -> _Zone:
+        """A zone of these nameservers; `answer` has their glue."""
+        return await self._zone(name, nameservers, answer, ())
 
     async def _zone(
         self, name: str, nameservers: Sequence[str], answer: Answer, chain: tuple[str, ...]

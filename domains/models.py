@@ -66,6 +66,8 @@ class Domain(StatusRow):
     delegation = models.JSONField(null=True)
     delegation_checked_at = models.DateTimeField(null=True)
     verified_at = models.DateTimeField(null=True)
+    # Its zone has what the domain publishes elsewhere, or the customer agreed to begin without it.
+    zone_complete_at = models.DateTimeField(null=True)
 
     objects = DomainQuerySet.as_manager()
 
@@ -95,6 +97,12 @@ class Domain(StatusRow):
     @property
     def is_verified(self) -> bool:
         return self.verified_at is not None
+
+    @property
+    def shown_nameservers(self) -> list[str]:
+        """The nameservers to set at the registrar; none while that would take something away."""
+        nameservers: list[str] = self.nameservers
+        return nameservers if self.is_verified or self.zone_complete_at else []
 
     @property
     def delegation_trouble(self) -> dict[str, Any] | None:

@@ -151,7 +151,13 @@ class DomainShape(Shape):
     domain = serializers.CharField(source="name")
     provider = serializers.ChoiceField(choices=list(REGISTRARS), source="registrar")
     assigned_nameservers = serializers.ListField(
-        child=serializers.CharField(), source="nameservers", help_text="Empty until it has a zone."
+        child=serializers.CharField(),
+        source="shown_nameservers",
+        help_text="Empty until it has a zone, and until that zone is complete.",
+    )
+    zone_complete = serializers.SerializerMethodField(
+        help_text="The zone has what the domain publishes elsewhere, so the nameservers can be "
+        "changed. false: see `existing-records`."
     )
     verification_status = serializers.SerializerMethodField()
     last_verified_at = serializers.SerializerMethodField()
@@ -166,7 +172,10 @@ class DomainShape(Shape):
     def get_verification_status(self, domain: Domain) -> str:
         if domain.is_verified:
             return VERIFIED
-        return PENDING_NAMESERVERS if domain.nameservers else PENDING
+        return PENDING_NAMESERVERS if domain.shown_nameservers else PENDING
+
+    def get_zone_complete(self, domain: Domain) -> bool:
+        return bool(domain.shown_nameservers)
 
     def get_last_verified_at(self, domain: Domain) -> datetime | None:
         seen = (

@@ -208,16 +208,30 @@ def check_nameservers_now(actor: Actor, domain_id: UUID) -> Domain:
 def assign_nameservers(domain: Domain, nameservers: Sequence[str]) -> None:
     """Keep the nameservers that the zone was assigned, and start to wait for the delegation."""
     domain.nameservers = list(nameservers)
-    domain.save(update_fields=["nameservers", "updated_at"])
+    columns = ["nameservers", "updated_at"]
+    # A domain that was registered here was nowhere before.
+    if domain.zone_complete_at is None and Registration.objects.filter(domain=domain).exists():
+        domain.zone_complete_at = timezone.now()
+        columns.append("zone_complete_at")
+    domain.save(update_fields=columns)
     if domain.status == Domain.PENDING:
         domain.move(Domain.PENDING_NAMESERVERS)
+
+
+@transaction.atomic
+def set_zone_complete(domain: Domain, *, complete: bool) -> None:
+    """Note whether changing the nameservers takes nothing away that the customer wants."""
+    domain.zone_complete_at = timezone.now() if complete else None
+    domain.save(update_fields=["zone_complete_at", "updated_at"])
 
 
 def mark_verified(domain: Domain) -> None:
     """The delegation was seen: the domain is this tenant's. Raises `DomainTaken`."""
     try:
         with transaction.atomic():
-            domain.move(Domain.VERIFIED, verified_at=timezone.now())
+            now = timezone.now()
+            complete_at = domain.zone_complete_at or now
+            domain.move(Domain.VERIFIED, verified_at=now, zone_complete_at=complete_at)
             record(system(domain.tenant_id), "domain.verified", domain, f"Verified {domain}.")
     except IntegrityError:
         raise DomainTaken from None

@@ -27,6 +27,13 @@ class NameserversNotAssigned(Conflict):
     code = "NAMESERVERS_NOT_ASSIGNED"
 
 
+class ZoneNotComplete(Conflict):
+    """The zone does not yet have what the domain publishes at its present nameservers, so changing
+    them would take that away. Look at its existing records first."""
+
+    code = "ZONE_NOT_COMPLETE"
+
+
 @dataclass(frozen=True)
 class NameserverCheck:
     """What the zone above a domain says now. Not verified is also what could not be seen."""
@@ -40,10 +47,13 @@ class NameserverCheck:
 
 
 def instructions(actor: Actor, domain_id: UUID) -> NameserverInstructions:
-    """What to do at the domain's registrar. Raises `NameserversNotAssigned`."""
+    """What to do at the domain's registrar.
+
+    Raises `NameserversNotAssigned`, and `ZoneNotComplete` while that would take something away.
+    """
     domain = selectors.get_domain(actor, domain_id)
-    if not domain.nameservers:
-        raise NameserversNotAssigned
+    if not domain.shown_nameservers:
+        raise _not_shown(domain)
     return nameserver_instructions(domain.registrar, domain.nameservers)
 
 
@@ -63,7 +73,7 @@ def verify_many_nameservers(
 
 
 def _look(domains: Sequence[Domain]) -> list[NameserverCheck]:
-    known = [domain for domain in domains if domain.nameservers]
+    known = [domain for domain in domains if domain.shown_nameservers]
     reports = dict(
         zip(
             (domain.pk for domain in known),
@@ -71,7 +81,7 @@ def _look(domains: Sequence[Domain]) -> list[NameserverCheck]:
             strict=True,
         )
     )
-    _wake_jobs(known)
+    _wake_jobs(domains)
     now = timezone.now()
     checks = []
     for domain in domains:
@@ -82,11 +92,15 @@ def _look(domains: Sequence[Domain]) -> list[NameserverCheck]:
                 is_verified=report is not None and report.verdict == "matches",
                 current_nameservers=report.found if report else (),
                 expected_nameservers=report.expected if report else (),
-                message=report.message if report else NameserversNotAssigned().message,
+                message=report.message if report else _not_shown(domain).message,
                 checked_at=now,
             )
         )
     return checks
+
+
+def _not_shown(domain: Domain) -> Conflict:
+    return ZoneNotComplete() if domain.nameservers else NameserversNotAssigned()
 
 
 def _wake_jobs(domains: Sequence[Domain]) -> None:

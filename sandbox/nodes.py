@@ -56,16 +56,12 @@ class FileNode(Node):
 def nodes_of_file(domain: str, text: str) -> Mapping[str, Node]:
     """The nodes of a zone file. Raises `dns.exception.DNSException` for one that is none."""
     zone = dns.zone.from_text(text, f"{domain}.", relativize=False, check_origin=False)
-    nodes: dict[str, Node] = {}
-    for owner, node in zone.items():
-        assert isinstance(owner, dns.name.Name)
-        records: Records = {}
-        for rdataset in node.rdatasets:
-            rrset = dns.rrset.from_rdata_list(owner, rdataset.ttl, list(rdataset))
-            records[RdataType.make(rdataset.rdtype)] = rrset
+    records: dict[str, Records] = {}
+    for owner, rdataset in zone.iterate_rdatasets():
         name = owner.to_text(omit_final_dot=True).lower()
-        nodes[name] = FileNode(name, records)
-    return nodes
+        rrset = dns.rrset.from_rdata_list(owner, rdataset.ttl, list(rdataset))
+        records.setdefault(name, {})[RdataType.make(rdataset.rdtype)] = rrset
+    return {name: FileNode(name, rrsets) for name, rrsets in records.items()}
 
 
 def synthesized(wildcard: Node, name: str) -> Records:

@@ -97,7 +97,12 @@ class HostedZone:
         while len(chain) <= MAX_CHAIN:
             cut = self._cut_above(name, kind)
             if cut is not None:
-                return Answer(answer=tuple(chain), authority=(cut,), authoritative=False)
+                return Answer(
+                    answer=tuple(chain),
+                    authority=(cut,),
+                    additional=self._glue(cut),
+                    authoritative=False,
+                )
             rrsets = self.rrsets(name)
             if rrsets is None:
                 return Answer(rcode=dns.rcode.NXDOMAIN, answer=tuple(chain), authority=(self.soa,))
@@ -112,6 +117,16 @@ class HostedZone:
             if name != self.name and not name.endswith(f".{self.name}"):
                 break
         return Answer(answer=tuple(chain))
+
+    def _glue(self, cut: dns.rrset.RRset) -> tuple[dns.rrset.RRset, ...]:
+        hosts = [self.nodes.get(text_of(rdata.target)) for rdata in cut]
+        return tuple(
+            rrset
+            for node in hosts
+            if node
+            for kind, rrset in node.rrsets.items()
+            if kind in (RdataType.A, RdataType.AAAA)
+        )
 
     def _cut_above(self, name: str, kind: RdataType) -> dns.rrset.RRset | None:
         """The NS records of a delegation inside the zone that the name lies in or below."""

@@ -12,6 +12,12 @@ pages = [
     path("setup/<uuid:domain_id>/", views.resume, name="setup-resume"),
     path("setup/<uuid:domain_id>/domain/", views.domain, name="setup-domain"),
     path("setup/<uuid:domain_id>/nameservers/", views.nameservers, name="setup-nameservers"),
+    path("setup/<uuid:domain_id>/existing/take/", views.existing_take, name="existing-take"),
+    path("setup/<uuid:domain_id>/existing/look/", views.existing_look, name="existing-look"),
+    path(
+        "setup/<uuid:domain_id>/existing/compare/", views.existing_compare, name="existing-compare"
+    ),
+    path("setup/<uuid:domain_id>/existing/skip/", views.existing_skip, name="existing-skip"),
     path("setup/<uuid:domain_id>/dns/", views.dns, name="setup-dns"),
     path("setup/<uuid:domain_id>/dns/<uuid:plan_id>/apply/", views.dns_apply, name="setup-apply"),
     path(

@@ -119,7 +119,9 @@ class DnsZone(CamelShape):
     domain = serializers.CharField(source="domain.name")
     provider = serializers.CharField()
     status = serializers.SerializerMethodField()
-    nameservers = serializers.ListField(child=serializers.CharField(), source="domain.nameservers")
+    nameservers = serializers.ListField(
+        child=serializers.CharField(), source="domain.shown_nameservers"
+    )
     dnssec = serializers.SerializerMethodField(help_text="Whether it was turned on here.")
     created_at = serializers.DateTimeField()
 

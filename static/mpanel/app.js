@@ -145,6 +145,14 @@ document.addEventListener("change", ({ target }) => {
   if (target.matches("[data-select-all], [data-row]")) selectRows(target);
 });
 
+// <input data-filter="#table"> hides rows whose data-filter-text has not what is typed.
+document.addEventListener("input", ({ target }) => {
+  if (!target.matches("[data-filter]")) return;
+  const wanted = target.value.trim().toLowerCase();
+  const rows = document.querySelectorAll(`${target.dataset.filter} [data-filter-text]`);
+  for (const row of rows) row.hidden = !row.dataset.filterText.includes(wanted);
+});
+
 const selectRows = (target) => {
   const all = target.form.querySelector("[data-select-all]");
   const rows = [...target.form.querySelectorAll("[data-row]")];

@@ -2,6 +2,12 @@
 
 from wizard.views.dns import dns, dns_apply, dns_replace, go_on, propagation
 from wizard.views.domain import domain, nameservers, register, resume, start
+from wizard.views.existing import (
+    existing_compare,
+    existing_look,
+    existing_skip,
+    existing_take,
+)
 from wizard.views.inboxes import inboxes, preview
 from wizard.views.outreach import campaigns, outreach
 from wizard.views.overview import home, overview
@@ -12,6 +18,10 @@ __all__ = [
     "dns_apply",
     "dns_replace",
     "domain",
+    "existing_compare",
+    "existing_look",
+    "existing_skip",
+    "existing_take",
     "go_on",
     "home",
     "inboxes",

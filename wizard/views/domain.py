@@ -18,6 +18,7 @@ from mpanel.core.errors import Conflict, Invalid, LimitExceeded, ProviderError
 from mpanel.core.pages import PageRequest, add_errors, signed_in
 from tenants.selectors import credentials_for
 from wizard.steps import next_step, reached
+from wizard.views.existing import existing_records
 from wizard.views.page import step_page
 
 
@@ -158,15 +159,18 @@ def nameservers(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     found = get_domain(request.actor, domain_id)
     job = connecting_job(request.actor, found)
     registration = registration_of(found)
+    existing = existing_records(found)
     context = {
         "domain": found,
         "job": job,
         "registration": registration,
         "steps_of_job": list(job.steps.all()) if job and registration else [],
-        "instructions": nameserver_instructions(found.registrar, found.nameservers)
-        if found.nameservers
+        "instructions": nameserver_instructions(found.registrar, found.shown_nameservers)
+        if found.shown_nameservers
         else None,
-        "waiting": not found.is_verified,
+        **existing,
+        # A form that somebody fills in stays as it is.
+        "waiting": not found.is_verified and (bool(found.shown_nameservers) or existing["is_busy"]),
         **step_page(
             found,
             "nameservers",

@@ -1,0 +1,102 @@
+"""Asking the present nameservers of a zone: many questions, each to as many servers as it takes."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from dnszones.records import RecordData, from_presentation
+from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
+
+MOST_QUESTIONS = 6_000  # for one zone, all rounds together
+MOST_SERVERS = 4
+PATIENCE = 120.0  # seconds, however slow they answer
+AT_ONE_SERVER = 24  # open questions: many servers answer a stranger only so fast
+
+Pair = tuple[str, str]  # name and type
+
+
+class Asker:
+    """Asks the nameservers of one zone, and remembers what they said.
+
+    `beat` is called after each round of questions: what waits for slow servers shows that it lives.
+    """
+
+    def __init__(
+        self,
+        zone: str,
+        servers: Sequence[Server],
+        *,
+        timeout: float,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.zone = zone
+        self.answers: dict[Pair, Answer] = {}
+        self.is_exhausted = False
+        self._servers = tuple(servers[:MOST_SERVERS])
+        self._timeout = timeout
+        self._beat = beat
+        self._until = time.monotonic() + PATIENCE
+
+    @property
+    def unanswered(self) -> list[Pair]:
+        """What no server answered."""
+        return [pair for pair, answer in self.answers.items() if answer.status == "unknown"]
+
+    def ask(self, pairs: Iterable[Pair]) -> None:
+        """Ask what was not asked before. A server that does not answer is followed by the next."""
+        todo = [pair for pair in dict.fromkeys(pairs) if pair not in self.answers]
+        room = MOST_QUESTIONS - len(self.answers) if time.monotonic() < self._until else 0
+        self.is_exhausted = self.is_exhausted or len(todo) > room
+        todo = todo[: max(room, 0)]
+        for turn in range(len(self._servers)):
+            if not todo:
+                return
+            given = asyncio.run(self._round(turn, todo))
+            for pair, answer in zip(todo, given, strict=True):
+                self.answers[pair] = self._usable(pair[0], answer)
+            todo = [pair for pair in todo if self.answers[pair].status == "unknown"]
+            self._beat()
+
+    async def _round(self, turn: int, pairs: Sequence[Pair]) -> list[Answer]:
+        """One answer for each pair; the servers share them, and after each turn they swap."""
+        questions = [
+            Question(self._server(turn, place), *pair, recursive=False)
+            for place, pair in enumerate(pairs)
+        ]
+        async with DNSClient(timeout=self._timeout, retries=0, per_server=AT_ONE_SERVER) as client:
+            return await client.ask_many(questions)
+
+    def _server(self, turn: int, place: int) -> Server:
+        return self._servers[(turn + place) % len(self._servers)]
+
+    def _usable(self, name: str, answer: Answer) -> Answer:
+        """The answer, or "unknown" where the server does not serve the zone."""
+        if answer.status == "unknown" and answer.aliases:
+            # An alias that leaves the zone: all that is of interest is that there is one.
+            return replace(answer, status="answer", values=())
+        if answer.status == "referral":
+            below = answer.zone != self.zone and answer.zone.endswith(f".{self.zone}")
+            is_above = name == answer.zone or name.endswith(f".{answer.zone}")
+            return answer if below and is_above else Answer("unknown", why="does not serve it")
+        if answer.status != "unknown" and not (answer.authoritative or answer.aliases):
+            return Answer("unknown", why="does not serve it")
+        return answer
+
+    def get(self, name: str, kind: str) -> Answer:
+        """What was said; "unknown" for what was never asked."""
+        return self.answers.get((name, kind)) or Answer("unknown", why="not asked")
+
+    def records(self, name: str, kind: str) -> list[RecordData]:
+        """The records of exactly this name and type; an alias gives none."""
+        return records_of(name, kind, self.get(name, kind))
+
+
+def records_of(name: str, kind: str, answer: Answer) -> list[RecordData]:
+    """The records in an answer that stand at the name itself."""
+    if answer.status != "answer" or answer.aliases:
+        return []
+    ttl = answer.ttl or 0
+    if kind == "TXT":
+        return [RecordData(name, kind, value, ttl) for value in answer.values]
+    return [from_presentation(name, kind, value, ttl) for value in answer.values]

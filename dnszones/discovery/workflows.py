@@ -1,0 +1,38 @@
+"""The jobs around a domain's existing records, beside `domains.connect`."""
+
+from dnszones.discovery import services
+from dnszones.discovery.states import ExistingRecordsFound, ZoneAnswersAlike
+from dnszones.states import PlanIsApplied, PlanIsComputed, load_domain, load_plan
+from provisioning.desired import Workflow, register
+
+register(
+    Workflow(
+        name="dnszones.discover",
+        label="Look at the existing records",
+        states=(ExistingRecordsFound(),),
+        load=load_domain,
+    )
+)
+register(
+    Workflow(
+        name="dnszones.takeover",
+        label="Take over the existing records",
+        states=(PlanIsComputed(), PlanIsApplied()),
+        load=load_plan,
+        on_success=services.written,
+        on_failure=services.not_written,
+        on_cancel=services.not_written,
+        on_retry=services.write_again,
+    )
+)
+register(
+    Workflow(
+        name="dnszones.compare",
+        label="Compare old and new nameservers",
+        states=(ZoneAnswersAlike(),),
+        load=load_domain,
+        on_success=services.settle_comparison,
+        on_failure=services.not_compared,
+        on_cancel=services.not_compared,
+    )
+)

@@ -1,0 +1,259 @@
+"""A domain that is in use elsewhere is taken over before its nameservers are shown."""
+
+import pytest
+
+from dnszones.discovery import selectors, services
+from dnszones.discovery.selectors import get_discovery
+from dnszones.models import ChangePlan, ZoneDiscovery
+from domains.models import Domain
+from domains.selectors import DomainNotFound
+from domains.verification import ZoneNotComplete, instructions
+from mpanel.core.errors import Forbidden
+from tests.cast import Person
+from tests.elsewhere import zone_file
+from tests.sandboxes import NAMESERVERS, OTHER_NAMESERVER, RunningSandbox
+from tests.stories import connected, verified
+from tests.work import until, work_off
+
+NAME = "shop.test"
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def moving(ada: Person, sandbox: RunningSandbox) -> Domain:
+    """Ada's domain with a website and Google mail at another DNS host, connected here."""
+    sandbox.host_elsewhere(NAME, zone_file(NAME))
+    return connected(ada, NAME)
+
+
+def discovery(domain: Domain) -> ZoneDiscovery:
+    found = selectors.discovery_of(domain)
+    assert found is not None
+    return found
+
+
+def keys(row: ZoneDiscovery) -> set[tuple[str, str]]:
+    return {
+        (one.record.name.removesuffix(NAME).rstrip("."), one.record.type)
+        for one in selectors.records_found(row)
+    }
+
+
+def settled(domain: Domain) -> ZoneDiscovery:
+    def over() -> bool:
+        return discovery(domain).status not in ZoneDiscovery.BUSY
+
+    until(over)
+    domain.refresh_from_db()
+    return discovery(domain)
+
+
+EXPECTED = {
+    ("", "A"),
+    ("", "AAAA"),
+    ("", "MX"),
+    ("", "TXT"),
+    ("", "CAA"),
+    ("www", "CNAME"),
+    ("mail", "A"),
+    ("mail", "TXT"),
+    ("relay", "A"),
+    ("shop", "CNAME"),
+    ("_dmarc", "TXT"),
+    ("google._domainkey", "TXT"),
+    ("scph0226._domainkey", "TXT"),
+    ("_sip._tls", "SRV"),
+    ("voice", "A"),
+    ("dev", "NS"),
+    ("ns1.dev", "A"),
+    ("*", "A"),
+    ("*", "MX"),
+}
+
+
+def test_what_a_domain_publishes_is_found_without_a_transfer(moving: Domain) -> None:
+    row = discovery(moving)
+    assert row.status == ZoneDiscovery.FOUND
+    assert not row.is_transferred
+    assert keys(row) == EXPECTED
+    sources = {
+        (one.record.name, one.record.type): one.source for one in selectors.records_found(row)
+    }
+    assert sources["*.shop.test", "A"] == "Wildcard"
+    assert sources["scph0226._domainkey.shop.test", "TXT"] == "DKIM selectors"
+    assert sources["voice.shop.test", "A"] == "Named in a record"
+    assert sources["dev.shop.test", "NS"] == "Delegated below"
+    ttls = {one.record.name: one.record.ttl for one in selectors.records_found(row)}
+    assert ttls["shop.shop.test"] == 86_400  # the longest that every provider takes
+    assert ttls["www.shop.test"] == 300
+
+
+def test_a_transfer_shows_names_that_nobody_guesses(ada: Person, sandbox: RunningSandbox) -> None:
+    odd = '4f3a9c._domainkey IN TXT "v=DKIM1; p=abc"\nunguessable IN A 192.0.2.77\n'
+    sandbox.host_elsewhere(NAME, zone_file(NAME) + odd, transfer=True)
+    row = discovery(connected(ada, NAME))
+    assert row.is_transferred
+    assert keys(row) == EXPECTED | {("4f3a9c._domainkey", "TXT"), ("unguessable", "A")}
+
+
+def test_the_nameservers_are_not_shown_before_the_zone_is_complete(
+    ada: Person, moving: Domain
+) -> None:
+    assert len(moving.nameservers) == 2
+    assert moving.shown_nameservers == []
+    with pytest.raises(ZoneNotComplete):
+        instructions(ada.actor, moving.pk)
+
+
+def test_a_domain_is_taken_over_with_one_consent(
+    ada: Person, moving: Domain, sandbox: RunningSandbox
+) -> None:
+    services.take_over(ada.actor, moving.pk)
+    row = settled(moving)
+    assert row.status == ZoneDiscovery.COMPLETE
+    seen = selectors.comparison_of(row)
+    assert seen is not None
+    assert (seen.planned, seen.unknown, seen.differences) == (0, 0, ())
+    assert seen.equal >= len(EXPECTED)
+    assert "names that nobody told us about cannot be seen" in row.message
+    written = {(one["name"], one["type"]) for one in sandbox.records(NAME)}
+    assert len(written) == len(EXPECTED)
+    assert not any(one["proxied"] for one in sandbox.records(NAME))
+    assert moving.shown_nameservers == moving.nameservers
+    assert instructions(ada.actor, moving.pk).nameservers == tuple(moving.nameservers)
+    plan = ChangePlan.objects.get()
+    assert (plan.kind, plan.status) == (ChangePlan.EXISTING, ChangePlan.APPLIED)
+    sandbox.set_nameservers(NAME, moving.nameservers)
+    until(lambda: Domain.objects.get().is_verified)
+
+
+def test_what_the_customer_unticks_is_changed_on_purpose(
+    ada: Person, moving: Domain, sandbox: RunningSandbox
+) -> None:
+    found = selectors.records_found(discovery(moving))
+    unwanted = [one.id for one in found if one.record.name == "voice.shop.test"]
+    services.take_over(ada.actor, moving.pk, unwanted=unwanted)
+    row = settled(moving)
+    assert row.status == ZoneDiscovery.COMPLETE
+    seen = selectors.comparison_of(row)
+    assert seen is not None
+    assert seen.planned >= 1
+    assert "changed on purpose" in row.message
+    assert not [one for one in sandbox.records(NAME) if one["name"] == "voice.shop.test"]
+
+
+def test_skipping_needs_the_customers_word(ada: Person, moving: Domain) -> None:
+    with pytest.raises(services.ConfirmationRequired) as refused:
+        services.go_on_without(ada.actor, moving.pk)
+    details = refused.value.details
+    assert refused.value.code == "CONFIRMATION_REQUIRED"
+    assert "Its website goes dark." in refused.value.message
+    assert "Mail to @shop.test stops arriving." in refused.value.message
+    assert any("smtp.google.com" in line for line in details["lost"])
+    with pytest.raises(services.ConfirmationRequired):
+        services.go_on_without(ada.actor, moving.pk, confirmation="yes")
+    services.go_on_without(ada.actor, moving.pk, confirmation=details["confirmation"])
+    moving.refresh_from_db()
+    assert moving.shown_nameservers == moving.nameservers
+
+
+def test_silent_nameservers_are_unknown_and_never_empty(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    sandbox.host_elsewhere(NAME, zone_file(NAME))
+    sandbox.set_server(OTHER_NAMESERVER, "down")
+    domain = connected(ada, NAME)
+    row = discovery(domain)
+    assert row.status == ZoneDiscovery.UNSEEN
+    assert "could not be seen" in row.message
+    assert domain.shown_nameservers == []
+    with pytest.raises(services.ConfirmationRequired, match="All of it is lost"):
+        services.go_on_without(ada.actor, domain.pk)
+    services.look_again(ada.actor, domain.pk, zone_file="www IN A 192.0.2.1\n")
+    row = settled(domain)
+    assert row.status == ZoneDiscovery.FOUND
+    assert [one.is_confirmed for one in selectors.records_found(row)] == [False]
+    sandbox.set_server(OTHER_NAMESERVER, "up")
+    services.look_again(ada.actor, domain.pk)
+    row = settled(domain)
+    assert keys(row) >= EXPECTED
+
+
+def test_names_in_a_zone_file_are_asked_for(ada: Person, sandbox: RunningSandbox) -> None:
+    sandbox.host_elsewhere(NAME, zone_file(NAME) + "unguessable IN A 192.0.2.77\n")
+    domain = connected(ada, NAME)
+    assert ("unguessable", "A") not in keys(discovery(domain))
+    services.look_again(ada.actor, domain.pk, zone_file="unguessable IN A 192.0.2.77\n")
+    row = settled(domain)
+    assert keys(row) == EXPECTED | {("unguessable", "A")}
+    assert all(one.is_confirmed for one in selectors.records_found(row))
+
+
+def test_a_domain_that_publishes_nothing_passes_by_itself(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    domain = connected(ada, "fresh.test")
+    row = discovery(domain)
+    assert row.status == ZoneDiscovery.EMPTY
+    assert "publish nothing" in row.message
+    assert domain.shown_nameservers == domain.nameservers
+
+
+def test_a_domain_that_points_here_already_passes_by_itself(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    domain = verified(ada, "here.test", sandbox)
+    assert domain.shown_nameservers == domain.nameservers
+
+
+def test_other_records_in_the_zone_are_told_and_overwritten_on_demand(
+    ada: Person, moving: Domain, sandbox: RunningSandbox
+) -> None:
+    sandbox.change_record(NAME, "add", type="A", name="mail", content="198.51.100.1", ttl=300)
+    services.take_over(ada.actor, moving.pk)
+    row = settled(moving)
+    assert row.status == ZoneDiscovery.DIFFERENT
+    seen = selectors.comparison_of(row)
+    assert seen is not None
+    (difference,) = seen.differences
+    assert (difference.name, difference.old, difference.new) == (
+        "mail.shop.test",
+        ("192.0.2.11",),
+        ("198.51.100.1",),
+    )
+    assert moving.shown_nameservers == []
+    services.take_over(ada.actor, moving.pk, overwrite=True)
+    assert settled(moving).status == ZoneDiscovery.COMPLETE
+
+
+def test_new_nameservers_that_do_not_answer_keep_the_zone_incomplete(
+    ada: Person, moving: Domain, sandbox: RunningSandbox
+) -> None:
+    for address in NAMESERVERS:
+        sandbox.set_server(address, "down")
+    services.take_over(ada.actor, moving.pk)
+    row = settled(moving)
+    assert row.status == ZoneDiscovery.DIFFERENT
+    assert "could not be compared" in row.message
+    assert moving.shown_nameservers == []
+    for address in NAMESERVERS:
+        sandbox.set_server(address, "up")
+    services.compare_again(ada.actor, moving.pk)
+    assert settled(moving).status == ZoneDiscovery.COMPLETE
+
+
+def test_nobody_else_sees_or_decides(ada: Person, bo: Person, cy: Person, moving: Domain) -> None:
+    for act in (
+        lambda: get_discovery(cy.actor, moving.pk),
+        lambda: services.look_again(cy.actor, moving.pk),
+        lambda: services.take_over(cy.actor, moving.pk),
+        lambda: services.compare_again(cy.actor, moving.pk),
+        lambda: services.go_on_without(cy.actor, moving.pk),
+    ):
+        with pytest.raises(DomainNotFound):
+            act()
+    assert get_discovery(bo.actor, moving.pk) == discovery(moving)
+    with pytest.raises(Forbidden):
+        services.take_over(bo.actor, moving.pk)
+    work_off()
+    assert discovery(moving).status == ZoneDiscovery.FOUND
