@@ -5,6 +5,7 @@ from django.urls import path
 from dnszones import api as json
 from dnszones import dnssec_views, views, zone_views
 from dnszones import zone_api as zones
+from dnszones.discovery import api as existing
 from dnszones.dnssec_api import OneZonesDnssec
 from dnszones.rotation_api import Dkim, RotateDkim
 from dnszones.rotation_views import dkim_rotate
@@ -54,6 +55,16 @@ api = [
 ]
 
 api_v1 = [
+    path("domains/<uuid:domain_id>/existing-records", existing.GetExistingRecords.as_view()),
+    path(
+        "domains/<uuid:domain_id>/existing-records/look",
+        existing.LookForExistingRecords.as_view(),
+    ),
+    path("domains/<uuid:domain_id>/existing-records/take-over", existing.TakeOverRecords.as_view()),
+    path(
+        "domains/<uuid:domain_id>/existing-records/compare", existing.CompareNameservers.as_view()
+    ),
+    path("domains/<uuid:domain_id>/existing-records/skip", existing.GoOnWithoutRecords.as_view()),
     path("domains/<uuid:domain_id>/dns/preview", json.PreviewSetup.as_view()),
     path("domains/<uuid:domain_id>/dns/setup", json.SetUp.as_view()),
     path("domains/<uuid:domain_id>/dns/verify", json.VerifySetup.as_view()),

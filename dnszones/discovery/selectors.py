@@ -19,7 +19,8 @@ MOST_LINES = 20  # of what is lost
 
 
 class NotLookedYet(Conflict):
-    """The domain's zone is being made; what it publishes now is looked at after that."""
+    """What the domain publishes was not looked at: its zone is being made, or it was connected
+    before that was done."""
 
     code = "NOT_LOOKED_YET"
 

@@ -7,7 +7,14 @@ from django.utils import timezone
 
 from dnszones.blueprint import MailSetup, desired_records
 from dnszones.changes import plan_changes
-from dnszones.models import SESSION_LASTS, ChangePlan, PropagationSession, Record, Zone
+from dnszones.models import (
+    SESSION_LASTS,
+    ChangePlan,
+    PropagationSession,
+    Record,
+    Zone,
+    ZoneDiscovery,
+)
 from dnszones.services import with_own_key
 from domains.models import Domain
 from events.models import WebhookDelivery, WebhookEndpoint, new_secret
@@ -80,6 +87,7 @@ def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> E
         verified_at=now,
     )
     zone = Zone.objects.create(domain=domain, provider="cloudflare", remote_id=name)
+    ZoneDiscovery.objects.create(zone=zone, status=ZoneDiscovery.HERE, looked_at=now)
     setup = with_own_key(
         zone,
         MailSetup(
