@@ -1,7 +1,6 @@
 """Looking for a domain's existing records, taking them over, and comparing old with new."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,6 @@ from dnszones.discovery.questions import Asker, Pair
 from dnszones.discovery.selectors import Loss, get_discovery, records_found
 from dnszones.discovery.servers import new_servers, points_here, present_authority
 from dnszones.models import ChangePlan, Zone, ZoneDiscovery
-from dnszones.records import RecordData
 from dnszones.services import DomainIsLeaving, PlanNotReady, compute_again, fail_plan
 from dnszones.sights import writable_types
 from dnszones.vendors import dns_provider
@@ -68,7 +66,7 @@ def look_again(actor: Actor, domain_id: UUID, *, zone_file: str = "") -> ZoneDis
         raise NothingToTakeOver(f"The nameservers of {domain} point here already.")
     given = row.given
     if zone_file.strip():
-        given = [_stored(one) for one in _read(row.zone, zone_file)]
+        given = _read(row.zone, zone_file)
     row.move(ZoneDiscovery.LOOKING, given=given, comparison=None, comparisons=0, plan=None)
     set_zone_complete(domain, complete=False)
     record(
@@ -191,7 +189,7 @@ def look(domain: Domain, progress: Progress) -> None:
     now: dict[str, Any] = {
         "nameservers": list(authority.nameservers),
         "looked_at": timezone.now(),
-        "found": row.given,
+        "found": [],
         "left_out": [],
         "notes": [],
         "is_transferred": False,
@@ -205,9 +203,10 @@ def look(domain: Domain, progress: Progress) -> None:
         return
     provider = dns_provider(domain.dns_credential)
     findings = Findings(domain.name, writable_types(provider.capabilities), provider.label)
-    given = [Found.from_json(one).record for one in row.given]
+    given = [Found.from_json(one) for one in row.given]
     for one in given:
-        findings.add(one, "file")
+        if one.sources:
+            findings.add(one.record, "file")
     asker = Asker(
         domain.name,
         authority.servers,
@@ -215,7 +214,9 @@ def look(domain: Domain, progress: Progress) -> None:
         beat=lambda: progress(0),
     )
     search = Search(findings, asker)
-    search.run(authority.servers, named=[one.key for one in given], scanned=(), progress=progress)
+    search.run(
+        authority.servers, named=[one.record.key for one in given], scanned=(), progress=progress
+    )
     now |= {
         "found": [one.to_json() for one in findings.records],
         "left_out": [[*pair, why] for pair, why in findings.left_out.items()],
@@ -365,14 +366,17 @@ def _asker(domain: Domain, servers: Sequence[Server]) -> Asker:
     return Asker(domain.name, servers, timeout=settings.DNS_TIMEOUT)
 
 
-def _read(zone: Zone, text: str) -> Iterable[RecordData]:
+def _read(zone: Zone, text: str) -> list[dict[str, Any]]:
+    """The records of a zone file, to be stored; what its doubtful lines may mean is only asked for."""
     provider = dns_provider(zone.domain.dns_credential)
-    types = writable_types(provider.capabilities)
-    return zonefiles.read(text, zone.domain.name, types=types, provider=provider.label).records
-
-
-def _stored(one: RecordData) -> dict[str, Any]:
-    return Found(replace(one), ("file",)).to_json()
+    file = zonefiles.read(
+        text, zone.domain.name, capabilities=provider.capabilities, provider=provider.label
+    )
+    doubtful = [one for ask in file.questions for one in (ask.written, ask.proposal) if one]
+    return [
+        *(Found(one, ("file",)).to_json() for one in file.records),
+        *(Found(one, ()).to_json() for one in doubtful),
+    ]
 
 
 def _locked(actor: Actor, domain_id: UUID) -> ZoneDiscovery:

@@ -31,6 +31,7 @@ ACCOUNTS, BATCH = "/api/v1/email-accounts", "/api/v1/email-accounts/batch"
 DOMAIN = {
     "id", "domain", "provider", "assigned_nameservers", "verification_status", "last_verified_at",
     "is_active", "notes", "status", "health_score", "created_at", "updated_at",
+    "zone_complete",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dnszones", "0005_ds_at_the_parent"),
+        ("dnszones", "0006_questions_of_zone_files"),
     ]
 
     operations = [
