@@ -15,7 +15,9 @@ from billing.selectors import get_account
 from billing.services import plan_of, require_room
 from dnszones import selectors as zones
 from dnszones.changes import ChangePlan as Plan
-from dnszones.models import ChangePlan
+from dnszones.discovery import selectors as existing
+from dnszones.discovery.services import take_over
+from dnszones.models import ChangePlan, ZoneDiscovery
 from dnszones.services import agree_to_replace, apply_plan, make_plan, start_session
 from domains.models import Domain
 from domains.selectors import connecting_job
@@ -72,6 +74,7 @@ class Onboarding:
     tell: Callable[[Progress], None]
     show_nameservers: Callable[[Domain], None]
     show_plan: Callable[[Plan], None]
+    ask_to_take_over: Callable[[ZoneDiscovery], bool]
     _retried: set[Any] = field(default_factory=set)
 
     def run(self) -> Batch:
@@ -118,7 +121,9 @@ class Onboarding:
         for _ in self.wait("Nameservers"):
             domain.refresh_from_db()
             job = self.healthy(connecting_job(self.actor, domain))
-            if domain.nameservers and not shown and not domain.is_verified:
+            if not domain.is_verified:
+                self.take_over(domain)
+            if domain.shown_nameservers and not shown and not domain.is_verified:
                 self.show_nameservers(domain)
                 shown = True
             if domain.is_verified:
@@ -127,6 +132,19 @@ class Onboarding:
             self.tell(Progress("Nameservers", job.progress if job else 0, line))
         self.tell(Progress("Nameservers", 100, "They point here."))
         return domain
+
+    def take_over(self, domain: Domain) -> None:
+        """What the domain publishes now comes into its zone, where the customer says so."""
+        row = existing.discovery_of(domain)
+        if row is None or row.status in ZoneDiscovery.BUSY | ZoneDiscovery.DONE:
+            return
+        if row.status == ZoneDiscovery.FOUND and self.ask_to_take_over(row):
+            take_over(self.actor, domain.pk)
+            return
+        raise CannotGoOn(
+            f"{row.message} Changing the nameservers now would take that away. Run this again with "
+            "--take-over, or decide in the wizard, record by record."
+        )
 
     def publish(self, domain: Domain) -> None:
         """The domain's mail records, applied."""

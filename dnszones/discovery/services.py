@@ -367,7 +367,7 @@ def _asker(domain: Domain, servers: Sequence[Server]) -> Asker:
 
 
 def _read(zone: Zone, text: str) -> list[dict[str, Any]]:
-    """The records of a zone file, to be stored; what its doubtful lines may mean is only asked for."""
+    """The records of a zone file, to be stored; what doubtful lines may mean is only asked for."""
     provider = dns_provider(zone.domain.dns_credential)
     file = zonefiles.read(
         text, zone.domain.name, capabilities=provider.capabilities, provider=provider.label

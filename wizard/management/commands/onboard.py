@@ -1,6 +1,7 @@
 """`manage.py onboard DOMAIN`: the whole main job in the terminal, resumable, with progress bars."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from dnszones.changes import ChangePlan as Plan
+from dnszones.discovery.selectors import records_found
+from dnszones.models import ZoneDiscovery
 from dnszones.records import value_of
 from domains.models import Domain
 from domains.names import clean_domain
@@ -45,6 +48,11 @@ class Command(BaseCommand):
         parser.add_argument("--csv", type=Path, metavar="FILE", help="DOMAIN-inboxes.csv")
         parser.add_argument("--registrar", choices=list(REGISTRARS), default="other")
         parser.add_argument("--dmarc", choices=["none", "quarantine", "reject"], default="none")
+        parser.add_argument(
+            "--take-over",
+            action="store_true",
+            help="write what the domain publishes now into its zone, without a question",
+        )
         parser.add_argument("--replace", action="store_true", help="overwrite conflicting records")
         parser.add_argument("--yes", action="store_true", help="confirm plans that change much")
         parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for each step")
@@ -69,6 +77,7 @@ class Command(BaseCommand):
             confirmed=options["yes"],
             timeout=options["timeout"],
         )
+        self.takes_over: bool = options["take_over"]
         try:
             batch = self.run_with_bars(actor, wish)
             self.write_csv(actor, batch, target)
@@ -101,16 +110,32 @@ class Command(BaseCommand):
                 tell=tell,
                 show_nameservers=self.show_nameservers,
                 show_plan=self.show_plan,
+                ask_to_take_over=self.ask_to_take_over,
             ).run()
 
     def show_nameservers(self, domain: Domain) -> None:
-        told = nameserver_instructions(domain.registrar, domain.nameservers)
+        told = nameserver_instructions(domain.registrar, domain.shown_nameservers)
         self.console.print(
             f"Set these nameservers for {domain} at {told.provider_name} "
             f"(usually {told.estimated_propagation_time}):"
         )
         for nameserver in told.nameservers:
             self.console.print(f"  {nameserver}")
+
+    def ask_to_take_over(self, row: ZoneDiscovery) -> bool:
+        """Show what the domain publishes now, and ask; without a terminal the option decides."""
+        title = "What the domain publishes now"
+        table = Table("Record", "Value", "Found by", title=title, title_justify="left")
+        for one in records_found(row):
+            name = f"{one.record.type} {one.record.name}"
+            table.add_row(name, value_of(one.record)[:60], one.source)
+        self.console.print(table)
+        for note in [*(why for _, _, why in row.left_out), *row.notes]:
+            self.console.print(note)
+        if self.takes_over or not sys.stdin.isatty():
+            return self.takes_over
+        answer = self.console.input("Write these into the new zone? [y/N] ")
+        return answer.strip().lower() in {"y", "yes"}
 
     def show_plan(self, plan: Plan) -> None:
         table = Table("Change", "Record", "Value", title="DNS plan", title_justify="left")
