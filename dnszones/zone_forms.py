@@ -131,7 +131,7 @@ class RecordForm(forms.Form):
         """The record as it was filled in."""
         given = self.cleaned_data
         words = [
-            quote_txt(given[part.name]) if part.quoted else given[part.name]
+            quote_txt(unquote_txt(given[part.name])) if part.quoted else given[part.name]
             for part in PARTS.get(self.kind, WHOLE)
         ]
         content = " ".join(words)

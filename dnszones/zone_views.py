@@ -1,5 +1,6 @@
 """Pages about zones: the list, a zone's records, editing them, zone files."""
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -208,7 +209,9 @@ def _answered(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
         for name, answer in request.POST.items()
         if name.startswith("line-")
     }
-    answers = {int(line): answer for line, answer in given.items() if line.isdecimal()}
+    answers = {
+        int(line): answer for line, answer in given.items() if re.fullmatch(r"[0-9]{1,7}", line)
+    }
     try:
         plan_id = edits.answer_questions(request.actor, plan_id, answers).pk
     except Invalid as error:
