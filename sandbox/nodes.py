@@ -10,7 +10,7 @@ from dns.rdatatype import RdataType
 
 from . import internet
 from .internet import Records
-from .records import Record
+from .records import PROXIABLE, Record
 
 
 class Node:
@@ -22,15 +22,18 @@ class Node:
 
     @cached_property
     def rrsets(self) -> Records:
-        """By type; made when first asked for, since most names of a big zone never are."""
-        if any(record.proxied for record in self._records):
-            return {
-                rrset.rdtype: rrset
-                for kind, address in internet.PROXY_ADDRESS.items()
-                for rrset in [rrset_of(self._name, 300, kind, address)]
-            }
+        """By type; made when first asked for, since most names of a big zone never are.
+
+        Of a proxied name the addresses are the proxy's; its other records stay as they are.
+        """
         rrsets: Records = {}
+        is_proxied = any(record.proxied for record in self._records)
+        for kind, address in internet.PROXY_ADDRESS.items() if is_proxied else ():
+            shown = rrset_of(self._name, 300, kind, address)
+            rrsets[shown.rdtype] = shown
         for record in self._records:
+            if is_proxied and record.type in PROXIABLE:
+                continue
             rdata = record.rdata()
             rrset = rrsets.get(rdata.rdtype)
             if rrset is None:

@@ -144,6 +144,12 @@ class TestNameservers:
         sandbox.change_record(zone, "add", type="A", name="www", content="192.0.2.9", proxied=True)
         assert sandbox.texts(FIRST, "www.example.test", "A") == ["192.0.2.80"]
 
+    def test_what_stands_beside_a_proxied_address_is_served(self, zone, sandbox):
+        sandbox.change_record(zone, "add", type="A", name="@", content="192.0.2.9", proxied=True)
+        assert sandbox.texts(FIRST, zone, "A") == ["192.0.2.80"]
+        assert sandbox.texts(FIRST, zone, "MX") == ["10 mx.example.test."]
+        assert sandbox.texts(FIRST, zone, "TXT") == ['"v=spf1 -all"']
+
     def test_big_answer_is_truncated_over_udp_and_whole_over_tcp(self, zone, sandbox):
         for number in range(8):
             sandbox.change_record(
