@@ -16,7 +16,7 @@ from dnszones import dkim
 from dnszones.providers.base import DNSProvider, DnssecState, RemoteRecord
 from dnszones.providers.cloudflare import CloudflareDNS
 from dnszones.providers.powerdns import PowerDNS
-from dnszones.records import RecordData, canonical, same_value
+from dnszones.records import AUTOMATIC_TTL, RecordData, canonical, same_value
 from mpanel.core.errors import ProviderError
 from sandbox.accounts import account_of
 from tests.powerdns import KEY, PrivatePowerDNS
@@ -256,6 +256,25 @@ def test_the_zones_own_name_has_a_cname_only_where_the_capability_says(provider,
         return
     with pytest.raises(ProviderError):
         provider.apply_batch(zone.id, creates=[alias])
+
+
+def test_a_record_is_proxied_only_where_the_capability_says(provider, zone, dig):
+    shown = RecordData(f"www.{zone.name}", "A", "192.0.2.1")
+    if not provider.capabilities.proxies:
+        provider.apply_batch(zone.id, creates=[shown])
+        (read,) = [one.data for one in records(provider, zone) if one.data.name == shown.name]
+        assert read == shown
+        return
+    hidden = replace(shown, ttl=AUTOMATIC_TTL, proxied=True)
+    provider.apply_batch(zone.id, creates=[hidden])
+    (found,) = [one for one in records(provider, zone) if one.data.name == shown.name]
+    assert found.data == hidden
+    assert dig(shown.name, "A") != ["192.0.2.1"]
+    provider.apply_batch(zone.id, updates=[(found, shown)])
+    assert dig(shown.name, "A") == ["192.0.2.1"]
+    (found,) = [one for one in records(provider, zone) if one.data.name == shown.name]
+    provider.apply_batch(zone.id, updates=[(found, hidden)])
+    assert [one.data for one in records(provider, zone) if one.data.name == shown.name] == [hidden]
 
 
 def test_doing_it_twice_is_harmless(provider, zone):
