@@ -3,6 +3,7 @@
 import asyncio
 
 from dnszones import changes, dmarc, rotation_keys, services, spf, zonefiles
+from dnszones.access import checked_provider
 from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
@@ -24,7 +25,8 @@ def provider_of(domain: Domain) -> DNSProvider:
 
 
 def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
-    """The zone's records as they are now, and which of them are ours."""
+    """The zone's records as they are now, and which of them are ours. Raises `ZoneNotOurs`."""
+    provider = checked_provider(plan.zone)
     ours = services.our_data(plan.zone, but=plan)
     return [
         ExistingRecord(
@@ -32,7 +34,7 @@ def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
             data=remote.data,
             ours=any(same_value(remote.data, data) for data in ours),
         )
-        for remote in provider_of(plan.zone.domain).list_records(plan.zone.remote_id)
+        for remote in provider.list_records(plan.zone.remote_id)
     ]
 
 

@@ -1,7 +1,7 @@
 """What should be true of a zone's DNSSEC, and the workflows that bring it about."""
 
 from dnszones import dnssec
-from dnszones.computing import provider_of
+from dnszones.access import zone_provider
 from dnszones.models import Zone
 from mpanel.core.errors import Conflict, NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
@@ -15,7 +15,7 @@ class DnssecIsOn(DesiredState[Zone]):
     label = "Sign the zone"
 
     def observe(self, subject: Zone) -> Observation:
-        state = provider_of(subject.domain).dnssec(subject.remote_id)
+        state = zone_provider(subject).dnssec(subject.remote_id)
         found = ", ".join(map(str, state.ds_records))
         if not state.is_on:
             return Observation.missing("The zone is not signed.")
@@ -24,7 +24,7 @@ class DnssecIsOn(DesiredState[Zone]):
         return Observation.matches("The zone is signed.", found=found)
 
     def apply(self, subject: Zone) -> None:
-        state = provider_of(subject.domain).enable_dnssec(subject.remote_id)
+        state = zone_provider(subject).enable_dnssec(subject.remote_id)
         dnssec.note_state(subject, state)
 
 
@@ -52,14 +52,14 @@ class DnssecIsOff(DesiredState[Zone]):
     label = "Stop signing the zone"
 
     def observe(self, subject: Zone) -> Observation:
-        if provider_of(subject.domain).dnssec(subject.remote_id).is_on:
+        if zone_provider(subject).dnssec(subject.remote_id).is_on:
             return Observation.missing("The zone is still signed.")
         if subject.ds_records:
             return Observation.missing("The zone is not signed any more; that is not noted yet.")
         return Observation.matches("The zone is not signed.")
 
     def apply(self, subject: Zone) -> None:
-        state = provider_of(subject.domain).disable_dnssec(subject.remote_id)
+        state = zone_provider(subject).disable_dnssec(subject.remote_id)
         dnssec.note_state(subject, state)
 
 

@@ -6,9 +6,9 @@ plans of mail setups, and removed when the domain is disconnected.
 
 from django.utils import timezone
 
+from dnszones.access import zone_provider
 from dnszones.models import Record, Zone
 from dnszones.records import RecordData, same_value
-from dnszones.vendors import dns_provider
 
 EXTRA = "other"
 
@@ -40,7 +40,7 @@ def publish_record(zone: Zone, data: RecordData, *, reason: str) -> None:
             ours=not _stands(zone, data),
         )
     if not _stands(zone, data):
-        dns_provider(zone.domain.dns_credential).apply_batch(zone.remote_id, creates=[data])
+        zone_provider(zone).apply_batch(zone.remote_id, creates=[data])
     Record.objects.filter(pk=row.pk).update(next_check_at=timezone.now())
 
 
@@ -50,5 +50,5 @@ def _row(zone: Zone, data: RecordData) -> Record | None:
 
 
 def _stands(zone: Zone, data: RecordData) -> bool:
-    provider = dns_provider(zone.domain.dns_credential)
+    provider = zone_provider(zone)
     return any(same_value(one.data, data) for one in provider.list_records(zone.remote_id))

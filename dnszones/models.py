@@ -23,6 +23,8 @@ class Zone(Row):
     remote_id = models.CharField(max_length=64, blank=True)
     # When we asked for it to be made: only such a zone do we ever remove.
     creation_asked_at = models.DateTimeField(null=True)
+    # What the zone bears at a provider that can mark zones, from when we asked for it.
+    marker = models.CharField(max_length=40, blank=True)
     # Where its nameservers answer: name to addresses, and when that was looked up.
     addresses = models.JSONField(default=dict)
     addresses_at = models.DateTimeField(null=True)

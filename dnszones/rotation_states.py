@@ -6,12 +6,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from dnszones import rotation, rotation_keys, services
+from dnszones.access import zone_provider
 from dnszones.models import DkimKey, Record
 from dnszones.providers.base import DNSProvider, RemoteRecord
 from dnszones.records import same_value
 from dnszones.rotation import Rotation
 from dnszones.selectors import record_status
-from dnszones.vendors import dns_provider
 from domains.models import Domain
 from mpanel.core.errors import NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
@@ -143,7 +143,7 @@ class OldRecordIsGone(DesiredState[Rotation]):
 
 
 def _provider(subject: Rotation) -> DNSProvider:
-    return dns_provider(subject.domain.dns_credential)
+    return zone_provider(subject.zone)
 
 
 def _remote(subject: Rotation) -> list[RemoteRecord]:

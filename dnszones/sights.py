@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from dnszones import selectors, zonefiles
+from dnszones.access import zone_provider
 from dnszones.changes import ExistingRecord
 from dnszones.models import Record, Zone
 from dnszones.providers.base import Capabilities, DNSProvider
 from dnszones.records import RecordData, same_value, value_of
 from dnszones.recordtypes import TYPES
-from dnszones.vendors import dns_provider
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict, NotFound
 
@@ -94,7 +94,7 @@ def look(actor: Actor, zone_id: UUID, *, to_write: bool = False) -> Sight:
     zone = selectors.get_zone(actor, zone_id)
     if not zone.remote_id:
         raise ZoneNotMade
-    provider = dns_provider(zone.domain.dns_credential, timeout=LOOK)
+    provider = zone_provider(zone, timeout=LOOK)
     kept, types = list(zone.records.all()), writable_types(provider.capabilities)
     return Sight(
         zone,

@@ -3,131 +3,24 @@
 from dataclasses import asdict
 from itertools import batched
 
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from dnszones import changes, edits, services
+from dnszones.access import checked_provider
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
-from dnszones.computing import COMPUTE, provider_of, read_zone
+from dnszones.computing import COMPUTE, read_zone
 from dnszones.discovery.states import ExistingRecordsFound, ZoneIsComplete
 from dnszones.models import ChangePlan, Zone
-from dnszones.providers.base import RemoteRecord, RemoteZone
-from dnszones.records import same_value
 from dnszones.reverts import BY_A_PERSON
+from dnszones.zone_states import ZoneExists, ZoneIsReleased
 from domains.models import Domain
-from domains.services import DomainTaken, assign_nameservers, forget_domain
+from domains.services import forget_domain
 from domains.states import DomainIsVerified, NameserversPointHere
 from mpanel.core.errors import Conflict, NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import progress, say
-
-ZONE_TAKEN = (
-    "Another customer of this DNS account began to set up this domain. If it is yours, connect it "
-    "with a DNS account of your own, or ask us."
-)
-
-
-class ZoneExists(DesiredState[Domain]):
-    """The customer's DNS provider has a zone for the domain, and we know its nameservers."""
-
-    name = "zone_exists"
-    label = "Make the zone"
-
-    def observe(self, subject: Domain) -> Observation:
-        remote = provider_of(subject).find_zone(subject.name)
-        if remote is None:
-            return Observation.missing(f"There is no zone for {subject} yet.")
-        zone = Zone.objects.filter(domain=subject, remote_id=remote.id).first()
-        if zone is None or sorted(subject.nameservers) != sorted(remote.nameservers):
-            return Observation.missing(f"The zone for {subject} is there, but not noted here yet.")
-        return Observation.matches(
-            "The zone is there."
-        )  # its nameservers are shown when it is full
-
-    def apply(self, subject: Domain) -> None:
-        if subject.status == Domain.DELETING:
-            raise services.DomainIsLeaving
-        zone, _ = Zone.objects.get_or_create(
-            domain=subject, defaults={"provider": subject.dns_credential.provider}
-        )
-        provider = provider_of(subject)
-        remote = provider.find_zone(subject.name)
-        if remote is not None and _is_anothers(zone, remote):
-            Zone.objects.filter(pk=zone.pk).update(creation_asked_at=None)
-            raise DomainTaken(ZONE_TAKEN)
-        if remote is None:
-            # Noted before the call: a zone that we find after a crash is then known as ours.
-            zone.creation_asked_at = timezone.now()
-            zone.save(update_fields=["creation_asked_at", "updated_at"])
-            remote = provider.create_zone(subject.name)
-            say(f"Made a zone for {subject}.")
-        elif zone.creation_asked_at is None:
-            say(f"A zone for {subject} was there already; its records stay as they are.")
-        try:
-            with transaction.atomic():
-                zone.remote_id = remote.id
-                zone.save(update_fields=["remote_id", "updated_at"])
-                assign_nameservers(subject, remote.nameservers)
-        except IntegrityError:
-            Zone.objects.filter(pk=zone.pk).update(creation_asked_at=None)
-            raise DomainTaken(ZONE_TAKEN) from None
-        services.dkim_key(zone, "mpanel")
-
-
-class ZoneIsReleased(DesiredState[Domain]):
-    """What we made at the DNS provider is gone: the zone, or in a foreign zone our records."""
-
-    name = "zone_is_released"
-    label = "Remove what we made"
-
-    def observe(self, subject: Domain) -> Observation:
-        zone = Zone.objects.filter(domain=subject).first()
-        if zone is None or not zone.remote_id:
-            if zone is None or not _unnoted_zone(subject, zone):
-                return Observation.matches("There is nothing of ours at the provider.")
-            return Observation.missing("The zone that we made is still there.")
-        if provider_of(subject).get_zone(zone.remote_id) is None:
-            return Observation.matches("The zone is gone.")
-        if zone.creation_asked_at:
-            return Observation.missing("The zone that we made is still there.")
-        if _our_remote_records(subject, zone):
-            return Observation.missing("Records that we made are still in the zone.")
-        return Observation.matches("The zone was there before us and stays; our records are gone.")
-
-    def apply(self, subject: Domain) -> None:
-        zone = Zone.objects.get(domain=subject)
-        provider = provider_of(subject)
-        remote_id = zone.remote_id or _unnoted_zone(subject, zone)
-        if zone.creation_asked_at:
-            if remote_id:
-                provider.delete_zone(remote_id)
-        else:
-            provider.apply_batch(remote_id, deletes=_our_remote_records(subject, zone))
-
-
-def _unnoted_zone(domain: Domain, zone: Zone) -> str:
-    """The id of a zone that we asked for but never noted, so long as nobody else has it."""
-    if zone.creation_asked_at is None:
-        return ""
-    remote = provider_of(domain).find_zone(domain.name)
-    return "" if remote is None or _is_anothers(zone, remote) else remote.id
-
-
-def _is_anothers(zone: Zone, remote: RemoteZone) -> bool:
-    """Whether another domain's row holds this zone: tenants may share a provider account."""
-    others = Zone.objects.exclude(pk=zone.pk)
-    return others.filter(provider=zone.provider, remote_id=remote.id).exists()
-
-
-def _our_remote_records(domain: Domain, zone: Zone) -> list[RemoteRecord]:
-    ours = services.our_data(zone)
-    return [
-        remote
-        for remote in provider_of(domain).list_records(zone.remote_id)
-        if any(same_value(remote.data, data) for data in ours)
-    ]
 
 
 class PlanIsComputed(DesiredState[ChangePlan]):
@@ -216,7 +109,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
         left = [c for c in changes.remaining(plan, existing) if c.action != "conflict"]
         left.sort(key=lambda change: _ORDER.index(change.action))
         done = len(plan.steps) - len(left)
-        provider = provider_of(subject.zone.domain)
+        provider = checked_provider(subject.zone)
         # As many at a time as the provider takes whole, so that the lease is renewed in between.
         for part in batched(left, provider.capabilities.batch_size):
             progress(done, len(plan.steps))

@@ -20,6 +20,7 @@ class RemoteZone:
     `nameservers`: those that the zone was assigned, which its parent must delegate to. `status`:
     `pending` until the provider sees the delegation, `moved` when it is gone again; always
     `pending` at a provider that never looks. Whether the delegation is there, we ask the parent.
+    `marker`: what it was marked with when it was created, where the provider can do that.
     """
 
     id: str
@@ -27,6 +28,7 @@ class RemoteZone:
     nameservers: tuple[str, ...]
     status: ZoneStatus
     created_at: datetime | None = None
+    marker: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Capabilities:
     name may have a CNAME, which the provider then answers with its target's addresses.
     `lone_cname`: whether a CNAME stands alone at its name (RFC 1034 §3.6.2); else only A, AAAA and
     CNAME exclude each other. `proxies`: whether it can put A, AAAA and CNAME records behind a proxy
-    of its own (`RecordData.proxied`).
+    of its own (`RecordData.proxied`). `marks_zones`: whether a zone keeps the marker with which it
+    was created.
     """
 
     record_types: frozenset[str]
@@ -59,6 +62,7 @@ class Capabilities:
     apex_cname: bool = False
     lone_cname: bool = True
     proxies: bool = False
+    marks_zones: bool = False
 
 
 SHA_1 = 1
@@ -136,8 +140,11 @@ class DNSProvider(ABC):
         """The zone of this id, None where there is none any more."""
 
     @abstractmethod
-    def create_zone(self, name: str) -> RemoteZone:
-        """Create a zone. `ZONE_EXISTS` where this account or another one has it already."""
+    def create_zone(self, name: str, *, marker: str = "") -> RemoteZone:
+        """Create a zone. `ZONE_EXISTS` where this account or another one has it already.
+
+        `marker`: up to 40 letters, digits and hyphens that the zone keeps, as `capabilities` says.
+        """
 
     @abstractmethod
     def delete_zone(self, zone_id: str) -> None:

@@ -138,7 +138,7 @@ class CloudflareDNS(DNSProvider):
             raise
         return _zone(_present(zone, write=False))
 
-    def create_zone(self, name: str) -> RemoteZone:
+    def create_zone(self, name: str, *, marker: str = "") -> RemoteZone:
         account = {"id": self._account_id}
         zone = _write(self._client.zones.create, account=account, name=name, type="full")
         return _zone(zone)

@@ -63,6 +63,7 @@ class PowerDNS(DNSProvider):
         atomic_batches=True,
         one_ttl_per_rrset=True,
         dnssec=True,
+        marks_zones=True,
     )
 
     def __init__(self, credentials: Mapping[str, str], *, base_url: str, timeout: float) -> None:
@@ -95,7 +96,7 @@ class PowerDNS(DNSProvider):
                 return None
             raise
 
-    def create_zone(self, name: str) -> RemoteZone:
+    def create_zone(self, name: str, *, marker: str = "") -> RemoteZone:
         self._check_nameservers()
         body = {
             "name": f"{name}.",
@@ -103,6 +104,7 @@ class PowerDNS(DNSProvider):
             "nameservers": [f"{nameserver}." for nameserver in self._nameservers],
             "soa_edit_api": "DEFAULT",
             "api_rectify": True,
+            "account": marker,
         }
         return _zone(self._call("POST", "/zones", body))
 
@@ -383,7 +385,8 @@ def _zone(zone: Any) -> RemoteZone:
         if rrset.key == (name, "NS")
         for entry in rrset.entries
     ]
-    return RemoteZone(_text(zone, "id"), name, tuple(nameservers), "pending")
+    marker = str(zone.get("account") or "")
+    return RemoteZone(_text(zone, "id"), name, tuple(nameservers), "pending", marker=marker)
 
 
 def _rrsets(zone: Any, *, of_the_zone: bool = False) -> list[_Rrset]:

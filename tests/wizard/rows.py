@@ -86,7 +86,9 @@ def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> E
         nameservers=NAMESERVERS,
         verified_at=now,
     )
-    zone = Zone.objects.create(domain=domain, provider="cloudflare", remote_id=name)
+    zone = Zone.objects.create(
+        domain=domain, provider="cloudflare", remote_id=name, creation_asked_at=now
+    )
     ZoneDiscovery.objects.create(zone=zone, status=ZoneDiscovery.HERE, looked_at=now)
     setup = with_own_key(
         zone,
