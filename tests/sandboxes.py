@@ -23,22 +23,36 @@ OTHER_NAMESERVER = "127.0.0.6"
 DNS_ADDRESSES = (REGISTRY, *NAMESERVERS, OTHER_NAMESERVER, *RESOLVERS)
 
 
-_given: set[int] = set()
+_BLOCK = 10
+# Names that this process holds for its blocks of ports, until it ends.
+_reserved: list[socket.socket] = []
 
 
 def find_free_port_block(n: int = 6) -> int:
-    """The first of `n` consecutive ports that are free now, for TCP and for DNS over UDP.
+    """The first of `n` consecutive ports that are free, for TCP and for DNS over UDP.
 
-    No block is given twice, since whoever asked for it may not listen yet; and each test process
-    begins in its own part of the range, so that parallel ones do not collide.
+    The block is this process's until it ends, also while nothing listens there yet: no other test
+    process of this machine is given it.
     """
     first = 20_000 + os.getpid() % 100 * 100
-    starts: tuple[int, ...] = (*range(first, 32_000, 10), *range(20_000, first, 10))
+    starts: tuple[int, ...] = (*range(first, 32_000, _BLOCK), *range(20_000, first, _BLOCK))
     for start in starts:
-        if start not in _given and all(_is_free(start + step) for step in range(n)):
-            _given.add(start)
+        names = range(start, start + n, _BLOCK)
+        if all(map(_reserve, names)) and all(_is_free(start + step) for step in range(n)):
             return start
     raise RuntimeError("no free ports")
+
+
+def _reserve(start: int) -> bool:
+    """Hold a name for a block; the kernel forgets it when the process ends (unix(7), abstract)."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind(f"\0mpanel-test-ports-{start}")
+    except OSError:
+        name.close()
+        return False
+    _reserved.append(name)
+    return True
 
 
 def _is_free(port: int) -> bool:
