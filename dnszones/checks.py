@@ -95,6 +95,7 @@ class Surroundings:
         self._aliases: dict[str, RecordData] = {}
         self._led_to: dict[str, list[RecordData]] = defaultdict(list)
         self._nameservers: set[str] = set()
+        self._proxied: set[str] = set()
         # Delegations, and DNAME records, by their names.
         self._cuts: dict[str, RecordData] = {}
         self._redirections: dict[str, RecordData] = {}
@@ -106,6 +107,7 @@ class Surroundings:
         return [
             *self._beside_its_like(record),
             *self._about_aliases(record),
+            *self._behind_a_proxy(record),
             *self._hidden_by(record),
         ]
 
@@ -132,6 +134,8 @@ class Surroundings:
             self._counts[record.name, likeness] += 1
         if record.type == "CNAME":
             self._aliases.setdefault(record.name, record)
+        if record.proxied:
+            self._proxied.add(record.name)
         if record.type in _NO_ALIAS:
             self._led_to[target_of(record)].append(record)
         if record.type == "NS" and record.name != self._zone_name:
@@ -163,6 +167,13 @@ class Surroundings:
         if record.type == "CNAME":
             for one in self._led_to.get(record.name, [])[:3]:
                 yield f"{one.type} of {one.name} leads to this name; it must not lead to a CNAME."
+
+    def _behind_a_proxy(self, record: RecordData) -> Iterator[str]:
+        why = "The provider's proxy passes web traffic only, so nothing else arrives there."
+        if record.type in _NO_ALIAS and target_of(record) in self._proxied:
+            yield f"{record.type} leads to {target_of(record)}, which is proxied. {why}"
+        for one in self._led_to.get(record.name, [])[:3] if record.proxied else ():
+            yield f"{one.type} of {one.name} leads to this name, which is proxied. {why}"
 
     def _hidden_by(self, record: RecordData) -> Iterator[str]:
         cut = self._hider_of(record)

@@ -99,6 +99,24 @@ def test_the_page_shows_keeps_and_sets_the_proxy(
 
 
 @pytest.mark.django_db
+def test_a_mail_host_is_not_put_behind_the_proxy_unasked(
+    ada: Person, zone: Zone, sandbox: RunningSandbox
+) -> None:
+    """In whichever order the records come, on the page and over the API."""
+    api, path = Api(ada.token), f"/api/dns/zones/{zone.pk}/records"
+    mx = {"type": "MX", "name": "@", "content": WWW.name, "ttl": 300, "priority": 10}
+    added = api.post(path, mx)
+    assert "which is proxied" in " ".join(added.body["warnings"])
+    work_off()
+    fields = {"name": "www", "ttl": "1", "content": "192.0.2.8", "proxied": "on"}
+    page = ada.client.post(f"/dns/{zone.pk}/add/?type=A", fields)
+    assert page.status_code == 200
+    shown = page.content.decode()
+    assert f"MX of {NAME} leads to this name, which is proxied" in shown
+    assert "Write it all the same" in shown
+
+
+@pytest.mark.django_db
 def test_a_deleted_proxied_record_comes_back_proxied(
     ada: Person, zone: Zone, sandbox: RunningSandbox
 ) -> None:
