@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from dnszones import dkim, dmarc, spf, transport
+from dnszones.checks import check_target
+from dnszones.lint import findings
 from dnszones.records import Purpose, RecordData, check_name, check_record
 from mpanel.core.errors import Invalid
 
@@ -193,8 +195,10 @@ def _mail_hosts(setup: MailSetup, domain: str) -> tuple[tuple[int, str], ...]:
 
 
 def _mx_record(domain: str, preference: int, host: str) -> RecordData:
+    record = RecordData(domain, "MX", host, priority=preference)
     try:
-        return check_record(RecordData(domain, "MX", host, priority=preference))
+        check_target(record, domain)
+        return check_record(record)
     except Invalid as error:
         raise Invalid.field("custom_mx", error.message) from error
 
@@ -224,6 +228,10 @@ def _spf(setup: MailSetup, domain: str) -> DesiredRecord:
 
 def _extended_spf(existing: str, text: str) -> str:
     """A record that was given, with our senders added."""
+    for found in findings("", existing.strip()):
+        if found.is_fatal:
+            hint = f" Did you mean “{found.proposal}”?" if found.proposal else ""
+            raise Invalid.field("spf_existing", f"{found.sentence}{hint}")
     try:
         return str(spf.merge(spf.parse(existing.strip()), spf.parse(text)))
     except (spf.SPFSyntaxError, spf.MergeConflict) as error:

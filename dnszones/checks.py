@@ -50,12 +50,7 @@ def checked_record(record: RecordData, *, zone_name: str, capabilities: Capabili
 
     Raises `Invalid` naming the field, and `RecordRefused` where there is more to say.
     """
-    if proposed := _whole_target(record, zone_name):
-        target = target_of(canonical(record))
-        sentence = (
-            f"“{target}” alone is a name of the DNS root. Did you mean {target_of(proposed)}?"
-        )
-        raise RecordRefused("content", sentence, proposal=proposed)
+    check_target(record, zone_name)
     checked = check_record(record)
     if checked.name == zone_name and checked.type in {"NS", "DS"}:
         message = f"{checked.type} of the zone itself is not written here, only below it."
@@ -73,6 +68,14 @@ def checked_record(record: RecordData, *, zone_name: str, capabilities: Capabili
             sentence = f"{found.sentence}{hint}"
             raise RecordRefused("content", sentence, proposal=proposal, written=checked)
     return checked
+
+
+def check_target(record: RecordData, zone_name: str) -> None:
+    """Raise `RecordRefused` for a host name of one label that was meant to be in the zone."""
+    if proposed := _whole_target(record, zone_name):
+        target, meant = target_of(canonical(record)), target_of(proposed)
+        sentence = f"“{target}” alone is a name of the DNS root. Did you mean {meant}?"
+        raise RecordRefused("content", sentence, proposal=proposed)
 
 
 def text_warnings(record: RecordData) -> list[str]:

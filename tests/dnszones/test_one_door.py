@@ -157,6 +157,18 @@ def test_what_is_doubtful_is_warned_about_at_every_entry_point(
     assert by_page(ada, zone, typed, sure="yes").status_code == 302
 
 
+def test_a_cname_at_cloudflare_stands_beside_all_but_addresses(
+    ada: Person, zone: Zone, sandbox: RunningSandbox
+) -> None:
+    for name in ("@", "www"):
+        for typed in (Typed("TXT", name, "x"), Typed("CNAME", name, "shop.other.test")):
+            assert by_api(ada, zone, typed).status == 202
+            work_off()
+        assert by_api(ada, zone, Typed("A", name, "192.0.2.1")).error == "RECORD_CONFLICT"
+    assert {kind for kind, _ in contents(sandbox)} == {"TXT", "CNAME"}
+    assert set(ChangePlan.objects.values_list("status", flat=True)) == {"applied"}
+
+
 def test_a_proposal_is_taken_over_with_one_click(
     ada: Person, zone: Zone, sandbox: RunningSandbox
 ) -> None:

@@ -75,6 +75,20 @@ def test_records_are_written_changed_and_taken_back(ada: Person, zone: Zone) -> 
     assert set(edited(api, zone)) == {("www", "192.0.2.7"), ("www", "192.0.2.8")}
 
 
+def test_a_cname_that_powerdns_refuses_is_refused_at_once(ada: Person, zone: Zone) -> None:
+    api, path = Api(ada.token), f"/api/dns/zones/{zone.pk}"
+    alias = {"type": "CNAME", "name": "@", "content": "shop.test", "ttl": 300}
+    refused = api.post(f"{path}/records", alias)
+    assert "cannot have a CNAME" in refused.body["error"]["details"]["type"][0]
+    assert ada.client.post(f"/dns/{zone.pk}/add/?type=CNAME", alias).status_code == 422
+    asked = api.post(f"{path}/import", {"zoneFile": "good A 192.0.2.1\n@ CNAME shop.test.\n"})
+    (warning,) = asked.body["warnings"]
+    assert warning.startswith("Line 2: The zone's own name")
+    done(api.post(f"{path}/records", {**A, "type": "TXT", "content": "x"}))
+    beside = api.post(f"{path}/records", {**alias, "name": "www"})
+    assert beside.error == "RECORD_CONFLICT"
+
+
 def test_every_type_passes_through_a_zone_file(ada: Person, zone: Zone) -> None:
     api, path = Api(ada.token), f"/api/dns/zones/{zone.pk}"
     file = f"""
@@ -95,13 +109,14 @@ def test_every_type_passes_through_a_zone_file(ada: Person, zone: Zone) -> None:
         ph NAPTR 100 10 "u" "E2U+sip" "!^.*$!sip:info@x.test!" .
         uri URI 10 1 "https://x.test/"
         ptr PTR host.test.
+        old DNAME new.test.
     """
     lines = "\n".join(line.strip() for line in file.splitlines())
     asked = done(api.post(f"{path}/import", {"zoneFile": lines}))
     done(api.post(f"/api/dns/changes/{asked.body['id']}/apply", {"confirm": True}))
-    assert len(edited(api, zone)) == 17
+    assert len(edited(api, zone)) == 18
     assert edited(api, zone)["mail", "192.0.2.2"]["ttl"] == 300, "the lowest counts for both"
     export = api.get(f"{path}/export").raw.decode()
     again = done(api.post(f"{path}/import", {"zoneFile": export}))
     counts = api.get(f"/api/dns/changes/{again.body['id']}").body["counts"]
-    assert counts == {"create": 0, "update": 0, "delete": 0, "keep": 17, "conflict": 0}
+    assert counts == {"create": 0, "update": 0, "delete": 0, "keep": 18, "conflict": 0}
