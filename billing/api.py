@@ -8,6 +8,7 @@ from billing.selectors import standing
 from billing.services import TrialExpired, begin_trial
 from mpanel.core.api.shapes import single
 from mpanel.core.api.views import ApiView, operation
+from tenants import browser
 from tenants import selectors as people
 from tenants import services as accounts
 from tenants.api import ACCOUNTS, start_api_session, token_pair
@@ -39,7 +40,9 @@ class RequestCode(ApiView):
     def post(self, request: Request) -> Response:
         """An e-mail brings a code of six digits. The answer is the same for every address."""
         given = self.body(request, shapes.RequestCode)
-        accounts.ask_for_code(given["email"], address=self.address, params={"plan": given["plan"]})
+        accounts.ask_for_code(
+            given["email"], params={"plan": given["plan"]}, **browser.origin(request._request)
+        )
         answer = {
             "message": "If the address can receive mail, a code is there in a moment.",
             "expires_in": int(GOOD_FOR.total_seconds()),
@@ -66,7 +69,7 @@ class VerifyCode(ApiView):
         signed_in = accounts.sign_in_by_code(
             given["email"],
             given["otp"],
-            address=self.address,
+            **browser.origin(request._request),
             second_factor=given["second_factor"],
             registration_id=given["registration_id"],
         )

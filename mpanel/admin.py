@@ -80,6 +80,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "tenants.Session": "devices",
         "tenants.ApiKey": "key",
         "tenants.SecondFactor": "phonelink_lock",
+        "tenants.Guess": "password",
         "tenants.LoginLink": "link",
         "tenants.OneTimeCode": "pin",
         "tenants.ProviderCredential": "badge",

@@ -12,6 +12,7 @@ from tenants import services
 from tenants.models import (
     ApiKey,
     Customer,
+    Guess,
     LoginLink,
     Membership,
     OneTimeCode,
@@ -156,6 +157,14 @@ class LoginLinkAdmin(ReadOnlyAdmin):
     list_select_related = ("membership__user", "membership__tenant")
     list_filter = (set_or_not("used_at", "used"),)
     search_fields = ("membership__user__email",)
+    ordering = ("-id",)
+
+
+@admin.register(Guess)
+class GuessAdmin(ReadOnlyAdmin):
+    list_display = ("kind", "asker", "known", "created_at")
+    list_filter = ("known",)
+    search_fields = ("asker",)
     ordering = ("-id",)
 
 

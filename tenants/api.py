@@ -68,7 +68,7 @@ class Register(ApiView):
         """The account begins when the e-mail address is confirmed. The answer is the same whether
         or not the address is known."""
         given = self.body(request, shapes.Register)
-        registered = services.register(**given, address=self.address)
+        registered = services.register(**given, **browser.origin(self.request._request))
         return Response({"data": shapes.Registered(registered).data}, 201)
 
 
@@ -88,7 +88,7 @@ class LogIn(ApiView):
     def post(self, request: Request) -> Response:
         """401 AUTH_INVALID_CREDENTIALS; 401 SECOND_FACTOR_REQUIRED asks for `second_factor`."""
         given = self.body(request, shapes.LogIn)
-        user = services.log_in(**given, address=self.address)
+        user = services.log_in(**given, **browser.origin(self.request._request))
         session = start_api_session(self, user)
         answer = {**token_pair(session), "user": shapes.UserShape(user).data}
         return Response({"data": answer})
@@ -136,7 +136,7 @@ class ForgotPassword(ApiView):
     def post(self, request: Request) -> Response:
         """The answer is the same whether or not the address is known."""
         given = self.body(request, shapes.ForgotPassword)
-        services.ask_to_reset(given["email"], address=self.address)
+        services.ask_to_reset(given["email"], **browser.origin(self.request._request))
         return Response(status=202)
 
 
@@ -153,7 +153,7 @@ class ResetPassword(ApiView):
     def post(self, request: Request) -> Response:
         """Every session of the account ends."""
         given = self.body(request, shapes.ResetPassword)
-        services.reset_password(**given, address=self.address)
+        services.reset_password(**given, **browser.origin(self.request._request))
         return Response(status=204)
 
 
@@ -328,7 +328,7 @@ class PanelLogIn(ApiView):
     def post(self, request: Request) -> Response:
         """401 AUTH_INVALID_CREDENTIALS; 401 SECOND_FACTOR_REQUIRED asks for `secondFactor`."""
         given = self.body(request, shapes.PanelLogIn)
-        user = services.log_in(**given, address=self.address)
+        user = services.log_in(**given, **browser.origin(self.request._request))
         session = start_api_session(self, user)
         actor = selectors.actor_in(session, address=self.address)
         answer = {

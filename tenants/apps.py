@@ -32,4 +32,5 @@ class TenantsConfig(AppConfig):
             personal=True,
         )
         periodic.register("tenants.old_sessions", every=3600, work=services.forget_old_sessions)
+        periodic.register("tenants.old_guesses", every=3600, work=services.forget_old_guesses)
         periodic.register("tenants.old_links", every=3600, work=services.forget_old_links)

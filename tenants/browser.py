@@ -1,29 +1,73 @@
 """Signing a browser in and out: Django's session holds the id of ours."""
 
-from uuid import UUID
+from datetime import timedelta
+from typing import TypedDict
+from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.contrib.auth import login, logout, update_session_auth_hash
-from django.http import HttpRequest
+from django.core import signing
+from django.http import HttpRequest, HttpResponse
 
 from mpanel.core.actor import Actor
 from tenants import selectors, services
 from tenants.models import Session, User
 
 KEY = "mpanel_session"
+DEVICE_COOKIE = "mpanel_device"
+DEVICE_LASTS = timedelta(days=400)  # the most that browsers keep a cookie
 BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+class Origin(TypedDict):
+    """Network address and known device of a request."""
+
+    address: str
+    device: UUID | None
 
 
 def sign_in(request: HttpRequest, user: User) -> Session:
     """Start a session of this browser for a user who has proved who they are."""
+    device = device_of(request) or uuid4()
     session = services.start_session(
         user,
         kind=Session.BROWSER,
         address=getattr(request, "address", ""),
         user_agent=request.headers.get("User-Agent", ""),
+        device=device,
     )
+    request.new_device = device  # type: ignore[attr-defined]  # the middleware sets the cookie
     login(request, user, backend=BACKEND)
     request.session[KEY] = str(session.pk)
     return session
+
+
+def device_of(request: HttpRequest) -> UUID | None:
+    """The id that we gave this browser when somebody signed in; it proves nothing else."""
+    try:
+        return UUID(request.get_signed_cookie(DEVICE_COOKIE, salt=DEVICE_COOKIE))
+    except (KeyError, signing.BadSignature, ValueError):
+        return None
+
+
+def origin(request: HttpRequest) -> Origin:
+    """Where a request comes from, as the services that count want to know it."""
+    return {"address": getattr(request, "address", ""), "device": device_of(request)}
+
+
+def remember_device(request: HttpRequest, response: HttpResponse) -> None:
+    """Give a browser that signed in its id, which outlives the sign-in."""
+    device: UUID | None = getattr(request, "new_device", None)
+    if device is not None:
+        response.set_signed_cookie(
+            DEVICE_COOKIE,
+            str(device),
+            salt=DEVICE_COOKIE,
+            max_age=DEVICE_LASTS,
+            httponly=True,
+            secure=settings.SESSION_COOKIE_SECURE,
+            samesite="Lax",
+        )
 
 
 def keep_signed_in(request: HttpRequest, user: User) -> None:

@@ -140,6 +140,10 @@ class Session(Row):
     kind = models.CharField(max_length=8)
     device = models.CharField(max_length=120, blank=True)
     address = models.CharField(max_length=45, blank=True)
+    # The browser's cookie and the network of the last use: who comes with either is known. Emptied
+    # when the session is ended by somebody, or the password changes.
+    device_key = models.UUIDField(null=True)
+    network = models.CharField(max_length=45, blank=True)
     last_used_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
@@ -151,7 +155,10 @@ class Session(Row):
 
     class Meta:
         ordering = ["-last_used_at"]
-        indexes = [models.Index(fields=["membership", "ended_at"], name="session_by_member")]
+        indexes = [
+            models.Index(fields=["membership", "ended_at"], name="session_by_member"),
+            models.Index(fields=["device_key"], name="session_by_device"),
+        ]
 
     def __str__(self) -> str:
         return self.device or self.kind
@@ -255,20 +262,48 @@ class OneTimeCode(Row):
     # What was chosen when the code was asked for (plan, name, a password's hash); never a secret.
     params = models.JSONField(default=dict)
     address = models.CharField(max_length=45, blank=True)
+    # Whose budget the request counts against (see `tenants.services.guesses`).
+    asker = models.CharField(max_length=64, blank=True)
+    known = models.BooleanField(default=False)
     code_hash = models.CharField(max_length=64, blank=True)
     sent_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField()
+    # Of who asked for the code, and of all others, so that these cannot use up the former.
     tries = models.PositiveSmallIntegerField(default=0)
+    tries_elsewhere = models.PositiveSmallIntegerField(default=0)
     used_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
             models.Index(fields=["email", "-created_at"], name="code_by_email"),
-            models.Index(fields=["address", "-created_at"], name="code_by_address"),
+            models.Index(fields=["asker", "-created_at"], name="code_by_asker"),
         ]
 
     def __str__(self) -> str:
         return f"{self.purpose} for {self.email}"
+
+
+class Guess(Row):
+    """A try of a password or a code that was wrong, or is being compared.
+
+    `account` is a keyed hash, because people mistype addresses of others, and passwords as theirs.
+    """
+
+    kind = models.CharField(max_length=32)
+    account = models.CharField(max_length=64)
+    asker = models.CharField(max_length=64)
+    known = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name_plural = "guesses"
+        indexes = [
+            models.Index(fields=["account", "created_at"], name="guess_by_account"),
+            models.Index(fields=["asker", "created_at"], name="guess_by_asker"),
+            models.Index(fields=["created_at"], name="guess_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} by {self.asker}"
 
 
 class ProviderCredentialQuerySet(models.QuerySet["ProviderCredential"]):

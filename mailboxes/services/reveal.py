@@ -73,7 +73,11 @@ def ask_to_reveal(actor: Actor, mailbox_id: UUID) -> OneTimeCode:
     actor.require(ADMIN, "mailboxes:reveal")
     mailbox = selectors.get_mailbox(actor, mailbox_id)
     return ask_for_code(
-        actor.email, address=actor.address, purpose=OneTimeCode.REVEAL, subject_id=mailbox.pk
+        actor.email,
+        address=actor.address,
+        device=actor.session_id,
+        purpose=OneTimeCode.REVEAL,
+        subject_id=mailbox.pk,
     )
 
 
@@ -86,6 +90,7 @@ def reveal_password(actor: Actor, mailbox_id: UUID, *, code: str) -> Credential:
         actor.email,
         code,
         address=actor.address,
+        device=actor.session_id,
         purpose=OneTimeCode.REVEAL,
         subject_id=mailbox.pk,
     )

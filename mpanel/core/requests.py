@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from mpanel.core.models import new_id
+from mpanel.core.networks import plain_address
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -16,14 +17,15 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 def client_address(request: HttpRequest) -> str:
     """The address of the client: what our own proxies say, as many as we trust, else the peer.
 
-    Some proxies add the client's port, which is new for each connection.
+    Some proxies add the client's port, which is new for each connection. An IPv4 address that is
+    mapped into IPv6 is the IPv4 address.
     """
     header = request.headers.get("X-Forwarded-For", "")
     hops: list[str] = [hop.strip() for hop in header.split(",") if hop]
     trusted: int = settings.TRUSTED_PROXIES
     if trusted and len(hops) >= trusted:
-        return _without_port(hops[-trusted])[:45]
-    return str(request.META.get("REMOTE_ADDR", ""))[:45]
+        return plain_address(_without_port(hops[-trusted])[:45])
+    return plain_address(str(request.META.get("REMOTE_ADDR", ""))[:45])
 
 
 def _without_port(hop: str) -> str:

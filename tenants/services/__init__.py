@@ -32,6 +32,7 @@ from tenants.services.credentials import (
     run_test,
     start_test,
 )
+from tenants.services.guesses import forget_old_guesses
 from tenants.services.login_links import (
     check_login_link,
     forget_old_links,
@@ -87,6 +88,7 @@ __all__ = [
     "end_session",
     "find_api_key",
     "forget_old_codes",
+    "forget_old_guesses",
     "forget_old_links",
     "forget_old_sessions",
     "get_own_credential",

@@ -99,6 +99,7 @@ def ask_to_make_key(actor: Actor) -> OneTimeCode:
     return ask_for_code(
         actor.email,
         address=actor.address,
+        device=actor.session_id,
         purpose=OneTimeCode.KEY,
         subject_id=actor.person_id,
     )
@@ -122,6 +123,7 @@ def create_api_key_by_code(
         actor.email,
         code,
         address=actor.address,
+        device=actor.session_id,
         purpose=OneTimeCode.KEY,
         about=Q(subject_id=actor.person_id),
     )

@@ -18,13 +18,14 @@ from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.locks import hold
 from mpanel.core.secrets import digest, numeric_code, same
 from tenants.models import OneTimeCode
+from tenants.services.guesses import WINDOW, Asker, asker_of, count_guess, forgive
 
 GOOD_FOR = timedelta(minutes=10)
-TRIES = 5
-WINDOW = timedelta(minutes=15)
-PER_EMAIL = 5  # codes per window
-PER_ADDRESS = 20  # codes per window
-WRONG_PER_ADDRESS = 30  # wrong tries per window
+TRIES = 5  # of a code by who asked for it, and as many by all others together
+PER_PAIR = 5  # codes of one purpose, per window, that one asker gets for one mailbox
+PER_NETWORK = 20  # codes per window that one network gets for all mailboxes; of who is not known
+PER_MAILBOX = 6  # usable codes of one purpose in one mailbox, asked for by who is not known
+KNOWN_PER_MAILBOX = 20  # codes of one purpose, per window, asked for by who is known
 
 
 class CodeRefused(Invalid):
@@ -38,34 +39,30 @@ def ask_for_code(
     email: str,
     *,
     address: str,
+    device: UUID | None = None,
     purpose: str = OneTimeCode.SIGN_IN,
     subject_id: UUID | None = None,
     params: dict[str, Any] | None = None,
 ) -> OneTimeCode:
     """Ask for a code by e-mail, whether or not the address is known to us.
 
-    Raises `TooManyRequests` beyond the limits per e-mail address and per network address.
+    Who is refused because of strangers finds a usable code in the mailbox: theirs go there, too.
+    Raises `Invalid`, and `TooManyRequests` beyond the limits of the asker or the mailbox.
     """
     email = clean_address(email)
-    # Whoever counts and then inserts does both under these, taken in one order.
+    asker = asker_of(email, address=address, device=device)
+    # Locked before they are counted, in one order.
     hold(f"codes for {email}")
-    hold(f"codes from {address}")
-    since = timezone.now() - WINDOW
-    recent = OneTimeCode.objects.filter(created_at__gt=since)
-    if (
-        recent.filter(email=email).count() >= PER_EMAIL
-        or recent.filter(address=address).count() >= PER_ADDRESS
-    ):
-        raise TooManyRequests(
-            "Too many codes were asked for. Use the newest one, or wait a quarter of an hour.",
-            retry_after=int(WINDOW.total_seconds()),
-        )
+    hold(f"codes by {asker.key}")
+    _require_few_codes(email, purpose, asker)
     asked = OneTimeCode.objects.create(
         email=email,
         purpose=purpose,
         subject_id=subject_id,
         params=params or {},
         address=address,
+        asker=asker.key,
+        known=asker.known,
         expires_at=timezone.now() + GOOD_FOR,
     )
     async_task("tenants.tasks.send_code", str(asked.pk))
@@ -115,50 +112,73 @@ def use_code(
     code: str,
     *,
     address: str,
+    device: UUID | None = None,
     purpose: str = OneTimeCode.SIGN_IN,
     subject_id: UUID | None = None,
 ) -> OneTimeCode:
     """Use up the newest code of this address and purpose. Raises `CodeRefused`."""
     checked = check_code(
-        email, code, address=address, purpose=purpose, about=Q(subject_id=subject_id)
+        email, code, address=address, device=device, purpose=purpose, about=Q(subject_id=subject_id)
     )
     use_up(checked)
     return checked
 
 
-def check_code(email: str, code: str, *, address: str, purpose: str, about: Q) -> OneTimeCode:
-    """The newest request for a code of this purpose, if this is its code; it stays usable.
+def check_code(
+    email: str, code: str, *, address: str, device: UUID | None = None, purpose: str, about: Q
+) -> OneTimeCode:
+    """The request for a code of this purpose whose code this is; it stays usable.
 
-    Every try counts, before it is compared, so parallel guesses cannot have more than `TRIES`.
-    Raises `CodeRefused`, `TooManyRequests`.
+    The newest that this asker sent counts, and the newest that others sent to the mailbox: they
+    can neither replace the asker's own nor use up its tries. Every try counts, before it is
+    compared, so parallel guesses cannot have more. Raises `CodeRefused`, `TooManyRequests`.
     """
+    email = clean_address(email)
+    asker = asker_of(email, address=address, device=device)
+    guess = count_guess(f"code {purpose}", email, asker)
+    usable = OneTimeCode.objects.filter(
+        about, email=email, purpose=purpose, sent_at__isnull=False, expires_at__gt=timezone.now()
+    ).order_by("-id")
+    for column, newest in (
+        ("tries", usable.filter(asker=asker.key).first()),
+        ("tries_elsewhere", usable.exclude(asker=asker.key).first()),
+    ):
+        if newest and _is_code_of(newest, code, column):
+            forgive(guess)
+            return newest
+    raise CodeRefused
+
+
+def _is_code_of(asked: OneTimeCode, code: str, column: str) -> bool:
+    """Whether this is the code, at the cost of one try."""
+    open_tries = OneTimeCode.objects.filter(pk=asked.pk, used_at=None, **{f"{column}__lt": TRIES})
+    if not open_tries.update(**{column: F(column) + 1}):
+        return False
+    given = digest(f"{asked.pk}:{''.join(code.split())}")
+    return bool(asked.code_hash) and same(given, asked.code_hash)
+
+
+def _require_few_codes(email: str, purpose: str, asker: Asker) -> None:
     now = timezone.now()
-    wrong = OneTimeCode.objects.filter(address=address, created_at__gt=now - WINDOW, used_at=None)
-    if sum(wrong.values_list("tries", flat=True)) >= WRONG_PER_ADDRESS:
+    recent = OneTimeCode.objects.filter(created_at__gt=now - WINDOW)
+    here = recent.filter(email=email, purpose=purpose)
+    too_many = here.filter(asker=asker.key).count() >= PER_PAIR
+    if asker.known:
+        too_many = too_many or here.filter(known=True).count() >= KNOWN_PER_MAILBOX
+    else:
+        strangers = OneTimeCode.objects.filter(
+            email=email, purpose=purpose, known=False, used_at=None, expires_at__gt=now
+        )
+        too_many = (
+            too_many
+            or recent.filter(asker=asker.key, known=False).count() >= PER_NETWORK
+            or strangers.count() >= PER_MAILBOX
+        )
+    if too_many:
         raise TooManyRequests(
-            "Too many wrong codes. Wait a quarter of an hour, then ask for a new one.",
+            "Too many codes were asked for. Use the newest one, or wait a quarter of an hour.",
             retry_after=int(WINDOW.total_seconds()),
         )
-    newest = (
-        OneTimeCode.objects.filter(
-            about,
-            email=clean_address(email),
-            purpose=purpose,
-            sent_at__isnull=False,
-            expires_at__gt=now,
-        )
-        .order_by("-id")
-        .first()
-    )
-    if newest is None:
-        raise CodeRefused
-    open_tries = OneTimeCode.objects.filter(pk=newest.pk, used_at=None, tries__lt=TRIES)
-    if not open_tries.update(tries=F("tries") + 1):
-        raise CodeRefused
-    given = digest(f"{newest.pk}:{''.join(code.split())}")
-    if not newest.code_hash or not same(given, newest.code_hash):
-        raise CodeRefused
-    return newest
 
 
 def use_up(checked: OneTimeCode) -> None:

@@ -12,17 +12,18 @@ from django.db import transaction
 from events.services import record
 from mpanel.core.actor import Actor
 from mpanel.core.addresses import clean_address
-from mpanel.core.api.ratelimit import give_back, spend_try
+from mpanel.core.api.ratelimit import spend_try
 from mpanel.core.errors import Invalid, Unauthorized
 from tenants import selectors
 from tenants.models import OneTimeCode, User
 from tenants.services.codes import ask_for_code, use_code
+from tenants.services.guesses import PASSWORD, asker_of, count_guess, forgive
 from tenants.services.proofs import first_factor_proof
 from tenants.services.second_factor import check_second_factor
 from tenants.services.sessions import end_all_sessions, end_other_sessions
 
 QUARTER = int(timedelta(minutes=15).total_seconds())
-PER_ACCOUNT, PER_ADDRESS = 10, 30  # tries in a quarter of an hour
+PER_NETWORK = 30  # registrations in a quarter of an hour
 LONGEST = 256  # characters; a hash takes longer the more there are
 
 
@@ -41,7 +42,9 @@ class Registration:
     expires_at: datetime
 
 
-def register(email: str, password: str, *, name: str = "", address: str) -> Registration:
+def register(
+    email: str, password: str, *, name: str = "", address: str, device: UUID | None = None
+) -> Registration:
     """Ask a new user to confirm their address; nothing is created before.
 
     The answer is the same for an address that has an account: who then confirms it owns the
@@ -49,46 +52,55 @@ def register(email: str, password: str, *, name: str = "", address: str) -> Regi
     """
     email = clean_address(email)
     check_password(password, email=email, name=name)
-    spend_try("register", address, most=PER_ADDRESS, window=QUARTER)
+    spend_try("register", address, most=PER_NETWORK, window=QUARTER)
     asked = ask_for_code(
         email,
         address=address,
+        device=device,
         purpose=OneTimeCode.REGISTER,
         params={"password": make_password(password), "name": name.strip()},
     )
     return Registration(asked.pk, email, asked.expires_at)
 
 
-def log_in(email: str, password: str, *, second_factor: str = "", address: str) -> User:
+def log_in(
+    email: str,
+    password: str,
+    *,
+    second_factor: str = "",
+    address: str,
+    device: UUID | None = None,
+) -> User:
     """The user of this address and password. Raises `CredentialsRefused`, `SecondFactorRequired`.
 
     It takes as long for an unknown address as for a known one.
     """
     email = clean_address(email)
-    spend_try("login-address", address, most=PER_ADDRESS, window=QUARTER)
-    spend_try("login-account", email, most=PER_ACCOUNT, window=QUARTER)
+    asker = asker_of(email, address=address, device=device)
+    guess = count_guess(PASSWORD, email, asker)
     user = User.objects.filter(email=email, is_active=True).first()
     if user is None or not user.has_usable_password():
         make_password(password[:LONGEST])
         raise CredentialsRefused
     if len(password) > LONGEST or not user.check_password(password):
         raise CredentialsRefused
-    for name, whose in (("login-address", address), ("login-account", email)):
-        give_back(name, whose, window=QUARTER)
-    check_second_factor(user, second_factor, proof=first_factor_proof(user))
+    forgive(guess)
+    check_second_factor(user, second_factor, asker=asker, proof=first_factor_proof(user))
     return user
 
 
-def ask_to_reset(email: str, *, address: str) -> OneTimeCode:
+def ask_to_reset(email: str, *, address: str, device: UUID | None = None) -> OneTimeCode:
     """Send a code that sets a new password, whether or not the address is known."""
-    return ask_for_code(email, address=address, purpose=OneTimeCode.RESET)
+    return ask_for_code(email, address=address, device=device, purpose=OneTimeCode.RESET)
 
 
-def reset_password(email: str, code: str, password: str, *, address: str) -> None:
+def reset_password(
+    email: str, code: str, password: str, *, address: str, device: UUID | None = None
+) -> None:
     """Set a new password for a code, and end every session. Raises `CodeRefused`, `Invalid`."""
     email = clean_address(email)
     check_password(password, email=email)
-    use_code(email, code, address=address, purpose=OneTimeCode.RESET)
+    use_code(email, code, address=address, device=device, purpose=OneTimeCode.RESET)
     user = User.objects.filter(email=email, is_active=True).first()
     if user is None:
         return  # nobody learns here whether there is an account
@@ -107,9 +119,11 @@ def change_password(actor: Actor, *, present: str, new: str) -> User:
     actor.require_person()
     user = selectors.get_user(actor)
     # Outside the transaction, so that a wrong try counts even though it is refused.
-    spend_try("change-password", str(user.pk), most=PER_ACCOUNT, window=QUARTER)
+    asker = asker_of(user.email, address=actor.address, device=actor.session_id)
+    guess = count_guess("present password", user.email, asker)
     if user.has_usable_password() and not user.check_password(present[:LONGEST]):
         raise Invalid.field("present", "That is not your present password.")
+    forgive(guess)
     check_password(new, email=user.email, name=user.name, field="new")
     with transaction.atomic():
         _set(user, new)

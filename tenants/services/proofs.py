@@ -9,6 +9,7 @@ from mpanel.core.errors import Unauthorized
 from mpanel.core.secrets import digest, same
 from tenants.models import OneTimeCode, User
 from tenants.services.codes import use_up
+from tenants.services.guesses import asker_of
 from tenants.services.second_factor import check_second_factor
 
 LASTS = timedelta(minutes=5)
@@ -30,7 +31,9 @@ def first_factor_proof(user: User, *, code_id: UUID | None = None) -> str:
     return signing.dumps(proved, salt=SALT)
 
 
-def sign_in_by_proof(proof: str, *, second_factor: str) -> User:
+def sign_in_by_proof(
+    proof: str, *, second_factor: str, address: str, device: UUID | None = None
+) -> User:
     """The user of a fresh proof, for a code of the second factor.
 
     Raises `ProofExpired`, `SecondFactorRequired`, `SecondFactorRefused`, `TooManyRequests`, and
@@ -43,7 +46,8 @@ def sign_in_by_proof(proof: str, *, second_factor: str) -> User:
     user = User.objects.filter(pk=proved["user"], is_active=True).first()
     if user is None or not same(proved["password"], _mark(user)):
         raise ProofExpired
-    check_second_factor(user, second_factor, proof=proof)
+    asker = asker_of(user.email, address=address, device=device)
+    check_second_factor(user, second_factor, asker=asker, proof=proof)
     if proved["code"]:
         use_up(OneTimeCode(pk=proved["code"]))
     return user

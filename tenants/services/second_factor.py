@@ -11,15 +11,14 @@ from django.utils import timezone
 
 from events.services import record
 from mpanel.core.actor import Actor
-from mpanel.core.api.ratelimit import spend_try
 from mpanel.core.errors import Conflict, Invalid, Unauthorized
 from mpanel.core.secrets import digest
 from tenants import selectors
 from tenants.models import SecondFactor, User
+from tenants.services.guesses import SECOND_FACTOR, Asker, asker_of, count_guess, forgive
 
 STEP = 30  # seconds
 CODES = 10
-TRIES, WINDOW = 10, 900  # tries in so many seconds
 BEGUN_LASTS = timedelta(hours=1)  # who begins later gets a secret that nobody has seen before
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -113,7 +112,7 @@ def has_second_factor(user: User) -> bool:
     return SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).exists()
 
 
-def check_second_factor(user: User, code: str, *, proof: str = "") -> None:
+def check_second_factor(user: User, code: str, *, asker: Asker, proof: str = "") -> None:
     """Pass who has no second factor, or gives a good code of it.
 
     `proof`: of the first factor; who must ask for the second finds it in `SecondFactorRequired`.
@@ -125,9 +124,10 @@ def check_second_factor(user: User, code: str, *, proof: str = "") -> None:
     code = "".join(code.split()).lower()
     if not code:
         raise SecondFactorRequired(proof=proof)
-    spend_try("second-factor", str(user.pk), most=TRIES, window=WINDOW)
+    guess = count_guess(SECOND_FACTOR, str(user.pk), asker)
     if not (_accept_totp(factor, code) or _accept_recovery(factor, code)):
         raise SecondFactorRefused
+    forgive(guess)
 
 
 def _proved(actor: Actor, code: str) -> User:
@@ -136,7 +136,8 @@ def _proved(actor: Actor, code: str) -> User:
     if not has_second_factor(user):
         raise Conflict("No second factor is set up.")
     try:
-        check_second_factor(user, code)
+        asker = asker_of(user.email, address=actor.address, device=actor.session_id)
+        check_second_factor(user, code, asker=asker)
     except Unauthorized as error:
         raise Invalid.field("code", error.message) from None
     return user

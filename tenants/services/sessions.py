@@ -6,12 +6,13 @@ from uuid import UUID, uuid4
 import ua_parser
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from events.services import record
 from mpanel.core.actor import Actor
 from mpanel.core.errors import InvalidToken
+from mpanel.core.networks import network_of
 from tenants import selectors, tokens
 from tenants.models import LoginLink, Membership, Session, User
 from tenants.services.accounts import AccountClosed
@@ -21,8 +22,13 @@ NOTED_EVERY = timedelta(minutes=1)  # how exactly the last use is known
 
 
 @transaction.atomic
-def start_session(user: User, *, kind: str, address: str, user_agent: str = "") -> Session:
-    """A new session of this user, who has proved who they are. Raises `AccountClosed`."""
+def start_session(
+    user: User, *, kind: str, address: str, user_agent: str = "", device: UUID | None = None
+) -> Session:
+    """A new session of this user, who has proved who they are. Raises `AccountClosed`.
+
+    From now on the browser `device` and the network are known (see `tenants.services.guesses`).
+    """
     membership = selectors.membership_of(user)
     if membership is None or not user.is_active:
         raise AccountClosed
@@ -31,6 +37,8 @@ def start_session(user: User, *, kind: str, address: str, user_agent: str = "") 
         kind=kind,
         device=device_name(user_agent),
         address=address,
+        device_key=device,
+        network=network_of(address),
         expires_at=timezone.now() + LASTS,
         refresh_id=uuid4().hex,
     )
@@ -62,6 +70,7 @@ def rotate(refresh_token: str, *, arrived_at: datetime) -> Session:
         stolen = replayed.filter(Q(rotated_at__lt=arrived_at)).exclude(refresh_id=refresh_id)
         if reused := stolen.select_related("membership__user").first():
             _end([reused], reason="refresh token reused")
+            _forget_devices(Session.objects.filter(pk=reused.pk))
         raise InvalidToken
     session = selectors.live_session(session_id)
     if session is None:
@@ -74,15 +83,27 @@ def note_use(session: Session, *, address: str) -> None:
     now = timezone.now()
     if session.last_used_at < now - NOTED_EVERY:
         Session.objects.filter(pk=session.pk).update(
-            last_used_at=now, address=address, expires_at=now + LASTS
+            last_used_at=now,
+            address=address,
+            network=network_of(address),
+            expires_at=now + LASTS,
         )
 
 
 @transaction.atomic
 def end_session(actor: Actor, session_id: UUID) -> None:
-    """End one of the person's own sessions. Raises `SessionNotFound`."""
+    """End one of the person's own sessions. Raises `SessionNotFound`.
+
+    Who signs out is known when they come back; another device is not, once its session was ended.
+    """
     actor.require_person()
-    _end([selectors.get_session(actor, session_id)], reason="ended", actor=actor)
+    session = selectors.get_session(actor, session_id)
+    _end([session], reason="ended", actor=actor)
+    if session.pk != actor.session_id:
+        same_device = Q(pk=session.pk)
+        if session.device_key is not None:
+            same_device |= Q(device_key=session.device_key)
+        _forget_devices(Session.objects.filter(same_device, membership=session.membership_id))
 
 
 @transaction.atomic
@@ -91,6 +112,10 @@ def end_other_sessions(actor: Actor) -> int:
     actor.require_person()
     others = [row for row in selectors.sessions(actor) if row.pk != actor.session_id]
     _end(others, reason="ended", actor=actor)
+    elsewhere = Session.objects.filter(membership__user=actor.user_id)
+    if actor.session_id is not None:
+        elsewhere = elsewhere.exclude(pk=actor.session_id)
+    _forget_devices(elsewhere)
     return len(others)
 
 
@@ -100,6 +125,7 @@ def end_all_sessions(user: User, *, reason: str) -> None:
         list(Session.objects.live().filter(membership__user=user).select_related("membership")),
         reason=reason,
     )
+    _forget_devices(Session.objects.filter(membership__user=user))
 
 
 def end_sessions_of(
@@ -109,6 +135,8 @@ def end_sessions_of(
     live = Session.objects.live().filter(membership=membership)
     ended = list(live.filter(pk=only) if only else live)
     _end(ended, reason=reason, actor=actor)
+    every = Session.objects.filter(membership=membership)
+    _forget_devices(every.filter(pk=only) if only else every)
     return len(ended)
 
 
@@ -126,6 +154,11 @@ def forget_old_sessions() -> None:
     """Drop sessions that ended a good while ago."""
     old = timezone.now() - timedelta(days=30)
     Session.objects.filter(Q(ended_at__lt=old) | Q(expires_at__lt=old)).delete()
+
+
+def _forget_devices(sessions: QuerySet[Session]) -> None:
+    """Who comes from there is a stranger again."""
+    sessions.update(device_key=None, network="")
 
 
 def _end(sessions: list[Session], *, reason: str, actor: Actor | None = None) -> None:

@@ -13,6 +13,7 @@ from tenants import selectors
 from tenants.models import OneTimeCode, User
 from tenants.services.accounts import open_account
 from tenants.services.codes import check_code, use_up
+from tenants.services.guesses import asker_of
 from tenants.services.proofs import first_factor_proof
 from tenants.services.second_factor import check_second_factor
 from tenants.services.sessions import end_all_sessions
@@ -31,6 +32,7 @@ def sign_in_by_code(
     code: str,
     *,
     address: str,
+    device: UUID | None = None,
     second_factor: str = "",
     registration_id: UUID | None = None,
 ) -> SignedIn:
@@ -42,10 +44,11 @@ def sign_in_by_code(
     """
     purpose = OneTimeCode.REGISTER if registration_id else OneTimeCode.SIGN_IN
     about = Q(pk=registration_id) if registration_id else Q(subject_id=None)
-    checked = check_code(email, code, address=address, purpose=purpose, about=about)
+    checked = check_code(email, code, address=address, device=device, purpose=purpose, about=about)
     if known := User.objects.filter(email=checked.email).first():
         proof = first_factor_proof(known, code_id=checked.pk)
-        check_second_factor(known, second_factor, proof=proof)
+        asker = asker_of(known.email, address=address, device=device)
+        check_second_factor(known, second_factor, asker=asker, proof=proof)
     with transaction.atomic():
         use_up(checked)
         user = open_account(checked.email, address=address, name=checked.params.get("name", ""))

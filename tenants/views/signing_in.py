@@ -25,18 +25,21 @@ def sign_in(request: PageRequest) -> HttpResponseBase:
     onward = safe_next(request, HOME)
     if request.actor:
         return redirect(onward)
+    has_code = False
     form = EmailForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            services.ask_for_code(form.cleaned_data["email"], address=request.address)
+            services.ask_for_code(form.cleaned_data["email"], **browser.origin(request))
         except TooManyRequests as error:
             form.add_error(None, error.message)
-        else:
-            email = form.cleaned_data["email"]
-            request.session["signing_in"] = {"email": email, "next": onward}
+            has_code = True
+        # Who gets no further code may enter the newest one in the mailbox.
+        email = form.cleaned_data["email"]
+        request.session["signing_in"] = {"email": email, "next": onward}
+        if not has_code:
             return redirect("sign-in-code")
     status = 422 if form.errors else 200
-    context = {"form": form, "next": onward, "page_title": "Sign in"}
+    context = {"form": form, "next": onward, "has_code": has_code, "page_title": "Sign in"}
     return render(request, "tenants/sign_in.html", context, status=status)
 
 
@@ -50,7 +53,7 @@ def enter_code(request: PageRequest) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         try:
             proved = services.sign_in_by_code(
-                pending["email"], form.cleaned_data["code"], address=request.address
+                pending["email"], form.cleaned_data["code"], **browser.origin(request)
             )
         except services.SecondFactorRequired as owed:
             return _ask_for_second_factor(request, owed, pending["next"])
@@ -73,7 +76,7 @@ def sign_in_by_password(request: PageRequest) -> HttpResponseBase:
     form = PasswordSignInForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            user = services.log_in(**form.cleaned_data, address=request.address)
+            user = services.log_in(**form.cleaned_data, **browser.origin(request))
         except services.SecondFactorRequired as owed:
             return _ask_for_second_factor(request, owed, onward)
         except (Unauthorized, TooManyRequests) as error:
@@ -103,7 +106,7 @@ def give_second_factor(request: PageRequest) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         try:
             user = services.sign_in_by_proof(
-                pending["proof"], second_factor=form.cleaned_data["code"]
+                pending["proof"], second_factor=form.cleaned_data["code"], **browser.origin(request)
             )
         except (services.ProofExpired, Invalid) as error:
             del request.session["second_factor"]
@@ -124,17 +127,19 @@ def give_second_factor(request: PageRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 def forgot_password(request: PageRequest) -> HttpResponseBase:
     """Send a code that sets a new password."""
+    has_code = False
     form = EmailForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            services.ask_to_reset(form.cleaned_data["email"], address=request.address)
+            services.ask_to_reset(form.cleaned_data["email"], **browser.origin(request))
         except TooManyRequests as error:
             form.add_error(None, error.message)
-        else:
-            request.session["resetting"] = form.cleaned_data["email"]
+            has_code = True
+        request.session["resetting"] = form.cleaned_data["email"]
+        if not has_code:
             return redirect("sign-in-reset")
     status = 422 if form.errors else 200
-    context = {"form": form, "page_title": "Forgot your password"}
+    context = {"form": form, "has_code": has_code, "page_title": "Forgot your password"}
     return render(request, "tenants/forgot_password.html", context, status=status)
 
 
@@ -147,7 +152,7 @@ def reset_password(request: PageRequest) -> HttpResponseBase:
     form = NewPasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            services.reset_password(email, **form.cleaned_data, address=request.address)
+            services.reset_password(email, **form.cleaned_data, **browser.origin(request))
         except (Invalid, TooManyRequests) as error:
             _refuse_reset(form, error)
         else:

@@ -5,8 +5,6 @@ one write in twenty requests. The limit is never exceeded; with several processe
 few requests early. Headers follow draft-ietf-httpapi-ratelimit-headers-10.
 """
 
-import contextlib
-import ipaddress
 import threading
 import time
 from collections.abc import Callable
@@ -14,12 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import F
 from django.utils import timezone
 
 from mpanel.core.actor import Actor
 from mpanel.core.errors import TooManyRequests
 from mpanel.core.models import RateWindow
+from mpanel.core.networks import network_of
 from mpanel.core.secrets import digest
 
 MINUTE = 60
@@ -103,12 +101,6 @@ def spend_try(name: str, whose: str, *, most: int, window: int) -> None:
         ) from None
 
 
-def give_back(name: str, whose: str, *, window: int) -> None:
-    """A try that succeeded does not count."""
-    window_of = f"{bucket_of(name, whose)}:{int(time.time() // window)}"
-    RateWindow.objects.filter(pk=window_of, used__gt=0).update(used=F("used") - 1)
-
-
 def headers(allowances: list[Allowance]) -> dict[str, str]:
     """`RateLimit-Policy` of all limits that were counted, and `RateLimit` of the tightest."""
     if not allowances:
@@ -154,11 +146,8 @@ def forget_portions() -> None:
 
 
 def bucket_of(name: str, whose: str) -> str:
-    """What is counted for whom. An e-mail address may be longer than the column; of IPv6, a
-    whole /64 is one caller, for that is what a single customer is given (RFC 6177)."""
-    with contextlib.suppress(ValueError):
-        address = ipaddress.IPv6Address(whose)
-        whose = str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
+    """What is counted for whom: of addresses, their network (see `network_of`)."""
+    whose = network_of(whose)
     return f"{name}:{whose if len(whose) <= LONGEST else digest(whose)}"
 
 
