@@ -19,7 +19,7 @@ from domains import selectors
 from domains.contacts import clean_contact
 from domains.models import Domain, Registration
 from domains.names import DomainName, clean_domain
-from domains.providers.base import Contact, Offer
+from domains.providers.base import Contact, Offer, RegisteredDomain
 from domains.registrars import REGISTRARS
 from domains.services import DomainTaken, check_claim, chosen_dns_credential, claim
 from domains.vendors import registrar
@@ -36,6 +36,8 @@ LOOK_UP = 5.0  # seconds that a request may wait for the registrar
 MOST_YEARS = 10
 # An order whose answer was lost may still be under way; it is not repeated sooner.
 SETTLES = timedelta(minutes=2)
+# Registrars tell the day on which a domain was created, in a time zone of their own.
+DAY_OF_ORDER = timedelta(days=2)
 # For so long a domain whose order is open is kept, so that what was paid is not lost sight of.
 MAY_ARRIVE = timedelta(days=1)
 
@@ -81,6 +83,7 @@ class Quote:
     """What a domain costs now, for so many years, and who would pay.
 
     `balance` is what the account has to spend, None where the registrar did not say.
+    `shown_balance` is the same where it is the customer's own to know.
     """
 
     name: DomainName
@@ -89,6 +92,11 @@ class Quote:
     is_premium: bool
     credential: ProviderCredential
     balance: Money | None
+
+    @property
+    def shown_balance(self) -> Money | None:
+        """What the customer may see of the balance: nothing of the host's account."""
+        return None if self.credential.is_included else self.balance
 
     @property
     def is_affordable(self) -> bool:
@@ -250,6 +258,12 @@ def _agree(quote: Quote, max_cost: int | None) -> None:
             "bought.",
             details=shown,
         )
+    if not quote.is_affordable and quote.credential.is_included:
+        raise PaymentFailed(
+            f"The host’s account cannot pay for {quote.name.unicode} now. Ask the host, or use a "
+            "registrar’s account of your own.",
+            details=shown,
+        )
     if not quote.is_affordable:
         raise PaymentFailed(
             f"{quote.name.unicode} costs {quote.price}, and the account “{quote.credential}” has "
@@ -314,6 +328,17 @@ def buy(domain: Domain) -> None:
         registration.cost, registration.currency = charged.amount, charged.currency
     registration.save(update_fields=["remote_ids", "cost", "currency", "updated_at"])
     say(f"Bought {domain} for {registration.price}.")
+
+
+def may_be_ordered(registration: Registration, owned: RegisteredDomain) -> bool:
+    """Whether a domain in the account may come from our order, whose answer we do not know.
+
+    One that is older than the order is the account holder's, or another tenant's.
+    """
+    asked = registration.asked_at
+    if asked is None:
+        return False
+    return owned.created_at is None or owned.created_at > asked - DAY_OF_ORDER
 
 
 def credential_of(registration: Registration) -> ProviderCredential:

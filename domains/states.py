@@ -88,9 +88,10 @@ class DomainBought(DesiredState[Domain]):
         registration = subject.registration
         if registration.was_ordered or registration.is_registered:
             return Observation.matches(f"{subject} was ordered for {registration.price}.")
-        if registrar_of(registration).info(subject.name) is None:
+        owned = registrar_of(registration).info(subject.name)
+        if owned is None:
             return Observation.missing(f"{subject} is not bought yet.")
-        if registration.asked_at is None:
+        if not purchases.may_be_ordered(registration, owned):
             return Observation.conflicts(
                 purchases.AlreadyOwned.code, purchases.AlreadyOwned().message
             )
@@ -163,7 +164,7 @@ class NameserversSet(DesiredState[Domain]):
     def observe(self, subject: Domain) -> Observation:
         owned = registrar_of(subject.registration).info(subject.name)
         expected = sorted(name.lower() for name in subject.nameservers)
-        if owned is None:
+        if owned is None or owned.id != subject.registration.remote_id:
             return not_in_account(subject)
         seen = {"expected": ", ".join(expected), "found": ", ".join(owned.nameservers)}
         if list(owned.nameservers) == expected:

@@ -63,13 +63,14 @@ class Order:
 class RegisteredDomain:
     """A domain in the registrar's account. `nameservers` are lower-case and sorted.
 
-    `expires_at` is None where the registrar does not say.
+    `created_at` and `expires_at` are None where the registrar does not say.
     """
 
     name: str
     id: str
     nameservers: tuple[str, ...]
     expires_at: datetime | None
+    created_at: datetime | None = None
 
 
 class Registrar(ABC):

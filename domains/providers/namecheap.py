@@ -231,12 +231,13 @@ class Namecheap(Registrar):
             if not _is_true(row, "IsOwner"):
                 return None
             servers = (server.text or "" for server in _all(row, "Nameserver"))
-            expiry = row.findtext(f"{NAMESPACE}DomainDetails/{NAMESPACE}ExpiredDate")
+            details = f"{NAMESPACE}DomainDetails/{NAMESPACE}"
             return RegisteredDomain(
                 name=name,
                 id=row.get("ID", ""),
                 nameservers=tuple(sorted(server.strip().lower() for server in servers)),
-                expires_at=_date(expiry),
+                expires_at=_date(row.findtext(f"{details}ExpiredDate")),
+                created_at=_date(row.findtext(f"{details}CreatedDate")),
             )
 
     def renews_itself(self, name: str) -> bool | None:

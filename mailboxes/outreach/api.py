@@ -326,7 +326,8 @@ class SmartleadCampaignAccounts(CampaignAccounts):
     )
     def post(self, request: Request, campaign_id: str) -> Response:
         """202 while a worker tells Smartlead. 404 CAMPAIGN_NOT_FOUND or ACCOUNT_NOT_FOUND; 409
-        ACCOUNT_NOT_CONNECTED; 502 SMARTLEAD_API_ERROR or NETWORK_ERROR."""
+        ACCOUNT_NOT_CONNECTED, or CAMPAIGNS_NOT_INCLUDED through the host's account; 502
+        SMARTLEAD_API_ERROR or NETWORK_ERROR."""
         return self.seat(request)
 
 

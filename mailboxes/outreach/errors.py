@@ -24,6 +24,13 @@ class CampaignNotFound(NotFound):
     code = "CAMPAIGN_NOT_FOUND"
 
 
+class CampaignsNotIncluded(Conflict):
+    """Campaigns of an included account are the host's. Connect the mailboxes through an account of
+    your own to join campaigns."""
+
+    code = "CAMPAIGNS_NOT_INCLUDED"
+
+
 class MailboxNotReady(Conflict):
     """Only mailboxes whose login was proved and that are not suspended can be connected."""
 

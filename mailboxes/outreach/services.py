@@ -16,6 +16,7 @@ from mailboxes.outreach.errors import (
     AccountNotConnected,
     AccountNotFound,
     CampaignNotFound,
+    CampaignsNotIncluded,
     CredentialsNotFound,
     MailboxNotReady,
     as_answer,
@@ -146,10 +147,16 @@ def read_campaigns(
 
     Callers stand outside of any transaction and take a place (`mpanel.core.api.waiting.outside`).
 
-    Raises `OutreachNotConnected`, `CredentialNotFound`, and `SmartleadApiError` and its like.
+    Without an account, the first of the tenant's own. Raises `OutreachNotConnected`,
+    `CampaignsNotIncluded`, `CredentialNotFound`, and `SmartleadApiError` and its like.
     """
     actor.need("mailboxes:read")
-    credential = selectors.chosen_account(actor, credential_id, provider=provider)
+    own = selectors.outreach_credentials(actor, provider=provider).filter(is_included=False)
+    credential = (own.first() if credential_id is None else None) or selectors.chosen_account(
+        actor, credential_id, provider=provider
+    )
+    if credential.is_included:
+        raise CampaignsNotIncluded
     try:
         return outreach_provider(credential, timeout=LOOK_UP).campaigns()
     except ProviderError as error:
@@ -166,11 +173,11 @@ def find_campaign(
 ) -> Campaign:
     """The campaign that these connected mailboxes are to join, read from the tool now.
 
-    Raises `AccountNotFound` and `AccountNotConnected` before it looks, then what `read_campaigns`
-    raises and `CampaignNotFound`.
+    Raises `AccountNotFound`, `AccountNotConnected` and `CampaignsNotIncluded` before it looks, then
+    what `read_campaigns` raises and `CampaignNotFound`.
     """
     actor.require(ADMIN, "mailboxes:write")
-    _connected(actor, mailbox_ids, provider)
+    _for_campaigns(actor, mailbox_ids, provider)
     found = read_campaigns(actor, provider=provider, credential_id=credential_id)
     campaign = next((one for one in found if one.id == campaign_id), None)
     if campaign is None:
@@ -188,7 +195,7 @@ def assign_campaign(
     """
     actor.require(ADMIN, "mailboxes:write")
     require_running(lock_account(actor.tenant_id))
-    connected = _connected(actor, mailbox_ids, provider)
+    connected = _for_campaigns(actor, mailbox_ids, provider)
     seats = [_seat(link, campaign) for link in connected]
     record_each(
         actor,
@@ -300,6 +307,15 @@ def _connected(actor: Actor, mailbox_ids: Sequence[UUID], provider: str) -> list
     )
     if len(connected) != len(wanted):
         raise AccountNotConnected
+    return connected
+
+
+def _for_campaigns(actor: Actor, mailbox_ids: Sequence[UUID], provider: str) -> list[OutreachLink]:
+    """The connections of exactly these mailboxes, all of them through accounts of the tenant."""
+    connected = _connected(actor, mailbox_ids, provider)
+    accounts = {link.credential_id for link in connected if link.credential_id}
+    if selectors.outreach_credentials(actor).filter(pk__in=accounts, is_included=True).exists():
+        raise CampaignsNotIncluded
     return connected
 
 

@@ -387,6 +387,8 @@ def _set_otherwise(subject: Group, links: Sequence[OutreachLink]) -> list[Outrea
 
 
 def _wanted_seats(subject: Group) -> dict[str, list[CampaignSeat]]:
+    if subject.credential.is_included:
+        return {}  # the campaigns there are the host's
     connected = subject.in_status(OutreachLink.CONNECTED)
     by_campaign: dict[str, list[CampaignSeat]] = {}
     for seat in CampaignSeat.objects.filter(link__in=connected, left_at=None).select_related(

@@ -49,6 +49,8 @@ def provision(page: Page, count: int) -> None:
 def hand_over(page: Page) -> None:
     """Step 6: every inbox at an outreach tool, and in a campaign."""
     page.get_by_role("link", name="Next: outreach").click()
+    _add_own_account(page)
+    page.get_by_text("Our Smartlead").click()
     page.get_by_role("button", name=re.compile("^Connect ")).click()
     expect(page.get_by_text("Done", exact=True)).to_be_visible(timeout=NEXT)
     page.get_by_role("link", name="Show Smartlead’s campaigns").click()
@@ -56,6 +58,16 @@ def hand_over(page: Page) -> None:
     page.get_by_role("button", name=re.compile("^Join with")).click()
     expect(page.get_by_text("(joining)")).to_have_count(0, timeout=NEXT)
     expect(page.get_by_role("cell", name="Founders in Europe").first).to_be_visible()
+
+
+def _add_own_account(page: Page) -> None:
+    """Campaigns are joined through an account of one's own, not through the included one."""
+    step = page.url
+    page.goto(f"{step.partition('/setup/')[0]}/credentials/add/outreach/smartlead/")
+    page.get_by_label("Name").fill("Our Smartlead")
+    page.get_by_label("API key").fill("sandbox-shop")
+    page.get_by_role("button", name="Save and test").click()
+    page.goto(step)
 
 
 def whole_setup(page: Page, domain: str, *, inboxes: int) -> None:

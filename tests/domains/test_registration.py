@@ -33,6 +33,7 @@ from domains.services import (
     connect_domain,
     disconnect_domain,
 )
+from domains.states import NameserversSet
 from events.models import Event
 from mpanel.core.errors import Conflict, Forbidden, Invalid, LimitExceeded, ProviderError
 from provisioning.engine import advance
@@ -298,6 +299,10 @@ def test_a_premium_name_needs_consent_to_its_price(ada: Person, sandbox: Running
 
 def test_an_account_without_funds_is_told_at_once(ada: Person, sandbox: RunningSandbox) -> None:
     sandbox.namecheap(balance=997)
+    with pytest.raises(PaymentFailed, match="host’s account cannot pay") as refused:
+        asked(ada)
+    assert "9.97" not in f"{refused.value.message} {refused.value.details}", "the host's to know"
+    use_own_registrar(ada)
     with pytest.raises(PaymentFailed, match=r"9\.98 USD.*9\.97 USD") as refused:
         asked(ada)
     assert (refused.value.status, refused.value.code) == (402, "PAYMENT_FAILED")
@@ -618,6 +623,39 @@ def test_a_cancelled_purchase_that_was_paid_says_so(
     retry_job(ada.actor, job_of(registration).pk)
     assert finished(registration).status == "succeeded"
     assert purchases(sandbox) == [name]
+
+
+def test_a_domain_that_the_host_had_before_is_not_taken_for_ours(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    """An order without an answer, and a domain in the shared account that is older than it."""
+    registration = asked(ada)
+    hosts = registrar_of(ada)
+    vendor = provider_for(hosts)
+    (offer,) = vendor.check([NAME])
+    vendor.register(offer, years=1, contact=clean_contact(ADA), nameservers=[])
+    bought = vendor.info(NAME)
+    assert bought is not None
+    assert bought.created_at is not None
+    Registration.objects.filter(pk=registration.pk).update(
+        asked_at=bought.created_at + timedelta(days=30)
+    )
+    job = finished(registration)
+    assert (job.status, job.error_code) == ("failed", "ALREADY_OWNED")
+    assert vendor.info(NAME).nameservers == bought.nameservers
+    assert registration.remote_id == ""
+
+
+def test_nameservers_are_set_for_the_very_domain_that_was_bought(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    """Ours ran out, and the host bought the name for itself in the same account."""
+    registration = asked(ada)
+    assert finished(registration).status == "succeeded"
+    Registration.objects.filter(pk=registration.pk).update(remote_id="of-another-purchase")
+    assert registration.domain_id is not None
+    domain = Domain.objects.select_related("registration").get(pk=registration.domain_id)
+    assert NameserversSet().observe(domain).code == "NOT_IN_ACCOUNT"
 
 
 def test_an_account_that_is_needed_stays(ada: Person, sandbox: RunningSandbox) -> None:

@@ -40,7 +40,8 @@ def test_from_a_name_to_a_verified_domain(ada: Person, sandbox: RunningSandbox) 
     shown = page.content.decode()
     assert page.status_code == 200
     assert "9.98 USD" in shown
-    assert "Included registrar (Namecheap), which has 1,000.00 USD" in shown
+    assert "Included registrar (Namecheap)" in shown
+    assert "1,000.00 USD" not in shown, "what the host's account has is the host's to know"
     answer = bought(ada, page)
     domain = Domain.objects.get()
     assert answer["Location"] == f"/setup/{domain.pk}/nameservers/"
@@ -124,7 +125,7 @@ def test_without_funds_it_says_so_before_and_after(ada: Person, sandbox: Running
     assert "Not enough funds" in page.content.decode()
     answer = bought(ada, page)
     assert answer.status_code == 422
-    assert "Add funds at Namecheap" in answer.content.decode()
+    assert "account cannot pay for" in answer.content.decode()
 
 
 def test_a_second_click_buys_nothing_more(ada: Person, sandbox: RunningSandbox) -> None:

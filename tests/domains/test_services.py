@@ -24,7 +24,7 @@ from tenants.selectors import CredentialNotFound
 from tenants.services import add_credential
 from tests.cast import Person
 from tests.sandboxes import REGISTRY, RunningSandbox
-from tests.stories import OWN_SERVER, connected, planned, verified
+from tests.stories import OWN_SERVER, connected, planned, use_own_account, verified
 from tests.wizard.rows import estate
 from tests.work import ended, hurry, work_off
 
@@ -294,7 +294,7 @@ def test_a_zone_that_we_made_goes_with_the_domain(ada: Person, sandbox: RunningS
 
 
 def test_a_zone_that_was_there_before_stays_as_it_was(ada: Person, sandbox: RunningSandbox) -> None:
-    dns_provider(ada.credential).create_zone("example.test")
+    dns_provider(use_own_account(ada)).create_zone("example.test")
     sandbox.change_record("example.test", "add", type="A", name="www", content="192.0.2.7")
     sandbox.change_record("example.test", "add", type="TXT", name="@", content='"site=ada"')
     before = contents(sandbox, "example.test")

@@ -15,8 +15,14 @@ from domains.models import Domain
 from events.models import Event
 from mailboxes.models import CampaignSeat, Mailbox, OutreachLink, WarmupDay
 from mailboxes.outreach import services
-from mailboxes.outreach.errors import AccountAlreadyConnected, AccountNotFound, MailboxNotReady
+from mailboxes.outreach.errors import (
+    AccountAlreadyConnected,
+    AccountNotFound,
+    CampaignsNotIncluded,
+    MailboxNotReady,
+)
 from mailboxes.outreach.records import mark_connected
+from mailboxes.outreach.vendors import outreach_provider
 from mailboxes.passwords import proof_digest
 from mailboxes.providers.outreach import WarmupSettings
 from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
@@ -25,6 +31,7 @@ from mpanel.core.errors import Forbidden
 from provisioning.models import Job
 from provisioning.services import retry_job
 from tenants.models import ProviderCredential
+from tenants.services import add_credential, include_accounts
 from tests.api import Api
 from tests.cast import Person
 from tests.mailboxes.test_services import proved, ready_domain
@@ -37,10 +44,26 @@ WARMUP = WarmupSettings(max_email_per_day=30, total_per_day=20, daily_rampup=3)
 
 
 def account(person: Person, provider: str = "smartlead") -> ProviderCredential:
-    """The account that every new tenant has in the sandbox."""
-    return ProviderCredential.objects.get(
+    """The person's own account at a tool, in place of the included one."""
+    found = ProviderCredential.objects.filter(
         tenant_id=person.actor.tenant_id, port="outreach", provider=provider
     )
+    found.filter(is_included=True).delete()
+    return found.first() or add_credential(
+        person.actor,
+        port="outreach",
+        provider=provider,
+        label=f"Own {provider}",
+        values={"api_key": "sandbox-mpanel"},
+    )
+
+
+@pytest.fixture
+def ada(ada: Person) -> Person:
+    """Owns a tenant with accounts of its own at the tools."""
+    for provider in TOOLS:
+        account(ada, provider)
+    return ada
 
 
 def inboxes(person: Person, name: str = "example.test", *, count: int = 2) -> list[Mailbox]:
@@ -502,6 +525,43 @@ def test_campaigns_of_a_tool_that_fails(ada: Person, sandbox: RunningSandbox) ->
     assert answer.body["error"]["details"] == {"code": "API_KEY_REFUSED"}
     account(ada).delete()
     assert api.get("/api/v1/smartlead/campaigns").error == "OUTREACH_NOT_CONNECTED"
+
+
+def test_the_hosts_campaigns_are_neither_seen_nor_joined(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    """All tenants share the included account, and its campaigns are none of theirs."""
+    boxes = inboxes(ada, count=1)
+    api, campaigns = Api(ada.token), "/api/v1/smartlead/campaigns"
+    account(ada).delete()
+    include_accounts([ada.actor.tenant_id])
+    included = ProviderCredential.objects.get(
+        tenant_id=ada.actor.tenant_id, provider="smartlead", is_included=True
+    )
+    services.connect_mailboxes(ada.actor, [boxes[0].pk], credential_id=included.pk, warmup=WARMUP)
+    settle()
+    (hosts, *_) = outreach_provider(included).campaigns()
+    own = add_credential(
+        ada.actor,
+        port="outreach",
+        provider="smartlead",
+        label="Mine",
+        values={"api_key": "sandbox-mpanel"},
+    )
+    wish = {"email_account_id": str(boxes[0].pk)}
+    for answer in (
+        api.get(campaigns, {"credential_id": str(included.pk)}),
+        api.post(f"{campaigns}/{hosts.id}/email-accounts", wish),
+        api.post(f"{campaigns}/{hosts.id}/email-accounts", {**wish, "credential_id": str(own.pk)}),
+    ):
+        assert (answer.status, answer.error) == (409, "CAMPAIGNS_NOT_INCLUDED")
+    shown = ada.client.get(f"/setup/{boxes[0].domain_id}/outreach/smartlead/campaigns/")
+    assert "account of your own" in shown.content.decode()
+    assert hosts.name not in shown.content.decode()
+    with pytest.raises(CampaignsNotIncluded):
+        services.assign_campaign(ada.actor, [boxes[0].pk], hosts, provider="smartlead")
+    assert campaign_senders(sandbox, hosts.name) == []
+    assert api.get(campaigns).status == 200, "her own account's"
 
 
 def test_a_stranger_sees_nothing(ada: Person, cy: Person, sandbox: RunningSandbox) -> None:

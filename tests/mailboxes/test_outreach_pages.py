@@ -16,11 +16,28 @@ from mailboxes.outreach import services
 from mailboxes.passwords import make_password
 from provisioning.models import Job
 from tests.cast import Person
-from tests.mailboxes.test_outreach import account, at_tool, connect, happens, inboxes, settle, sweep
+from tests.mailboxes.test_outreach import (
+    TOOLS,
+    account,
+    at_tool,
+    connect,
+    happens,
+    inboxes,
+    settle,
+    sweep,
+)
 from tests.sandboxes import RunningSandbox
 from tests.wizard.rows import estate
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ada(ada: Person) -> Person:
+    """Owns a tenant with accounts of its own at the tools."""
+    for provider in TOOLS:
+        account(ada, provider)
+    return ada
 
 
 def step(domain: Domain) -> str:
@@ -49,7 +66,7 @@ def test_the_sixth_step(ada: Person, sandbox: RunningSandbox) -> None:
     domain = boxes[0].domain
     shown = page(ada, step(domain))
     assert "Connect 2 inboxes" in shown
-    assert "Included Smartlead" in shown
+    assert "Own smartlead" in shown
     assert "Skip for now" in shown
 
     sandbox.fault("smartlead", "status", status=406, method="POST", path="/email-accounts/save")
