@@ -3,6 +3,7 @@
 from mpanel.core.dnsclient import TemporaryFailure
 
 from .addresses import AddressSet
+from .chain import Layout, lay_out
 from .evaluation import (
     MAX_LOOKUPS,
     MAX_VOID_LOOKUPS,
@@ -16,7 +17,7 @@ from .evaluation import (
     count_lookups,
     evaluate,
 )
-from .flattening import Flattening, flatten
+from .flattening import COMFORTABLE_BYTES, Flattening, flatten
 from .merging import merge_by_evaluation
 from .syntax import (
     Mechanism,
@@ -31,11 +32,13 @@ from .syntax import (
 )
 
 __all__ = [
+    "COMFORTABLE_BYTES",
     "MAX_LOOKUPS",
     "MAX_VOID_LOOKUPS",
     "AddressSet",
     "CheckResolver",
     "Flattening",
+    "Layout",
     "LookupCount",
     "Mechanism",
     "MergeConflict",
@@ -52,6 +55,7 @@ __all__ = [
     "evaluate",
     "flatten",
     "is_spf",
+    "lay_out",
     "merge",
     "merge_by_evaluation",
     "parse",
