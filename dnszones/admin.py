@@ -2,7 +2,15 @@
 
 from django.contrib import admin
 
-from dnszones.models import ChangePlan, DkimKey, PropagationSession, Record, Zone
+from dnszones.models import (
+    ChangePlan,
+    DkimKey,
+    PropagationSession,
+    Record,
+    SpfFlattening,
+    SpfFlatteningChange,
+    Zone,
+)
 from mpanel.core.adminpages import ReadOnlyAdmin, StatusFilter, one_of
 
 
@@ -50,4 +58,21 @@ class DkimKeyAdmin(ReadOnlyAdmin):
     list_display = ("selector", "zone", "created_at")
     list_select_related = ("zone__domain",)
     search_fields = ("selector", "zone__domain__name")
+    ordering = ("-id",)
+
+
+@admin.register(SpfFlattening)
+class SpfFlatteningAdmin(ReadOnlyAdmin):
+    list_display = ("zone", "status_badge", "lookups", "checked_at", "failing_since")
+    list_select_related = ("zone__domain",)
+    list_filter = (StatusFilter,)
+    search_fields = ("zone__domain__name", "id__exact")
+    ordering = ("-id",)
+
+
+@admin.register(SpfFlatteningChange)
+class SpfFlatteningChangeAdmin(ReadOnlyAdmin):
+    list_display = ("flattening", "what", "created_at")
+    list_select_related = ("flattening__zone__domain",)
+    search_fields = ("flattening__zone__domain__name", "id__exact")
     ordering = ("-id",)

@@ -14,6 +14,8 @@ class DnszonesConfig(AppConfig):
         from dnszones import (  # noqa: F401  (they register themselves)
             dnssec,
             dnssec_states,
+            flattening,
+            flattening_sweep,
             propagation,
             rotation,
             rotation_states,
@@ -28,6 +30,18 @@ class DnszonesConfig(AppConfig):
         periodic.register("dnszones.propagation", every=5, work=propagation.sweep)
         periodic.register("dnszones.rotation", every=3600, work=rotation.rotate_what_is_due)
         periodic.register("dnszones.dnssec", every=30, work=dnssec.look_at_due_parents)
+        periodic.register(flattening.SWEEP, every=60, work=flattening_sweep.sweep)
+        kinds.register(
+            "dns.spf",
+            "Trouble with a flattened SPF record",
+            action=("dns.spf_failing", "dns.spf_recovered", "dns.spf_edited"),
+            title=lambda event: {
+                "dns.spf_failing": "The senders of an SPF record cannot be looked up",
+                "dns.spf_recovered": "The senders of an SPF record can be looked up again",
+                "dns.spf_edited": "An SPF record was changed elsewhere",
+            }[event.action],
+            link=lambda event: reverse("domain-spf", args=[event.subject_id]),
+        )
         kinds.register(
             "dns.signed",
             "DS record to be given to the registrar",

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from dnszones import changes, dmarc, rotation_keys, services, spf, zonefiles
+from dnszones import changes, dmarc, flattening_plans, rotation_keys, services, zonefiles
 from dnszones.access import checked_provider
-from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
+from dnszones.blueprint import MailSetup, desired_records, setup_warnings
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
 from dnszones.models import ChangePlan
@@ -12,11 +12,10 @@ from dnszones.providers.base import DNSProvider
 from dnszones.records import same_value
 from dnszones.vendors import dns_client, dns_provider, resolvers
 from domains.models import Domain
-from mpanel.core.dnsclient import RecursiveResolver, TemporaryFailure
+from mpanel.core.dnsclient import RecursiveResolver
 from mpanel.core.errors import ProviderError
 
-SETTLES_WITHIN = 25.0  # seconds
-DMARC_WITHIN = 10.0
+DMARC_WITHIN = 10.0  # seconds
 
 
 def provider_of(domain: Domain) -> DNSProvider:
@@ -42,31 +41,15 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
     """The plan for a stored setup, and the warnings to show with it."""
     setup = services.with_own_key(row.zone, MailSetup.from_json(row.setup))
     wanted, warnings = desired_records(setup), setup_warnings(setup)
-    foreign = [
-        record.data.content
-        for record in existing
-        if record.data.name == setup.domain
-        and record.data.type == "TXT"
-        and spf.is_spf(record.data.content)
-        and not record.ours
-    ]
-    text, objection = None, ""
-    if len(foreign) <= 1:
-        try:
-            settled = asyncio.run(_settle(setup, foreign[0] if foreign else None))
-            text = settled.flattened
-            warnings += settled.warnings
-        except (spf.SPFSyntaxError, spf.MergeConflict) as error:
-            objection = str(error)
-        except spf.TooComplex as error:
-            warnings.append(f"The SPF record could not be followed to its end: {error}")
+    found = flattening_plans.settle(row.zone, setup, existing)
+    row.spf, warnings = found.made, warnings + found.warnings
     plan = changes.plan_changes(
         setup.domain,
         existing,
-        [*wanted, *rotation_keys.in_rotation(row.zone, wanted)],
+        [*wanted, *found.parts, *rotation_keys.in_rotation(row.zone, wanted)],
         replace=frozenset(row.replace),
-        spf_text=text,
-        spf_objection=objection,
+        spf_text=found.text,
+        spf_objection=found.objection,
     )
     return plan, [*warnings, *_about_dmarc(plan)]
 
@@ -123,17 +106,5 @@ COMPUTE = {
     ChangePlan.RECORDS: compute_edits,
     ChangePlan.IMPORT: compute_import,
     ChangePlan.EXISTING: compute_import,
+    ChangePlan.SPF: flattening_plans.compute_spf,
 }
-
-
-async def _settle(setup: MailSetup, existing: str | None) -> spf.Flattening:
-    try:
-        # In all: each of a hundred names may be slow, and the runner's lease is short.
-        async with asyncio.timeout(SETTLES_WITHIN), dns_client() as client:
-            return await settled_spf(
-                setup, existing=existing, resolver=RecursiveResolver(client, resolvers())
-            )
-    except TimeoutError:
-        raise TemporaryFailure(
-            setup.domain, "SPF", f"it took longer than {SETTLES_WITHIN:.0f} s"
-        ) from None

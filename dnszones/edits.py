@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from dnszones import selectors, zonefiles
+from dnszones import flattened, selectors, zonefiles
 from dnszones.changes import Edit, ExistingRecord, excludes, plan_edits
 from dnszones.checks import RecordRefused, Surroundings, checked_record, text_warnings
 from dnszones.models import ChangePlan, Zone
@@ -332,6 +332,8 @@ def finish_edits(plan: ChangePlan) -> None:
     steps = computed.steps if computed else ()
     names = {data.name for step in steps for data in (step.after, *_before(step.before)) if data}
     plan.zone.records.filter(name__in=names).update(next_check_at=timezone.now())
+    if computed:
+        flattened.note_edit(plan.zone, computed)
     domain = plan.zone.domain
     changes = f"{len(steps)} change{'' if len(steps) == 1 else 's'}"
     what = "Took back" if plan.reverts_id else "Wrote"

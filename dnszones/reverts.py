@@ -109,8 +109,12 @@ def changed_since(plan: ChangePlan) -> list[RecordData]:
 
 
 def _later_plans(plan: ChangePlan) -> QuerySet[ChangePlan]:
-    """The plans that were applied after this one and stand; pairs that undo each other do not."""
+    """The plans that were applied after this one and stand; pairs that undo each other do not.
+
+    Nor do those that only keep a flattened SPF record current: taking back goes from there.
+    """
     later = plan.zone.plans.filter(status=ChangePlan.APPLIED, applied_at__gt=plan.applied_at)
     undone = Q(reverted_by__status=ChangePlan.APPLIED)
     undoing = Q(reverts__applied_at__gt=plan.applied_at)
-    return later.exclude(undone).exclude(undoing).defer("snapshot", "edits")
+    later = later.exclude(kind=ChangePlan.SPF).exclude(undone).exclude(undoing)
+    return later.defer("snapshot", "edits")

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from dnszones import dkim, rotation_keys, selectors
+from dnszones import dkim, flattened, rotation_keys, selectors
 from dnszones.blueprint import MailSetup, desired_records
 from dnszones.changes import ChangePlan as Plan
 from dnszones.models import SESSION_LASTS, ChangePlan, DkimKey, PropagationSession, Record, Zone
@@ -312,7 +312,12 @@ def finish_plan(plan: ChangePlan) -> None:
     applied = selectors.plan_of(plan)
     if applied is not None:
         rotation_keys.follow_setup(zone, MailSetup.from_json(plan.setup), applied)
-    keep_records(zone, selectors.plan_of(in_force) if in_force else None, applied=applied)
+        flattened.follow_setup(zone, plan, applied)
+    standing = selectors.plan_of(in_force) if in_force else None
+    if standing and in_force != plan:
+        standing = flattened.as_it_is_now(zone, standing)
+    keep_records(zone, standing, applied=applied)
+    flattened.keep_rows(zone)
     if in_force is None:
         zone.sessions.filter(status=PropagationSession.POLLING).update(
             status=PropagationSession.CANCELLED, completed_at=timezone.now()
@@ -356,7 +361,8 @@ def our_data(zone: Zone, *, but: ChangePlan | None = None) -> list[RecordData]:
     rows = zone.records.filter(ours=True)
     # A plan leaves alone what stands beside the mail setup (extras.py).
     ours = [row.data for row in (rows.exclude(purpose="other") if but else rows)]
-    begun = zone.plans.filter(kind=ChangePlan.SETUP, snapshot__isnull=False, applied_at=None)
+    kinds = (ChangePlan.SETUP, ChangePlan.SPF)
+    begun = zone.plans.filter(kind__in=kinds, snapshot__isnull=False, applied_at=None)
     for row in begun.exclude(pk__in=[but.pk] if but else []):
         plan = selectors.plan_of(row)
         ours += [

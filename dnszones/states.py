@@ -1,11 +1,11 @@
 """What should be true of a zone, and the workflows that bring it about."""
 
 from dataclasses import asdict
-from itertools import batched
+from itertools import batched, chain
 
 from django.utils import timezone
 
-from dnszones import changes, edits, services
+from dnszones import changes, edits, flattened, flattening, services
 from dnszones.access import checked_provider
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
@@ -31,7 +31,7 @@ class PlanIsComputed(DesiredState[ChangePlan]):
 
     def observe(self, subject: ChangePlan) -> Observation:
         if subject.status == ChangePlan.COMPUTING:
-            if subject.kind in BY_A_PERSON and _is_busy(subject.zone):
+            if subject.kind != ChangePlan.SETUP and _is_busy(subject.zone):
                 return Observation.unknown("Another plan is being applied to this zone just now.")
             return Observation.missing("The zone is to be read.")
         plan = Plan.from_json(subject.plan) if subject.plan else None
@@ -47,9 +47,17 @@ class PlanIsComputed(DesiredState[ChangePlan]):
             goes_on = subject.at_once and (subject.confirmed or not plan.requires_confirmation)
         else:
             assert subject.reverts.plan is not None
-            plan = changes.inverse(Plan.from_json(subject.reverts.plan), existing)
+            applied = Plan.from_json(subject.reverts.plan)
+            if subject.kind == ChangePlan.SETUP:
+                applied = flattened.before_revert(subject.zone, subject.reverts, applied)
+            plan = changes.inverse(applied, existing)
             goes_on = True
-        columns = {"plan": plan.to_json(), "warnings": warnings, "computed_at": timezone.now()}
+        columns = {
+            "plan": plan.to_json(),
+            "spf": subject.spf,
+            "warnings": warnings,
+            "computed_at": timezone.now(),
+        }
         try:
             if goes_on:
                 services.begin_applying(subject, **columns)
@@ -108,10 +116,15 @@ class PlanIsApplied(DesiredState[ChangePlan]):
             subject.save(update_fields=["snapshot", "updated_at"])
         left = [c for c in changes.remaining(plan, existing) if c.action != "conflict"]
         left.sort(key=lambda change: _ORDER.index(change.action))
+        phases = [
+            [change for change in left if flattened.phase(plan.zone_name, change) == phase]
+            for phase in range(3)
+        ]
         done = len(plan.steps) - len(left)
         provider = checked_provider(subject.zone)
         # As many at a time as the provider takes whole, so that the lease is renewed in between.
-        for part in batched(left, provider.capabilities.batch_size):
+        size = provider.capabilities.batch_size
+        for part in chain.from_iterable(batched(phase, size) for phase in phases):
             progress(done, len(plan.steps))
             batch = changes.batch(part)
             provider.apply_batch(
@@ -142,7 +155,7 @@ def _trouble(
 
 def _is_all_or_nothing(row: ChangePlan) -> bool:
     """Whether nobody was shown the plan and could have agreed to leave its conflicts out."""
-    return row.kind == ChangePlan.RECORDS or (
+    return row.kind in {ChangePlan.RECORDS, ChangePlan.SPF} or (
         row.kind == ChangePlan.IMPORT and row.reverts_id is not None
     )
 
@@ -283,6 +296,18 @@ register(
         on_success=_finish,
         on_failure=services.fail_plan,
         on_cancel=services.fail_plan,
+        on_retry=services.compute_again,
+    )
+)
+register(
+    Workflow(
+        name=flattening.WORKFLOW,
+        label="Write the SPF record",
+        states=(PlanIsComputed(), PlanIsApplied()),
+        load=load_plan,
+        on_success=flattening.finish_spf,
+        on_failure=flattening.fail_spf,
+        on_cancel=flattening.fail_spf,
         on_retry=services.compute_again,
     )
 )

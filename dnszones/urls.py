@@ -7,6 +7,8 @@ from dnszones import dnssec_views, views, zone_views
 from dnszones import zone_api as zones
 from dnszones.discovery import api as existing
 from dnszones.dnssec_api import OneZonesDnssec
+from dnszones.flattening_api import CheckSpf, SpfRecord, StopSpf
+from dnszones.flattening_views import domain_spf, spf_check, spf_stop
 from dnszones.rotation_api import Dkim, RotateDkim
 from dnszones.rotation_views import dkim_rotate
 
@@ -18,6 +20,9 @@ pages = [
     path("<uuid:domain_id>/dnssec/check/", dnssec_views.dnssec_check, name="dnssec-check"),
     path("<uuid:domain_id>/dnssec/off/", dnssec_views.dnssec_off, name="dnssec-off"),
     path("<uuid:domain_id>/dkim/rotate/", dkim_rotate, name="dkim-rotate"),
+    path("<uuid:domain_id>/spf/", domain_spf, name="domain-spf"),
+    path("<uuid:domain_id>/spf/check/", spf_check, name="spf-check"),
+    path("<uuid:domain_id>/spf/stop/", spf_stop, name="spf-stop"),
     path("<uuid:domain_id>/plans/", views.plan_list, name="plan-list"),
     path("plans/<uuid:plan_id>/", views.plan_detail, name="plan-detail"),
     path("plans/<uuid:plan_id>/apply/", zone_views.plan_apply, name="plan-apply"),
@@ -71,6 +76,9 @@ api_v1 = [
     path("domains/<uuid:domain_id>/dns/status", json.PropagationStatus.as_view()),
     path("domains/<uuid:domain_id>/dkim", Dkim.as_view()),
     path("domains/<uuid:domain_id>/dkim/rotate", RotateDkim.as_view()),
+    path("domains/<uuid:domain_id>/spf", SpfRecord.as_view()),
+    path("domains/<uuid:domain_id>/spf/check", CheckSpf.as_view()),
+    path("domains/<uuid:domain_id>/spf/stop", StopSpf.as_view()),
     path("domains/<uuid:domain_id>/dns/polling", json.StartPolling.as_view()),
     path("dns/polling/<uuid:session_id>", json.OnePolling.as_view()),
     path("dns/polling/<uuid:session_id>/check", json.CheckPolling.as_view()),

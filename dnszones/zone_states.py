@@ -3,12 +3,12 @@
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dnszones import services
+from dnszones import flattened, services
 from dnszones.access import ZoneNotOurs, marker_of, may_use, was_made_by_us
 from dnszones.computing import provider_of
 from dnszones.models import Zone
 from dnszones.providers.base import DNSProvider, RemoteRecord, RemoteZone
-from dnszones.records import same_value
+from dnszones.records import RecordData, same_value
 from domains.models import Domain
 from domains.services import DomainTaken, assign_nameservers
 from mpanel.core.errors import ProviderError
@@ -116,7 +116,7 @@ class ZoneIsReleased(DesiredState[Domain]):
             return Observation.missing("The zone that we made is still there.")
         if not zone.remote_id or not may_use(zone, remote):
             return Observation.matches("The zone is not one that we made. It stays as it is.")
-        if _our_remote_records(subject, zone):
+        if any(_own_changes(subject, zone)):
             return Observation.missing("Records that we made are still in the zone.")
         return Observation.matches("The zone was there before us and stays; our records are gone.")
 
@@ -129,7 +129,8 @@ class ZoneIsReleased(DesiredState[Domain]):
         if was_made_by_us(zone, remote):
             provider.delete_zone(remote.id)
         elif zone.remote_id and may_use(zone, remote):
-            provider.apply_batch(remote.id, deletes=_our_remote_records(subject, zone))
+            deletes, updates = _own_changes(subject, zone)
+            provider.apply_batch(remote.id, deletes=deletes, updates=updates)
 
 
 def _remote_of(zone: Zone, domain: Domain) -> RemoteZone | None:
@@ -149,10 +150,11 @@ def _is_anothers(zone: Zone, remote: RemoteZone) -> bool:
     return others.filter(provider=zone.provider, remote_id=remote.id).exists()
 
 
-def _our_remote_records(domain: Domain, zone: Zone) -> list[RemoteRecord]:
+def _own_changes(
+    domain: Domain, zone: Zone
+) -> tuple[list[RemoteRecord], list[tuple[RemoteRecord, RecordData]]]:
+    """What goes from a zone that stays: our records, and flattened text in somebody's record."""
     ours = services.our_data(zone)
-    return [
-        remote
-        for remote in provider_of(domain).list_records(zone.remote_id)
-        if any(same_value(remote.data, data) for data in ours)
-    ]
+    remote = provider_of(domain).list_records(zone.remote_id)
+    deletes = [one for one in remote if any(same_value(one.data, data) for data in ours)]
+    return deletes, flattened.back_to_source(zone, remote, ours)

@@ -62,6 +62,8 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "dnszones.ChangePlan": "difference",
         "dnszones.PropagationSession": "radar",
         "dnszones.DkimKey": "vpn_key",
+        "dnszones.SpfFlattening": "compress",
+        "dnszones.SpfFlatteningChange": "history",
     },
     "Mail": {
         "mailboxes.Mailbox": "mail",

@@ -249,6 +249,8 @@ BLOCKLIST_RESOLVER = env.str(
 PROPAGATION_INTERVAL = env.int("PROPAGATION_INTERVAL", default=30)  # seconds, while a session runs
 DNS_WATCH_INTERVAL = env.int("DNS_WATCH_INTERVAL", default=30 if SANDBOX else 300)  # seconds, after
 NAMESERVER_INTERVAL = env.int("NAMESERVER_INTERVAL", default=10 if SANDBOX else 30)  # seconds
+# The longest time between two looks at the source of a flattened SPF record; a shorter TTL counts.
+SPF_REFRESH_INTERVAL = env.int("SPF_REFRESH_INTERVAL", default=3600)  # seconds
 TICK_INTERVAL = env.float("TICK_INTERVAL", default=2.0)  # seconds
 JOB_LEASE = env.int("JOB_LEASE", default=60)  # seconds a silent runner keeps its job
 WORKERS = env.int("WORKERS", default=2)

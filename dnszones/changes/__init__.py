@@ -15,6 +15,8 @@ from .plan import (
     excludes,
     fingerprint,
     is_current,
+    make_change,
+    make_plan,
 )
 from .planner import plan_changes, spf_to_extend
 from .progress import Batch, batch, inverse, remaining
@@ -33,6 +35,8 @@ __all__ = [
     "fingerprint",
     "inverse",
     "is_current",
+    "make_change",
+    "make_plan",
     "plan_changes",
     "plan_edits",
     "plan_import",

@@ -49,7 +49,7 @@ def plan_changes(
     for wanted in planner.reachable(desired):
         groups.setdefault((wanted.purpose, *wanted.data.key), []).append(wanted)
     for group in groups.values():
-        if group[0].purpose == "spf":
+        if group[0].purpose == "spf" and group[0].data.name == zone_name:
             planner.plan_spf(group[0], spf_text, spf_objection)
         else:
             planner.plan_group(group)

@@ -53,6 +53,7 @@ FOR_ADMINS = {
     "record-delete": {},
     "zone-import": {"zone_file": "www A 192.0.2.7"},
     "dkim-rotate": {},
+    "spf-stop": {},
     "domain-dnssec": {},
     "dnssec-off": {},
     "session-cancel": {},
