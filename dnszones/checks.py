@@ -84,7 +84,7 @@ def text_warnings(record: RecordData) -> list[str]:
         return []
     said = [found.sentence for found in lint.findings(record.name, record.content)]
     if record.content.count('"') % 2:
-        said.append("The text has a lone quotation mark, which is published as it stands.")
+        said.append("The text has a lone quotation mark, which is published as written.")
     return said
 
 
@@ -185,7 +185,7 @@ class Surroundings:
         if cut.type == "NS":
             yield (
                 f"{record.name} belongs to the zone {cut.name}, which is delegated to "
-                f"{value_of(cut)}: write the record there, here nobody sees it."
+                f"{value_of(cut)}: write the record there, since resolvers never see it here."
             )
         else:
             yield (

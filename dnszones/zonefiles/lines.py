@@ -72,13 +72,13 @@ class Lines:
             self._default_ttl = _ttl(values[0])
         elif directive == "$ORIGIN":
             if not values:
-                raise Invalid.field("zone_file", f"Line {line}: $ORIGIN lacks its name.")
+                raise Invalid.field("zone_file", f"Line {line}: $ORIGIN has no name.")
             self.origin = self.absolute(values[0])
         elif directive in {"$INCLUDE", "$GENERATE"}:
             raise UnreadableLine(f"{directive} is not followed; write the records themselves.")
         else:
             raise UnreadableLine(
-                f"{directive[:40]} is no directive that we know, or lacks its value."
+                f"{directive[:40]} is not a known directive, or its value is missing."
             )
 
     def _record(self, entry: Entry) -> Line:
@@ -87,19 +87,19 @@ class Lines:
         if not entry.is_indented:
             self._owner = self._names(words.pop(0))
         if not self._owner[0]:
-            raise UnreadableLine("The line has no name, and there is none before it to be taken.")
+            raise UnreadableLine("The line has no name, and no readable line before it has one.")
         ttl = None
         while words and not words[0].is_quoted:
             word = words[0].text
             if _TTL.fullmatch(word):
                 ttl = self._last_ttl = _ttl(word)
             elif word.upper() in _CLASSES - {"IN"}:
-                raise UnreadableLine(f"{word} is another class than IN.")
+                raise UnreadableLine(f"{word} is a class other than IN.")
             elif word.upper() != "IN":
                 break
             words.pop(0)
         if not words or words[0].is_quoted:
-            raise UnreadableLine("There is no type of record.")
+            raise UnreadableLine("The record type is missing.")
         if ttl is None:
             ttl = self._last_ttl if self._default_ttl is None else self._default_ttl
         return Line(*self._owner, ttl, words[0].text.upper(), tuple(words[1:]))
@@ -108,9 +108,9 @@ class Lines:
         """The name of a record; and what it probably is, where its last dot seems to be missing."""
         self._owner = ("", "")
         if word.is_quoted:
-            raise UnreadableLine("A name stands in no quotes.")
+            raise UnreadableLine("A name must not be in quotes.")
         if "@" in word.text and word.text != "@":
-            raise UnreadableLine(f"“{word.text[:80]}”: “@” stands alone, or not at all.")
+            raise UnreadableLine(f"“{word.text[:80]}”: “@” cannot be part of a name.")
         return self.absolute(word.text), self.unfinished(word.text)
 
     def unfinished(self, text: str) -> str:
@@ -132,7 +132,9 @@ class Lines:
             )
         except (dns.exception.DNSException, ValueError) as error:
             why = str(error) or "it cannot be read"
-            raise UnreadableLine(f"This is no content of a {kind} record: {why[:120]}.") from None
+            raise UnreadableLine(
+                f"This is not the content of a {kind} record: {why[:120]}."
+            ) from None
         return rdata.to_text()
 
     def absolute(self, text: str) -> str:
@@ -155,11 +157,11 @@ def type_of(word: str) -> str:
     try:
         return dns.rdatatype.to_text(dns.rdatatype.from_text(word))
     except (dns.exception.DNSException, ValueError):
-        raise UnreadableLine(f"{word[:40]!r} is no type of record.") from None
+        raise UnreadableLine(f"{word[:40]!r} is not a record type.") from None
 
 
 def _ttl(text: str) -> int:
     try:
         return dns.ttl.from_text(text[:40])
     except dns.exception.DNSException:
-        raise UnreadableLine(f"{text[:40]!r} is no TTL.") from None
+        raise UnreadableLine(f"{text[:40]!r} is not a TTL.") from None

@@ -178,7 +178,7 @@ class _Reader:
             if record in self.records and target_of(record) not in self.names:
                 line = self.records.pop(record)
                 sentence = (
-                    f"the host name has no dot at its end, so it is {target_of(record)}. "
+                    f"The host name has no dot at its end, so it is {target_of(record)}. "
                     f"Did you mean {target_of(meant)}?"
                 )
                 self._ask(Question(line, sentence, record, meant))
@@ -206,7 +206,7 @@ class _Reader:
         if len(self.questions) > MOST_QUESTIONS:
             more = self.questions[MOST_QUESTIONS:]
             del self.questions[MOST_QUESTIONS:]
-            self.said += [f"Line {one.line}: left out, since {one.sentence}" for one in more]
+            self.said += [f"Line {one.line}: left out. {one.sentence}" for one in more]
 
     def _check_aliases(self, found: Sequence[RecordData]) -> None:
         aliases = [record for record in found if record.type == "CNAME"]
@@ -217,8 +217,8 @@ class _Reader:
             and (self.capabilities.lone_cname or record.type in PROXIABLE_TYPES)
         ]
         for record in aliases if others else aliases[1:]:
-            beside = f"there is {others[0].type}" if others else "there is another CNAME"
-            self._leave_out(record, f"a CNAME cannot stand here, since {beside} at {record.name}.")
+            beside = f"it has {others[0].type}" if others else "it has another CNAME"
+            self._leave_out(record, f"{record.name} cannot have this CNAME, because {beside}.")
 
     def _leave_out(self, record: RecordData, why: str) -> None:
         self.said.append(f"Line {self.records.pop(record)}: {why}")
@@ -272,7 +272,7 @@ class _Reader:
         is_doubled = meant_name or f".{meant_target}".endswith(f".{self.zone_name}")
         if meant != record and is_doubled:
             sentence = (
-                f"a name without a dot at its end gets {self.lines.origin}. added, so this is "
+                f"A name without a dot at its end gets {self.lines.origin}. added, so this is "
                 f"{record}. Did you mean {meant}?"
             )
             self._ask(Question(entry.line, sentence, record, self._proposal(meant)))
@@ -293,7 +293,7 @@ class _Reader:
 
     def _ask_for_cname(self, entry: Entry, kind: str, name: str, words: Sequence[Word]) -> None:
         """ALIAS and ANAME are no records of DNS; a CNAME may do the same here."""
-        sentence = f"{kind} is no DNS record, but a feature of some providers."
+        sentence = f"{kind} is not a DNS record but a feature of some providers."
         alias = RecordData(name, "CNAME", self.lines.absolute(words[0].text) if words else "")
         proposal = self._proposal(alias)
         if proposal is None:
@@ -324,7 +324,9 @@ class _Reader:
         except UnicodeDecodeError:
             raise UnreadableLine("The text is not UTF-8.") from None
         except dns.exception.DNSException:
-            raise UnreadableLine("A “\\” in the text is followed by no number up to 255.") from None
+            raise UnreadableLine(
+                "A “\\” in the text is not followed by a number up to 255."
+            ) from None
         if True not in is_quoted and _TAGGED.match(text) and _TAG.match(entry.comment):
             text = f"{text.rstrip(';')};{entry.comment.rstrip()}"
             words = (*words, Word(entry.comment))

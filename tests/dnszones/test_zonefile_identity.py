@@ -247,6 +247,6 @@ def test_what_pdnsutil_lists_is_the_zone(tmp_path: Path) -> None:
     file = read(listed, STRICT)
     assert set(file.records) == set(read(ZONE_TEXT, STRICT).records)
     said = " ".join(file.warnings)
-    assert "'LUA' is no type of record" in said
-    assert "ALIAS is no DNS record" in said
+    assert "'LUA' is not a record type" in said
+    assert "ALIAS is not a DNS record" in said
     assert file.questions == ()

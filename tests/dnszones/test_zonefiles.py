@@ -113,16 +113,16 @@ def test_ttls_are_brought_into_bounds_and_copies_count_once() -> None:
     ("line", "said"),
     [
         ("www A 192.0.2.256", "Line 2"),
-        ("www NOTYPE x", "'NOTYPE' is no type"),
-        ("www CH A 192.0.2.1", "another class"),
-        ("www 99999999999999 A 192.0.2.1", "is no TTL"),
-        ("www 300", "no type of record"),
+        ("www NOTYPE x", "'NOTYPE' is not a record type"),
+        ("www CH A 192.0.2.1", "class other than IN"),
+        ("www 99999999999999 A 192.0.2.1", "is not a TTL"),
+        ("www 300", "record type is missing"),
         ("$INCLUDE /etc/passwd", "$INCLUDE is not followed"),
         ("$GENERATE 1-1000000 h$ A 192.0.2.$", "$GENERATE is not followed"),
-        ("$TTL", "lacks its value"),
+        ("$TTL", "value is missing"),
         ('www TXT "\\200\\201"', "not UTF-8"),
         ('www TXT "\\010"', "unseen characters"),
-        ('www TXT "\\256"', "no number up to 255"),
+        ('www TXT "\\256"', "not followed by a number up to 255"),
         ('www TXT "left', "quoted text does not end"),
         ('www TXT "a" b', "partly in quotes"),
         ('www TXT ""', "text is empty"),
@@ -130,14 +130,14 @@ def test_ttls_are_brought_into_bounds_and_copies_count_once() -> None:
         ("www A", "A record"),
         ("www A 192.0.2.1 )", "lone “)”"),
         ("www\\", "lone “)” or “\\”"),
-        ("name.@ A 192.0.2.1", "“@” stands alone"),
-        ('"www" A 192.0.2.1', "in no quotes"),
-        ("@ LUA A \"ifportup(443, {'192.0.2.1'})\"", "'LUA' is no type of record"),
+        ("name.@ A 192.0.2.1", "“@” cannot be part of a name"),
+        ('"www" A 192.0.2.1', "must not be in quotes"),
+        ("@ LUA A \"ifportup(443, {'192.0.2.1'})\"", "'LUA' is not a record type"),
         ("bad_host MX 10 under_score.test.", "no valid domain name"),
         (f"{'a' * 64} A 192.0.2.1", "no valid domain name"),
         (f"{'a' * 17_000} A 192.0.2.1", "longer than 16,384 characters"),
-        ("w CNAME www\nw A 192.0.2.1", "a CNAME cannot stand here"),
-        ("w CNAME www.test.\nw CNAME www2.test.", "there is another CNAME"),
+        ("w CNAME www\nw A 192.0.2.1", "cannot have this CNAME, because it has A"),
+        ("w CNAME www.test.\nw CNAME www2.test.", "it has another CNAME"),
         ("@ CNAME www", "cannot have a CNAME"),
         ("sip SRV 1 2 3 sip", "begins with service"),
         ("_sip._tcp SRV 1 2 3 192.0.2.1.", "is an address"),
@@ -152,8 +152,8 @@ def test_a_line_that_cannot_be_kept_is_left_out_with_a_sentence(line: str, said:
 def test_a_line_without_a_name_takes_none_from_a_line_that_was_not_read() -> None:
     for broken in ('mail TXT "left', "mail.@ A 192.0.2.1", '"mail" A 192.0.2.1'):
         told = warnings(f"{broken}\n   A 192.0.2.2")
-        assert told[1] == "Line 3: The line has no name, and there is none before it to be taken."
-    with pytest.raises(Invalid, match="Line 2: \\$ORIGIN lacks its name"):
+        assert told[1] == "Line 3: The line has no name, and no readable line before it has one."
+    with pytest.raises(Invalid, match="Line 2: \\$ORIGIN has no name"):
         warnings("$ORIGIN\nwww A 192.0.2.1")
 
 
@@ -378,7 +378,7 @@ alias.example.test. 1 IN TXT "beside"
         ("TXT", "alias.example.test", False),
     }
     assert file.warnings == (
-        "Line 4: a CNAME cannot stand here, since there is A at example.test.",
+        "Line 4: example.test cannot have this CNAME, because it has A.",
         "6 TTLs of 1 second, which stands for “automatic”, became 300 seconds.",
     )
     elsewhere = zonefiles.read(text, ZONE, provider="PowerDNS")
