@@ -10,6 +10,7 @@ from mpanel.core.dnsmessages import is_within
 from mpanel.core.errors import Invalid
 
 MOST_SENTENCES: Final = 50
+MOST_AT_A_NAME: Final = 200
 
 # How a record was found, from the surest source to the least sure one, and what that means.
 SOURCES: Final[dict[str, tuple[str, str]]] = {
@@ -94,10 +95,14 @@ class Findings:
         except Invalid as error:
             self._leave_out(record, error.message.rstrip("."))
             return
-        if any(same_value(fit, known.record) for known in self.at(fit.name)):
-            known = next(one for one in self.at(fit.name) if same_value(fit, one.record))
+        here = self.at(fit.name)
+        known = next((one for one in here if same_value(fit, one.record)), None)
+        if known is not None:
             sources = tuple(dict.fromkeys((*known.sources, source)))
             self.found[known.id] = replace(known, sources=sources)
+            return
+        if len(here) >= MOST_AT_A_NAME:
+            self._leave_out(record, f"its name has more than {MOST_AT_A_NAME} records")
             return
         one = Found(fit, (source,))
         self.found[one.id] = one

@@ -34,6 +34,7 @@ class Asker:
         self.answers: dict[Pair, Answer] = {}
         self.is_exhausted = False
         self._servers = tuple(servers[:MOST_SERVERS])
+        self._mute: set[Server] = set()  # those that answered nothing when they were asked last
         self._timeout = timeout
         self._beat = beat
         self._until = time.monotonic() + PATIENCE
@@ -49,26 +50,40 @@ class Asker:
         room = MOST_QUESTIONS - len(self.answers) if time.monotonic() < self._until else 0
         self.is_exhausted = self.is_exhausted or len(todo) > room
         todo = todo[: max(room, 0)]
+        order = {pair: self._order(place) for place, pair in enumerate(todo)}
         for turn in range(len(self._servers)):
             if not todo:
                 return
-            given = asyncio.run(self._round(turn, todo))
+            asked = [Question(order[pair][turn], *pair, recursive=False) for pair in todo]
+            given = asyncio.run(self._round(asked))
             for pair, answer in zip(todo, given, strict=True):
                 self.answers[pair] = self._usable(pair[0], answer)
+            self._note_mute((one.server for one in asked), todo)
             todo = [pair for pair in todo if self.answers[pair].status == "unknown"]
             self._beat()
 
-    async def _round(self, turn: int, pairs: Sequence[Pair]) -> list[Answer]:
-        """One answer for each pair; the servers share them, and after each turn they swap."""
-        questions = [
-            Question(self._server(turn, place), *pair, recursive=False)
-            for place, pair in enumerate(pairs)
+    def _order(self, place: int) -> list[Server]:
+        """The servers for one question: they share the questions, and mute ones come last."""
+        heard = [server for server in self._servers if server not in self._mute]
+        first = place % len(heard) if heard else 0
+        return [
+            *heard[first:],
+            *heard[:first],
+            *(one for one in self._servers if one in self._mute),
         ]
+
+    def _note_mute(self, servers: Iterable[Server], pairs: Sequence[Pair]) -> None:
+        asked = list(servers)
+        answered = {
+            server
+            for server, pair in zip(asked, pairs, strict=True)
+            if self.answers[pair].status != "unknown"
+        }
+        self._mute = (self._mute | set(asked)) - answered
+
+    async def _round(self, questions: Sequence[Question]) -> list[Answer]:
         async with DNSClient(timeout=self._timeout, retries=0, per_server=AT_ONE_SERVER) as client:
             return await client.ask_many(questions)
-
-    def _server(self, turn: int, place: int) -> Server:
-        return self._servers[(turn + place) % len(self._servers)]
 
     def _usable(self, name: str, answer: Answer) -> Answer:
         """The answer, or "unknown" where the server does not serve the zone."""

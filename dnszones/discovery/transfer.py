@@ -13,6 +13,7 @@ from mpanel.core.dnsclient import Server
 
 PATIENCE = 5.0  # seconds for one server, whatever it sends
 MOST_RECORDS = 10_000
+MOST_CHARACTERS = 4_000_000  # of their values, all together
 MOST_SERVERS = 3
 
 
@@ -31,9 +32,11 @@ def transfer(zone: str, servers: Sequence[Server]) -> Transfer:
     """Ask one server after the other for the whole zone. Most refuse; that is no failure."""
     for server in servers[:MOST_SERVERS]:
         records: list[RecordData] = []
+        size = 0
         try:
             for record in _records(zone, server):
-                if len(records) >= MOST_RECORDS:
+                size += len(record.content)
+                if len(records) >= MOST_RECORDS or size > MOST_CHARACTERS:
                     return Transfer(None, is_cut=True)
                 records.append(record)
         except (OSError, EOFError, ValueError, dns.exception.DNSException):
