@@ -9,6 +9,8 @@ from domains.models import Domain
 from domains.selectors import DomainNotFound
 from domains.verification import ZoneNotComplete, instructions
 from mpanel.core.errors import Forbidden
+from provisioning.models import Job
+from tests.api import Api
 from tests.cast import Person
 from tests.elsewhere import zone_file
 from tests.sandboxes import NAMESERVERS, OTHER_NAMESERVER, RunningSandbox
@@ -239,6 +241,79 @@ def test_new_nameservers_that_do_not_answer_keep_the_zone_incomplete(
     for address in NAMESERVERS:
         sandbox.set_server(address, "up")
     services.compare_again(ada.actor, moving.pk)
+    assert settled(moving).status == ZoneDiscovery.COMPLETE
+
+
+def test_the_same_story_over_the_api(ada: Person, moving: Domain, sandbox: RunningSandbox) -> None:
+    api, at = Api(ada.token), f"/api/v1/domains/{moving.pk}"
+    shown = api.get(f"{at}/existing-records").body
+    assert (shown["status"], shown["zone_complete"], shown["total"]) == ("found", False, 21)
+    assert {one["type"] for one in shown["records"]} >= {"A", "MX", "NS", "SRV", "TXT", "CAA"}
+    assert all(one["is_confirmed"] and one["sources"] for one in shown["records"])
+    domain = api.get(at).body
+    assert (domain["assigned_nameservers"], domain["zone_complete"]) == ([], False)
+    steps = api.get(f"{at}/nameserver-instructions")
+    assert (steps.status, steps.error) == (409, "ZONE_NOT_COMPLETE")
+    seen = api.post(f"{at}/verify-nameservers", {}).body
+    assert (seen["is_verified"], seen["expected_nameservers"]) == (False, [])
+    assert "take that away" in seen["message"]
+    job = Job.objects.get(workflow="domains.connect")
+    told = f"{job.waiting_for} {[step.observed for step in job.steps.all()]}"
+    assert not any(nameserver in told for nameserver in moving.nameservers)
+
+    skip = api.post(f"{at}/existing-records/skip", {})
+    assert (skip.status, skip.error) == (409, "CONFIRMATION_REQUIRED")
+    assert skip.body["error"]["details"]["confirmation"]
+    unknown = api.post(f"{at}/existing-records/take-over", {"leave_out": ["nothing-there"]})
+    assert unknown.status == 400
+    taken = api.post(f"{at}/existing-records/take-over", {})
+    assert (taken.status, taken.body["status"]) == (202, "writing")
+    busy = api.post(f"{at}/existing-records/look", {})
+    assert (busy.status, busy.error) == (409, "DISCOVERY_BUSY")
+    assert settled(moving).status == ZoneDiscovery.COMPLETE
+    done = api.get(f"{at}/existing-records").body
+    assert done["comparison"]["differences"] == []
+    assert done["zone_complete"] is True
+    assert len(api.get(at).body["assigned_nameservers"]) == 2
+    assert api.get(f"{at}/nameserver-instructions").status == 200
+    bad = api.post(f"{at}/existing-records/look", {"zone_file": "$$$ nonsense ((("})
+    assert (bad.status, bad.error) == (400, "VALIDATION_ERROR")
+
+
+def test_looking_twice_at_once_settles_once(ada: Person, sandbox: RunningSandbox) -> None:
+    sandbox.host_elsewhere(NAME, zone_file(NAME))
+    domain = connected(ada, NAME)
+    services.take_over(ada.actor, domain.pk)
+    plan = discovery(domain).plan
+    # A runner that was given up for dead comes back with what it saw long ago.
+    services.look(domain, lambda phase: None)
+    assert discovery(domain).status == ZoneDiscovery.WRITING
+    assert settled(domain).status == ZoneDiscovery.COMPLETE
+    assert ChangePlan.objects.get() == plan
+
+
+def test_a_change_of_the_delegation_meanwhile_is_noticed(
+    ada: Person, moving: Domain, sandbox: RunningSandbox
+) -> None:
+    services.take_over(ada.actor, moving.pk)
+    sandbox.set_nameservers(NAME, moving.nameservers)
+    row = settled(moving)
+    assert row.status == ZoneDiscovery.HERE
+    until(lambda: Domain.objects.get().is_verified)
+
+
+def test_what_cannot_be_written_is_said_and_tried_again(
+    ada: Person, moving: Domain, sandbox: RunningSandbox
+) -> None:
+    path = "/zones/[^/]+/dns_records/batch"
+    sandbox.fault("cloudflare", "status", status=400, method="POST", path=path, times=None)
+    services.take_over(ada.actor, moving.pk)
+    row = settled(moving)
+    assert row.status == ZoneDiscovery.FOUND
+    assert row.message
+    assert moving.shown_nameservers == []
+    sandbox.clear_faults()
+    services.take_over(ada.actor, moving.pk)
     assert settled(moving).status == ZoneDiscovery.COMPLETE
 
 
