@@ -108,6 +108,8 @@ class CloudflareApi:
                     "/zones/{zone_id}/dns_records", GET=self.list_records, POST=self.create_record
                 ),
                 self._route("/zones/{zone_id}/dns_records/batch", POST=self.batch_records),
+                self._route("/zones/{zone_id}/dns_records/scan/trigger", POST=self.start_scan),
+                self._route("/zones/{zone_id}/dns_records/scan/review", GET=self.list_scanned),
                 self._route(
                     "/zones/{zone_id}/dns_records/{record_id}",
                     GET=self.get_record,
@@ -247,6 +249,13 @@ class CloudflareApi:
                 "posts": [record.as_json() for record in result.posts],
             }
         )
+
+    async def start_scan(self, request: Request, account: Account) -> Response:
+        self._zones.scans.start(self._zone(request, account))
+        return _success(None)
+
+    async def list_scanned(self, request: Request, account: Account) -> Response:
+        return _success(self._zones.scans.found(self._zone(request, account)))
 
     def _zone(self, request: Request, account: Account) -> Zone:
         return self._zones.get(request.path_params["zone_id"], account)

@@ -49,6 +49,10 @@ CREATE TABLE IF NOT EXISTS zone_dnssec (
     public_key TEXT NOT NULL,  -- base64
     modified_on REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS zone_scan (
+    zone_id TEXT PRIMARY KEY REFERENCES zone (id) ON DELETE CASCADE,
+    started_on REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS delegation_signer (
     domain TEXT PRIMARY KEY,
     records TEXT NOT NULL  -- JSON list of DS records
@@ -163,6 +167,7 @@ TABLES = (
     "outreach_seat",
     "outreach_revoked",
     "zone_dnssec",
+    "zone_scan",
     "delegation_signer",
     "elsewhere",
     "record",

@@ -18,6 +18,7 @@ from .dnssec import Signing
 from .internet import NAMESERVER_PAIRS
 from .records import PROXIABLE, Record, RecordFields, hostname, merged, parse, timestamp
 from .registry import Registry
+from .scans import Scans
 from .store import Store
 from .world import World
 
@@ -104,6 +105,7 @@ class Zones:
         self._world = world
         self._registry = registry
         self.signing = Signing(store, registry)
+        self.scans = Scans(store, world)
 
     @cached_property
     def _suffixes(self) -> PublicSuffixList:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from dnszones.discovery import selectors, services
+from dnszones.discovery import looking, selectors
 from dnszones.discovery.gathering import PHASES
 from dnszones.discovery.servers import points_here, present_authority
 from dnszones.models import ZoneDiscovery
@@ -35,7 +35,7 @@ class ExistingRecordsFound(DesiredState[Domain]):
             done = max(done, phase)
             progress(min(done, PHASES - 1), PHASES)
 
-        services.look(subject, tell)
+        looking.look(subject, tell)
 
 
 class ZoneIsComplete(DesiredState[Domain]):
@@ -72,10 +72,10 @@ class ZoneAnswersAlike(DesiredState[Domain]):
         row = selectors.discovery_of(subject)
         if row is None or row.status != ZoneDiscovery.COMPARING:
             return Observation.matches("There is nothing to compare.")
-        seen = services.compare_now(subject)
+        seen = looking.compare_now(subject)
         if seen is None:
             return Observation.matches("The nameservers point here already.")
-        if seen.is_alike or row.comparisons + 1 >= services.MOST_COMPARISONS:
+        if seen.is_alike or row.comparisons + 1 >= looking.MOST_COMPARISONS:
             return Observation.matches(seen.sentence)
         # A provider may need a moment until it serves what was written.
         return Observation.missing(seen.sentence)

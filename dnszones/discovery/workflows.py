@@ -1,6 +1,6 @@
 """The jobs around a domain's existing records, beside `domains.connect`."""
 
-from dnszones.discovery import services
+from dnszones.discovery import looking
 from dnszones.discovery.states import ExistingRecordsFound, ZoneAnswersAlike
 from dnszones.states import PlanIsApplied, PlanIsComputed, load_domain, load_plan
 from provisioning.desired import Workflow, register
@@ -19,10 +19,10 @@ register(
         label="Take over the existing records",
         states=(PlanIsComputed(), PlanIsApplied()),
         load=load_plan,
-        on_success=services.written,
-        on_failure=services.not_written,
-        on_cancel=services.not_written,
-        on_retry=services.write_again,
+        on_success=looking.written,
+        on_failure=looking.not_written,
+        on_cancel=looking.not_written,
+        on_retry=looking.write_again,
     )
 )
 register(
@@ -31,8 +31,8 @@ register(
         label="Compare old and new nameservers",
         states=(ZoneAnswersAlike(),),
         load=load_domain,
-        on_success=services.settle_comparison,
-        on_failure=services.not_compared,
-        on_cancel=services.not_compared,
+        on_success=looking.settle_comparison,
+        on_failure=looking.not_compared,
+        on_cancel=looking.not_compared,
     )
 )

@@ -103,6 +103,7 @@ class CloudflareDNS(DNSProvider):
         apex_cname=True,
         lone_cname=False,
         proxies=True,
+        scans=True,
     )
 
     def __init__(self, credentials: Mapping[str, str], *, base_url: str, timeout: float) -> None:
@@ -169,6 +170,17 @@ class CloudflareDNS(DNSProvider):
             # The call that was refused changed nothing. What is done already is left out of it.
             there = self.list_records(zone_id)
             self._send(zone_id, *_still_to_do(there, deletes, updates, creates))
+
+    def start_scan(self, zone_id: str) -> None:
+        """Results are kept apart until they are accepted, which nobody here does.
+
+        https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/scan_trigger
+        """
+        _call(self._client.dns.records.scan_trigger, write=True, zone_id=zone_id)
+
+    def scanned(self, zone_id: str) -> list[tuple[str, str]]:
+        page = _call(self._client.dns.records.scan_list, zone_id=zone_id)
+        return [_record(record).data.key for record in _present(page.result, write=False)]
 
     def dnssec(self, zone_id: str) -> DnssecState:
         found = _call(self._client.dns.dnssec.get, zone_id=zone_id)

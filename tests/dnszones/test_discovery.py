@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnszones.discovery import selectors, services
+from dnszones.discovery import looking, selectors, services
 from dnszones.discovery.selectors import get_discovery
 from dnszones.models import ChangePlan, ZoneDiscovery
 from domains.models import Domain
@@ -244,6 +244,24 @@ def test_new_nameservers_that_do_not_answer_keep_the_zone_incomplete(
     assert settled(moving).status == ZoneDiscovery.COMPLETE
 
 
+def test_the_providers_own_scan_is_asked_and_adds_nothing(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    sandbox.host_elsewhere(NAME, zone_file(NAME) + 'intake IN TXT "v=1"\n')
+    row = discovery(connected(ada, NAME))
+    assert keys(row) == EXPECTED | {("intake", "TXT")}
+    sources = {one.record.key: one.source for one in selectors.records_found(row)}
+    assert sources["intake.shop.test", "TXT"] == "Your DNS provider’s scan"
+    assert sandbox.records(NAME) == []
+
+
+def test_a_scan_that_fails_holds_up_nothing(ada: Person, sandbox: RunningSandbox) -> None:
+    sandbox.host_elsewhere(NAME, zone_file(NAME))
+    path = "/zones/[^/]+/dns_records/scan"
+    sandbox.fault("cloudflare", "status", status=500, path=path, times=None)
+    assert keys(discovery(connected(ada, NAME))) == EXPECTED
+
+
 def test_the_same_story_over_the_api(ada: Person, moving: Domain, sandbox: RunningSandbox) -> None:
     api, at = Api(ada.token), f"/api/v1/domains/{moving.pk}"
     shown = api.get(f"{at}/existing-records").body
@@ -286,7 +304,7 @@ def test_looking_twice_at_once_settles_once(ada: Person, sandbox: RunningSandbox
     services.take_over(ada.actor, domain.pk)
     plan = discovery(domain).plan
     # A runner that was given up for dead comes back with what it saw long ago.
-    services.look(domain, lambda phase: None)
+    looking.look(domain, lambda phase: None)
     assert discovery(domain).status == ZoneDiscovery.WRITING
     assert settled(domain).status == ZoneDiscovery.COMPLETE
     assert ChangePlan.objects.get() == plan
