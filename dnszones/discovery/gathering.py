@@ -69,16 +69,15 @@ class Search:
         progress(1)
         self._transfer(servers)
         progress(2)
-        if not self.is_transferred:
-            self._look_for_wildcard(zone)
-        progress(3)
-        self._guess(named, "asked")
-        self._guess(scanned, "scan")
         if self.is_transferred:
             # What stands for addresses there (ALIAS, LUA) is asked for what it answers.
             odd = {name for name, _ in self.findings.left_out}
             self._guess(((name, kind) for name in odd for kind in ("A", "AAAA")), "asked")
         else:
+            self._look_for_wildcard(zone)
+            progress(3)
+            self._guess(named, "asked")
+            self._guess(scanned, "scan")
             self._guess(_common(zone), "common")
             self._guess(_selectors(zone), "selector")
             progress(4)
