@@ -208,10 +208,11 @@ def test_who_was_refused_before_is_known_soon(ada: Person, mail_server: PrivateM
         client.rset()
         client.mail("x@outside.test")
         assert client.rcpt(late.address)[0] == 250
-    # Postfix remembers where an address leads, but not for long.
+    # Postfix remembers where an address leads, but not for long: each of the few processes that
+    # were refused then serves ten connections.
     other = inbox(ada, "late@other.test")
-    answers = [incoming(mail_server, "x@outside.test", other.address)[:3] for _ in range(11)]
-    assert answers[-1] == "250"
+    answers = (incoming(mail_server, "x@outside.test", other.address)[:3] for _ in range(100))
+    assert "250" in answers
     received(mail_server, other)
 
 
