@@ -114,6 +114,7 @@ def google_workspace(credential: ProviderCredential | None) -> GoogleWorkspace:
         verification_url=settings.GOOGLE_VERIFICATION_BASE_URL,
         token_url=settings.GOOGLE_TOKEN_URL,
         timeout=settings.VENDOR_TIMEOUT,
+        names_admin=credential is None or not credential.is_included,
     )
 
 

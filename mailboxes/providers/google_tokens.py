@@ -67,7 +67,7 @@ def signer_of(account: Any) -> tuple[RSASigner, str]:
     return RSASigner(key, key_id), email  # type: ignore[no-untyped-call]
 
 
-def token_for(text: str, admin: str, *, url: str, timeout: float) -> "Token":
+def token_for(text: str, admin: str, *, named: str, url: str, timeout: float) -> "Token":
     """The token of a service account's file. Raises `ProviderError` INVALID_CREDENTIALS."""
     try:
         signer, account = signer_of(json.loads(text))
@@ -77,7 +77,7 @@ def token_for(text: str, admin: str, *, url: str, timeout: float) -> "Token":
             "The key of the Google service account cannot be read. Enter it again.",
             retryable=False,
         ) from error
-    return Token(signer, account, admin, url=url, timeout=timeout)
+    return Token(signer, account, admin, named=named, url=url, timeout=timeout)
 
 
 class Token(google.auth.credentials.Credentials):
@@ -88,10 +88,17 @@ class Token(google.auth.credentials.Credentials):
     """
 
     def __init__(
-        self, signer: RSASigner, account: str, admin: str, *, url: str, timeout: float
+        self,
+        signer: RSASigner,
+        account: str,
+        admin: str,
+        *,
+        named: str,
+        url: str,
+        timeout: float,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._signer, self._account, self._admin = signer, account, admin
+        self._signer, self._account, self._admin, self._named = signer, account, admin, named
         self._url, self._timeout = url, timeout
         self._renewing = threading.Lock()
         self._until = 0.0
@@ -136,7 +143,7 @@ class Token(google.auth.credentials.Credentials):
         except (OSError, http.client.HTTPException, httplib2.HttpLib2Error, ValueError) as error:
             raise silence(error, ambiguous=False) from None
         raise ProviderError(
-            "INSUFFICIENT_PERMISSIONS", _why_no_token(told, self._admin), retryable=False
+            "INSUFFICIENT_PERMISSIONS", _why_no_token(told, self._named), retryable=False
         )
 
 
@@ -146,7 +153,7 @@ def _token_answer(answer: Any) -> Json:
     return {"access_token": answer["access_token"], "expires_in": int(answer.get("expires_in", 0))}
 
 
-def _why_no_token(told: Any, admin: str) -> str:
+def _why_no_token(told: Any, named: str) -> str:
     error = told.get("error") if isinstance(told, dict) else ""
     description = str(told.get("error_description", "")) if isinstance(told, dict) else ""
     if error == "unauthorized_client":
@@ -155,7 +162,7 @@ def _why_no_token(told: Any, admin: str) -> str:
             f"Add its client ID in Google's admin console with {', '.join(SCOPES)}."
         )
     if "email or user id" in description.lower():
-        return f"Google does not know the administrator {admin}, or the account was suspended."
+        return f"Google does not know the administrator {named}, or the account was suspended."
     return "Google refused the service account: its key may have been deleted. Make a new key."
 
 

@@ -96,8 +96,11 @@ class GoogleWorkspace(MailProvider):
         verification_url: str,
         token_url: str,
         timeout: float,
+        names_admin: bool = True,
     ) -> None:
+        """`names_admin`: whether errors may tell who the administrator is."""
         self._credentials = credentials
+        self._named = self._admin if names_admin else "of this account"
         self._urls = {"admin": directory_url, "siteVerification": verification_url}
         self._token_url = token_url
         self._timeout = timeout
@@ -338,6 +341,7 @@ class GoogleWorkspace(MailProvider):
                 self._token = token_for(
                     self._credentials.get("service_account_json", ""),
                     self._admin,
+                    named=self._named,
                     url=self._token_url,
                     timeout=self._timeout,
                 )
@@ -386,7 +390,7 @@ class GoogleWorkspace(MailProvider):
         email = wanted.email if wanted else email
         if status in {403, 412} and email and (found := self._domain_refusal(status, email)):
             return found
-        return _refused(status, reason, str(error.reason or ""), email, self._admin)
+        return _refused(status, reason, str(error.reason or ""), email, self._named)
 
     def _domain_refusal(self, status: int, email: str) -> "_Refusal | None":
         """Google says "forbidden" for a domain that it does not have: ask which of both it is."""

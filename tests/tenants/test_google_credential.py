@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings
 
+from mailboxes.vendors import google_workspace
+from mpanel.core.errors import ProviderError
 from sandbox.google_workspace import DEMO_ADMIN, KEY_FILE, make_service_account
 from tenants.models import ProviderCredential
 from tests.cast import Person, owner
@@ -58,3 +60,17 @@ def test_the_sandboxs_accounts_include_one(
     credential = ProviderCredential.objects.get(tenant=person.tenant, provider=PROVIDER)
     assert credential.label == "Included Google Workspace"
     assert credential.values()["admin_email"] == DEMO_ADMIN
+
+
+def test_an_error_of_the_included_account_does_not_name_its_administrator(
+    sandbox: RunningSandbox, db: None, settings: LazySettings, tmp_path: Path
+) -> None:
+    key = tmp_path / KEY_FILE
+    key.write_text(google_values(sandbox)["service_account_json"])
+    settings.HOUSE_GOOGLE_KEY_FILE = str(key)
+    settings.HOUSE_GOOGLE_ADMIN = "boss@workspace.test"
+    person = owner("ada")
+    credential = ProviderCredential.objects.get(tenant=person.tenant, provider=PROVIDER)
+    with pytest.raises(ProviderError) as refused:
+        google_workspace(credential).domain_claim("example.test")
+    assert "the administrator of this account" in refused.value.message
