@@ -48,6 +48,8 @@ EXAMPLE_PREVIEW = {
     "warnings": [],
     "requires_confirmation": False,
     "confirmations": [],
+    "losses": [],
+    "confirmation": "",
 }
 EXAMPLE_RESULT = {
     "plan_id": AN_ID,
@@ -154,7 +156,9 @@ class SetUp(ApiView):
         """Applies the plan that was shown (`plan_id`), or makes one and applies it. 202 while it
         is under way, then 200 with what came of it, for the same request within a minute.
         Conflicts are left alone and told in `warnings`, unless `replace_conflicts` names them. 409
-        PLAN_NEEDS_CONFIRMATION asks for `confirm`; 409 PLAN_NOT_READY asks for a new plan."""
+        CONFIRMATION_REQUIRED says what live mail, website or delegation goes dark (`losses`): the
+        same request again with its `confirmation` applies exactly that plan. 409 PLAN_NOT_READY
+        asks for a new plan."""
         given = self.body(request, shapes.MailSetupOrder)
         plan_id = given["plan_id"]
         try:
@@ -164,7 +168,7 @@ class SetUp(ApiView):
                 choices=None if plan_id else shapes.MailSetupOrder.choices(given),
                 plan_id=plan_id,
                 replace_ids=given["replace_conflicts"],
-                confirmed=given["confirm"],
+                confirmation=given["confirmation"],
             )
         except Invalid as error:
             raise shapes.said_otherwise(error) from error

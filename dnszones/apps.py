@@ -12,6 +12,7 @@ class DnszonesConfig(AppConfig):
     def ready(self) -> None:
         registry.load("dnszones.providers")
         from dnszones import (  # noqa: F401  (they register themselves)
+            departures,
             dnssec,
             dnssec_states,
             flattening,

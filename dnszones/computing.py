@@ -2,7 +2,15 @@
 
 import asyncio
 
-from dnszones import changes, dmarc, flattening_plans, rotation_keys, services, zonefiles
+from dnszones import (
+    changes,
+    dmarc,
+    flattened,
+    flattening_plans,
+    rotation_keys,
+    services,
+    zonefiles,
+)
 from dnszones.access import checked_provider
 from dnszones.blueprint import MailSetup, desired_records, setup_warnings
 from dnszones.changes import ChangePlan as Plan
@@ -10,7 +18,7 @@ from dnszones.changes import ExistingRecord
 from dnszones.models import ChangePlan
 from dnszones.providers.base import DNSProvider
 from dnszones.records import same_value
-from dnszones.vendors import dns_client, dns_provider, resolvers
+from dnszones.vendors import dns_client, dns_provider, own_mail_hosts, resolvers
 from domains.models import Domain
 from mpanel.core.dnsclient import RecursiveResolver
 from mpanel.core.errors import ProviderError
@@ -50,6 +58,7 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
         replace=frozenset(row.replace),
         spf_text=found.text,
         spf_objection=found.objection,
+        own_hosts=own_mail_hosts(),
     )
     return plan, [*warnings, *_about_dmarc(plan)]
 
@@ -57,8 +66,13 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
 def compute_edits(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
     """The plan for records that a person wrote."""
     wanted = [changes.Edit.from_json(stored) for stored in row.edits]
-    lone_cname = provider_of(row.zone.domain).capabilities.lone_cname
-    plan = changes.plan_edits(row.zone.domain.name, existing, wanted, lone_cname=lone_cname)
+    plan = changes.plan_edits(
+        row.zone.domain.name,
+        existing,
+        wanted,
+        lone_cname=provider_of(row.zone.domain).capabilities.lone_cname,
+        own_hosts=own_mail_hosts(),
+    )
     return plan, row.warnings
 
 
@@ -76,8 +90,18 @@ def compute_import(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Pla
         wanted,
         consent=frozenset(row.replace),
         lone_cname=capabilities.lone_cname,
+        own_hosts=own_mail_hosts(),
     )
     return plan, row.warnings
+
+
+def inverse_of(row: ChangePlan, existing: list[ExistingRecord]) -> Plan:
+    """The plan that takes an applied one back."""
+    assert row.plan is not None
+    applied = Plan.from_json(row.plan)
+    if row.kind == ChangePlan.SETUP:
+        applied = flattened.before_revert(row.zone, row, applied)
+    return changes.inverse(applied, existing, own_hosts=own_mail_hosts())
 
 
 def _about_dmarc(plan: Plan) -> list[str]:

@@ -5,6 +5,8 @@ customer gives to the registrar. On the way back the DS goes first; while it is 
 by caches, resolvers that validate refuse the answers of a zone that is not signed (RFC 6781 §4.4).
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -29,6 +31,7 @@ from events.services import record
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict
+from mpanel.core.losses import Loss, require_confirmation
 from provisioning.models import Job
 from provisioning.services import start_job
 
@@ -188,19 +191,38 @@ def turn_on_dnssec(actor: Actor, domain_id: UUID) -> Job:
     return _start(actor, zone, domain, ON)
 
 
-def turn_off_dnssec(actor: Actor, domain_id: UUID, *, forced: bool = False) -> Job:
+def turn_off_dnssec(
+    actor: Actor, domain_id: UUID, *, forced: bool = False, confirmation: str = ""
+) -> Job:
     """Have the zone signed no more. Twice gives the same job.
 
-    Unless it is forced, the parent zone is asked first, for `LOOK` seconds at most: raises
-    `DsAtParent` while it has DS records or caches may remember them, `ParentSilent` where it does
-    not answer; else as `turn_on_dnssec`.
+    The parent zone is asked first, for `LOOK` seconds at most. While it has DS records, caches may
+    remember them, or it does not answer: raises `DsAtParent` or `ParentSilent`; where it is forced,
+    `ConfirmationRequired`. Else as `turn_on_dnssec`.
     """
     actor.require(ADMIN, "dns:write")
     domain = get_domain(actor, domain_id)
-    if not forced and (zone := Zone.objects.filter(domain=domain).first()):
+    if zone := Zone.objects.filter(domain=domain).first():
         (found,) = look_at_parents([zone], within=LOOK)
-        require_no_ds(found)
+        if forced:
+            losses, digest = lost_unsigned(domain, found)
+            require_confirmation(losses, digest=digest, given=confirmation)
+        else:
+            require_no_ds(found)
     return _begin_turning_off(actor, domain, forced=forced)
+
+
+def lost_unsigned(domain: Domain, found: AtParent) -> tuple[tuple[Loss, ...], str]:
+    """What is lost when the zone is signed no more, and the digest of that."""
+    if not (found.found or found.is_remembered or found.is_silent):
+        return (), ""
+    why = "has DS records" if found.found else "had DS records that caches remember"
+    if found.is_silent:
+        why = "does not say whether it has DS records"
+    told = f"{found.parent.capitalize()} {why}: resolvers that validate refuse {domain.name}, and "
+    loss = Loss("dnssec", domain.name, f"{told}its mail and websites are not reached through them.")
+    seen = json.dumps([domain.name, why, sorted(found.found)])
+    return (loss,), hashlib.sha256(seen.encode()).hexdigest()[:32]
 
 
 @transaction.atomic
@@ -223,6 +245,14 @@ def check_parent_now(actor: Actor, domain_id: UUID) -> Zone:
         raise ZoneNotFound
     look_at_parents([zone], within=LOOK)
     return zone
+
+
+def last_seen_at_parent(domain: Domain) -> AtParent:
+    """What the parent zone said last; silence where it was never asked."""
+    zone = Zone.objects.filter(domain=domain).first()
+    if zone is None or not zone.parent_ds:
+        return AtParent("the parent zone", (), is_silent=True)
+    return AtParent.from_json(zone.parent_ds)
 
 
 def require_no_ds(found: AtParent) -> None:

@@ -86,6 +86,9 @@ class TurnOffDnssec(CamelShape):
     force = serializers.BooleanField(
         default=False, help_text="Also while the parent zone has DS records."
     )
+    confirmation = serializers.CharField(
+        default="", max_length=64, help_text="Of the refusal CONFIRMATION_REQUIRED."
+    )
 
 
 class OneZonesDnssec(ApiView):
@@ -130,11 +133,17 @@ class OneZonesDnssec(ApiView):
     def delete(self, request: Request, zone_id: UUID) -> Response:
         """The parent zone is asked first. 409 DS_AT_PARENT while it has DS records, or caches may
         remember them: resolvers that validate would refuse the domain. 409 PARENT_SILENT where it
-        does not answer. `force=true` turns it off all the same."""
+        does not answer. `force=true` turns it off all the same, after 409 CONFIRMATION_REQUIRED
+        says what is lost: send its `confirmation` along."""
         given = self.query(request, TurnOffDnssec)
         zone = get_zone(self.actor, zone_id)
         with outside():
-            dnssec.turn_off_dnssec(self.actor, zone.domain_id, forced=given["force"])
+            dnssec.turn_off_dnssec(
+                self.actor,
+                zone.domain_id,
+                forced=given["force"],
+                confirmation=given["confirmation"],
+            )
         return Response(self._report(zone_id), 202)
 
     def _report(self, zone_id: UUID) -> Any:

@@ -9,10 +9,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dnszones import dnssec
-from dnszones.forms import DnssecOffForm
 from domains.models import Domain
 from domains.selectors import get_domain
+from mpanel.core.losses import ConfirmationRequired
 from mpanel.core.pages import PageRequest, signed_in
+from mpanel.core.typednames import FIELD, TypedNameForm
 
 
 @signed_in
@@ -43,13 +44,17 @@ def dnssec_check(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 def dnssec_off(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """Turn it off, after a second question; after a third one while the parent has its DS."""
     domain = get_domain(request.actor, domain_id)
-    form, refusal = DnssecOffForm(request.POST or None), ""
+    refusal, typed = "", None
     if request.method == "POST":
-        forced = form.is_valid() and form.cleaned_data["forced"]
+        forced = FIELD in request.POST
+        given = request.POST.get("confirmation", "") if _has_typed(request, domain) else ""
         try:
-            dnssec.turn_off_dnssec(request.actor, domain_id, forced=forced)
+            dnssec.turn_off_dnssec(request.actor, domain_id, forced=forced, confirmation=given)
         except (dnssec.DsAtParent, dnssec.ParentSilent) as error:
             refusal = error.message
+            typed = _typed_unsigned(request, domain)
+        except ConfirmationRequired:
+            typed = _typed_unsigned(request, domain)
         else:
             messages.info(request, "The zone is soon signed no more.")
             return redirect("domain-dnssec", domain_id=domain_id)
@@ -62,10 +67,22 @@ def dnssec_off(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "confirm_label": "Turn off",
         "cancel_url": f"/domains/{domain_id}/dnssec/",
         "tone": "danger",
-        "form": form if refusal else None,
+        "typed": typed,
         **_frame(domain, "Turn off DNSSEC"),
     }
-    return render(request, "components/confirm_page.html", context, status=409 if refusal else 200)
+    return render(request, "components/confirm_page.html", context, status=409 if typed else 200)
+
+
+def _typed_unsigned(request: PageRequest, domain: Domain) -> TypedNameForm:
+    """The third question: what the parent zone said a moment ago means for the domain."""
+    losses, digest = dnssec.lost_unsigned(domain, dnssec.last_seen_at_parent(domain))
+    return TypedNameForm(domain.typed_names, digest=digest, losses=losses, given=request)
+
+
+def _has_typed(request: PageRequest, domain: Domain) -> bool:
+    """Whether the name was typed; what was shown is compared by the service."""
+    given = request.POST.get("confirmation", "")
+    return TypedNameForm(domain.typed_names, digest=given, given=request).is_valid()
 
 
 def _frame(domain: Domain, title: str) -> dict[str, Any]:

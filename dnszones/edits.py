@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dnszones import flattened, selectors, zonefiles
+from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import Edit, ExistingRecord, excludes, plan_edits
 from dnszones.checks import RecordRefused, Surroundings, checked_record, text_warnings
 from dnszones.models import ChangePlan, Zone
@@ -24,11 +25,12 @@ from dnszones.records import (
 )
 from dnszones.services import DomainIsLeaving, PlanNotReady, agreed_replacements, apply_plan
 from dnszones.sights import Sight, ZoneNotMade, writable_types
-from dnszones.vendors import dns_provider
+from dnszones.vendors import dns_provider, own_mail_hosts
 from domains.models import Domain
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid, ProviderError
+from mpanel.core.losses import require_confirmation
 from provisioning.models import Job
 from provisioning.services import start_job
 
@@ -125,23 +127,37 @@ def what_breaks(sight: Sight, edits: Sequence[Edit]) -> list[str]:
     return said
 
 
-@transaction.atomic
-def edit_records(actor: Actor, sight: Sight, edits: Sequence[Edit]) -> ChangePlan:
-    """Have records written, changed or deleted; a worker does it at once.
+def plan_of_edits(sight: Sight, edits: Sequence[Edit]) -> Plan:
+    """What these edits come to in the zone as it was seen, and what they take away.
 
-    Raises `RecordConflict` where the zone, as it was seen, does not allow it; what changes between
-    now and then fails the job.
+    Raises `RecordConflict` where the zone does not allow them.
     """
-    actor.require(ADMIN, "dns:write")
-    zone = _lock(sight.zone)
+    present = [one.existing for one in sight.records]
     plan = plan_edits(
-        zone.domain.name,
-        [one.existing for one in sight.records],
+        sight.zone.domain.name,
+        present,
         edits,
         lone_cname=sight.provider.capabilities.lone_cname,
+        own_hosts=own_mail_hosts(),
     )
     if plan.conflicts:
         raise RecordConflict(" ".join(change.reason for change in plan.conflicts))
+    return plan
+
+
+@transaction.atomic
+def edit_records(
+    actor: Actor, sight: Sight, edits: Sequence[Edit], *, confirmation: str = ""
+) -> ChangePlan:
+    """Have records written, changed or deleted; a worker does it at once.
+
+    Raises `RecordConflict` and `ConfirmationRequired` where the zone, as it was seen, asks for it;
+    what changes between now and then fails the job.
+    """
+    actor.require(ADMIN, "dns:write")
+    zone = _lock(sight.zone)
+    plan = plan_of_edits(sight, edits)
+    require_confirmation(plan.losses, digest=plan.digest, given=confirmation)
     row = ChangePlan.objects.create(
         zone=zone,
         created_by_id=actor.user_id,
@@ -149,7 +165,7 @@ def edit_records(actor: Actor, sight: Sight, edits: Sequence[Edit]) -> ChangePla
         edits=[edit.to_json() for edit in edits],
         warnings=what_breaks(sight, edits),
         at_once=True,
-        confirmed=True,
+        confirmation=plan.digest,
     )
     record(
         actor,
@@ -209,16 +225,18 @@ def answer_questions(actor: Actor, plan_id: UUID, answers: Mapping[int, str]) ->
 
 @transaction.atomic
 def apply_import(
-    actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str] = (), confirmed: bool = False
+    actor: Actor, plan_id: UUID, *, replace_ids: Sequence[str] = (), confirmation: str = ""
 ) -> ChangePlan:
     """Write the shown plan of a file; with `replace_ids`, a new one that overwrites conflicts.
 
-    Raises `PlanNotReady`, `PlanNeedsConfirmation`.
+    The same again means that new one. Raises `PlanNotReady`, `ConfirmationRequired`.
     """
     actor.require(ADMIN, "dns:write")
     row = selectors.get_plan(actor, plan_id)
     if row.kind != ChangePlan.IMPORT or row.reverts_id:
         raise PlanNotReady
+    if row.status == ChangePlan.SUPERSEDED:
+        row = _successor(row, replace_ids) or row
     if row.status == ChangePlan.READY and replace_ids:
         agreed = agreed_replacements(row, replace_ids)
         if agreed != row.replace:
@@ -229,11 +247,21 @@ def apply_import(
                 warnings=row.warnings,
                 questions=row.questions,
                 replace_ids=agreed,
-                confirmed=confirmed,
+                confirmation=confirmation,
             )
-    apply_plan(actor, plan_id, confirmed=confirmed)
+    if row.status == ChangePlan.COMPUTING and row.at_once:
+        return row
+    apply_plan(actor, row.pk, confirmation=confirmation)
     row.refresh_from_db()
     return row
+
+
+def _successor(row: ChangePlan, replace_ids: Sequence[str]) -> ChangePlan | None:
+    """The plan that the same request made of this one, if none has come after that."""
+    newest = row.zone.plans.filter(kind=ChangePlan.IMPORT, reverts=None).first()
+    if newest is None or newest.edits != row.edits or not newest.at_once:
+        return None
+    return newest if set(newest.replace) == {*row.replace, *replace_ids} else None
 
 
 @transaction.atomic
@@ -245,9 +273,9 @@ def _begin_import(
     warnings: list[str],
     questions: list[dict[str, object]],
     replace_ids: Sequence[str] = (),
-    confirmed: bool = False,
+    confirmation: str = "",
 ) -> ChangePlan:
-    """A new plan of a zone file; what was agreed to is applied at once."""
+    """A new plan of a zone file; what was agreed to is applied at once, if nothing is lost."""
     zone = _lock(zone)
     outdated = (ChangePlan.COMPUTING, ChangePlan.READY, ChangePlan.FAILED)
     imports = zone.plans.filter(kind=ChangePlan.IMPORT, reverts=None)
@@ -262,7 +290,7 @@ def _begin_import(
         questions=questions,
         replace=list(replace_ids),
         at_once=bool(replace_ids),
-        confirmed=confirmed,
+        confirmation=confirmation,
     )
     record(
         actor,
@@ -303,6 +331,12 @@ def _answered(
                 raise Invalid.field("answers", why)
         taken.append(chosen)
     return [asdict(question) for question in by_line.values()]
+
+
+def require_agreed(row: ChangePlan) -> None:
+    """Raise `ConfirmationRequired` for a plan that takes away what nobody confirmed."""
+    if plan := selectors.plan_of(row):
+        require_confirmation(plan.losses, digest=plan.digest, given=row.confirmation)
 
 
 def written(actor: Actor, plan_id: UUID) -> ChangePlan:

@@ -128,7 +128,6 @@ def begin_plan(
         kind=ChangePlan.SPF,
         spf=what,
         at_once=True,
-        confirmed=True,
     )
     return start_job(
         actor,

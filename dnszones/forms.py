@@ -149,12 +149,3 @@ class SetupForm(forms.Form):
             ),
             "spf_includes": "\n".join(stored["spf_includes"]),
         }
-
-
-class DnssecOffForm(forms.Form):
-    """The third question, where the parent zone still has a DS record."""
-
-    forced = forms.BooleanField(
-        label="Turn it off all the same: while a DS record is known, the domain may not be reached",
-        required=False,
-    )

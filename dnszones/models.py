@@ -165,9 +165,9 @@ class ChangePlan(StatusRow):
     warnings = models.JSONField(default=list)
     # Lines of a zone file that looked wrong, with the records to choose from and the choice.
     questions = models.JSONField(default=list)
-    # To be applied as soon as it is computed, also where it needs a confirmation.
+    # To be applied as soon as it is computed, where nothing is lost or this digest was confirmed.
     at_once = models.BooleanField(default=False)
-    confirmed = models.BooleanField(default=False)
+    confirmation = models.CharField(max_length=64, blank=True)
     reverts = models.ForeignKey("self", models.SET_NULL, null=True, related_name="reverted_by")
     # The whole zone as it was before the first write.
     snapshot = models.JSONField(null=True)

@@ -1,18 +1,23 @@
 """Taking back a plan that was applied: what it wrote goes, what it found returns."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from dnszones import selectors
+from dnszones.changes import ChangePlan as Plan
+from dnszones.computing import inverse_of
 from dnszones.models import ChangePlan, Zone
 from dnszones.records import RecordData, same_value, value_of
 from dnszones.services import DomainIsLeaving
+from dnszones.sights import look
 from domains.models import Domain
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict
+from mpanel.core.losses import require_confirmation
 from provisioning.models import Job
 from provisioning.services import start_job
 
@@ -31,35 +36,59 @@ class RecordsChanged(Conflict):
     code = "RECORDS_CHANGED"
 
 
-@transaction.atomic
-def revert_plan(actor: Actor, plan_id: UUID) -> Job:
-    """Take back what an applied plan changed; nothing else is touched.
+@dataclass(frozen=True)
+class Undoing:
+    """What taking back `row` comes to in its zone as that was seen."""
 
-    Of mail setups, only the one in force. Raises `NothingToRevert`, and `RecordsChanged` naming
-    the records where a later plan changed what this one wrote.
+    row: ChangePlan
+    plan: Plan
+
+
+def look_at_undoing(actor: Actor, plan_id: UUID) -> Undoing:
+    """What taking back a plan would change and take away now; reads the zone at its provider.
+
+    Raises what `revert_plan` raises of the plan itself, `ZoneNotMade` and `ProviderError`.
     """
     actor.require(ADMIN, "dns:write")
-    plan = selectors.get_plan(actor, plan_id)
+    row = selectors.get_plan(actor, plan_id)
+    _require_revertible(row)
+    sight = look(actor, row.zone_id, to_write=True)
+    return Undoing(row, inverse_of(row, [one.existing for one in sight.records]))
+
+
+def revert_plan(actor: Actor, plan_id: UUID, *, confirmation: str = "") -> Job:
+    """Look at what an applied plan wrote, and take it back; see `take_back`."""
+    return take_back(actor, look_at_undoing(actor, plan_id), confirmation=confirmation)
+
+
+@transaction.atomic
+def take_back(actor: Actor, undoing: Undoing, *, confirmation: str = "") -> Job:
+    """Take back what an applied plan changed; nothing else is touched.
+
+    Of mail setups, only the one in force. Raises `NothingToRevert`, `RecordsChanged` naming the
+    records where a later plan changed what this one wrote, and `ConfirmationRequired`.
+    """
+    actor.require(ADMIN, "dns:write")
+    plan = selectors.get_plan(actor, undoing.row.pk)
     domain = plan.zone.domain
     Zone.objects.select_for_update().get(pk=plan.zone_id)
     if domain.status == Domain.DELETING:
         raise DomainIsLeaving
     under_way = plan.zone.plans.filter(reverts=plan, status__in=("computing", "applying")).first()
-    if not can_be_reverted(plan):
-        raise NothingToRevert
     if under_way and (
         job := Job.objects.filter(subject_id=under_way.pk, workflow="dnszones.revert").first()
     ):
         return job
-    if changed := changed_since(plan):
-        names = ", ".join(f"{data.type} {data.name} ({value_of(data)[:80]})" for data in changed)
-        raise RecordsChanged(f"Later plans changed what this one wrote: {names}.")
+    _require_revertible(plan)
+    undone = undoing.plan
+    require_confirmation(undone.losses, digest=undone.digest, given=confirmation)
     revert = ChangePlan.objects.create(
         zone=plan.zone,
         created_by_id=actor.user_id,
         reverts=plan,
         kind=plan.kind,
         setup=plan.setup,
+        confirmation=undone.digest,
     )
     record(actor, "dns.plan_reverted", domain, f"Took back a DNS plan of {domain}.")
     return start_job(
@@ -70,6 +99,15 @@ def revert_plan(actor: Actor, plan_id: UUID) -> Job:
         subject_label=str(domain),
         lock=f"zone:{plan.zone_id}",
     )
+
+
+def _require_revertible(plan: ChangePlan) -> None:
+    """Raise `NothingToRevert` or `RecordsChanged`."""
+    if not can_be_reverted(plan):
+        raise NothingToRevert
+    if changed := changed_since(plan):
+        names = ", ".join(f"{data.type} {data.name} ({value_of(data)[:80]})" for data in changed)
+        raise RecordsChanged(f"Later plans changed what this one wrote: {names}.")
 
 
 def can_be_reverted(plan: ChangePlan) -> bool:

@@ -21,6 +21,7 @@ from domains.services import mark_ready
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.losses import require_confirmation
 from provisioning.models import Job
 from provisioning.services import start_job
 
@@ -44,12 +45,6 @@ class PlanNotReady(Conflict):
     """This plan cannot be applied: it is not ready, or a newer one replaced it. Make a new plan."""
 
     code = "PLAN_NOT_READY"
-
-
-class PlanNeedsConfirmation(Conflict):
-    """This plan changes much of the zone. Confirm that you want that."""
-
-    code = "PLAN_NEEDS_CONFIRMATION"
 
 
 class TooManyKeys(Conflict):
@@ -93,8 +88,12 @@ def agreed_replacements(plan: ChangePlan, replace_ids: Sequence[str]) -> list[st
 
 
 @transaction.atomic
-def apply_plan(actor: Actor, plan_id: UUID, *, confirmed: bool = False) -> Job:
-    """Apply the plan that was shown, and no other. Twice gives the same job."""
+def apply_plan(actor: Actor, plan_id: UUID, *, confirmation: str = "") -> Job:
+    """Apply the plan that was shown, and no other. Twice gives the same job.
+
+    `confirmation`: the plan's digest, where something is lost. Raises `ConfirmationRequired`,
+    `PlanNotReady`, `DomainIsLeaving`.
+    """
     actor.require(ADMIN, "dns:write")
     plan = selectors.get_plan(actor, plan_id)
     computed = selectors.plan_of(plan)
@@ -105,8 +104,7 @@ def apply_plan(actor: Actor, plan_id: UUID, *, confirmed: bool = False) -> Job:
         raise PlanNotReady
     if plan.zone.domain.status == Domain.DELETING:
         raise DomainIsLeaving
-    if computed.requires_confirmation and not confirmed:
-        raise PlanNeedsConfirmation(" ".join(computed.confirmations))
+    require_confirmation(computed.losses, digest=computed.digest, given=confirmation)
     begin_applying(plan)
     domain = plan.zone.domain
     record(
@@ -198,11 +196,12 @@ def begin_plan(
     *,
     replace_ids: Sequence[str] = (),
     at_once: bool = False,
-    confirmed: bool = False,
+    confirmation: str = "",
 ) -> ChangePlan:
     """A new plan for a setup, in the caller's transaction; it replaces what was not applied yet.
 
-    `at_once`: apply it as soon as it is computed; `confirmed`: also where it must be confirmed.
+    `at_once`: apply it as soon as it is computed, where nothing is lost or what is lost has the
+    digest `confirmation`.
     """
     zone = lock_zone(actor, domain)
     if setup.platform == "mailserver" and setup.dkim_value:
@@ -225,7 +224,7 @@ def begin_plan(
         setup=setup.to_json(),
         replace=list(replace_ids),
         at_once=at_once,
-        confirmed=confirmed,
+        confirmation=confirmation,
     )
     if at_once:
         record(actor, "dns.setup_asked", domain, f"Asked to set up the mail records of {domain}.")

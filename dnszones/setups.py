@@ -18,7 +18,6 @@ from dnszones.blueprint import MailSetup
 from dnszones.changes import ChangePlan as Plan
 from dnszones.models import ChangePlan, Zone
 from dnszones.services import (
-    PlanNeedsConfirmation,
     PlanNotReady,
     agreed_replacements,
     apply_plan,
@@ -29,6 +28,7 @@ from dnszones.vendors import chosen_setup
 from domains.selectors import get_domain
 from mpanel.core.actor import Actor
 from mpanel.core.errors import ProviderError
+from mpanel.core.losses import require_confirmation
 from provisioning.models import Job
 from provisioning.selectors import jobs
 
@@ -90,7 +90,7 @@ def set_up(
     choices: dict[str, Any] | None = None,
     plan_id: UUID | None = None,
     replace_ids: Sequence[str] = (),
-    confirmed: bool = False,
+    confirmation: str = "",
 ) -> ChangePlan:
     """Apply the plan that was shown, or make one for these choices and apply it.
 
@@ -105,22 +105,24 @@ def set_up(
             raise selectors.PlanNotFound
         setup, agreed = MailSetup.from_json(shown.setup), agreed_replacements(shown, replace_ids)
         if agreed == shown.replace:
-            return _applied(actor, shown, confirmed=confirmed)
+            return _applied(actor, shown, confirmation=confirmation)
     else:
         setup, agreed = chosen_setup(domain, choices or {}), sorted(set(replace_ids))
     known = _same(zone, setup, agreed)
     if known and (known.at_once or known.plan is not None):
-        return _applied(actor, known, confirmed=confirmed)
-    return begin_plan(actor, domain, setup, replace_ids=agreed, at_once=True, confirmed=confirmed)
+        return _applied(actor, known, confirmation=confirmation)
+    return begin_plan(
+        actor, domain, setup, replace_ids=agreed, at_once=True, confirmation=confirmation
+    )
 
 
 def setup_report(actor: Actor, plan_id: UUID) -> SetupReport:
-    """How far it is. Raises `PlanNeedsConfirmation`, `PlanNotReady`, `ProviderError`."""
+    """How far it is. Raises `ConfirmationRequired`, `PlanNotReady`, `ProviderError`."""
     row, plan = computed(actor, plan_id)
     if row.status == ChangePlan.SUPERSEDED:
         raise PlanNotReady
     if row.status == ChangePlan.READY and plan is not None:
-        raise PlanNeedsConfirmation(" ".join(plan.confirmations))
+        require_confirmation(plan.losses, digest=plan.digest, given="")
     job = jobs(actor, subject_id=row.pk).filter(workflow__in=WRITES).first()
     if row.status == ChangePlan.APPLIED:
         written = len(plan.steps) if plan else 0
@@ -152,7 +154,7 @@ def _same(zone: Zone, setup: MailSetup, replace_ids: Sequence[str]) -> ChangePla
     return newest if since and since > timezone.now() - FRESH else None
 
 
-def _applied(actor: Actor, plan: ChangePlan, *, confirmed: bool) -> ChangePlan:
+def _applied(actor: Actor, plan: ChangePlan, *, confirmation: str) -> ChangePlan:
     """The plan, being applied from now on at the latest; or as it ended, where it was before."""
     in_force = selectors.revertible_plan(plan.zone.domain)
     if plan.status == ChangePlan.APPLIED and in_force != plan:
@@ -160,7 +162,7 @@ def _applied(actor: Actor, plan: ChangePlan, *, confirmed: bool) -> ChangePlan:
     was_begun = plan.status in {ChangePlan.APPLYING, ChangePlan.APPLIED, ChangePlan.FAILED}
     is_awaited = plan.at_once and plan.status == ChangePlan.COMPUTING
     if not was_begun and not is_awaited:
-        apply_plan(actor, plan.pk, confirmed=confirmed)
+        apply_plan(actor, plan.pk, confirmation=confirmation)
     return plan
 
 

@@ -9,10 +9,11 @@ from dnszones import changes, edits, flattened, flattening, services
 from dnszones.access import checked_provider
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
-from dnszones.computing import COMPUTE, read_zone
+from dnszones.computing import COMPUTE, inverse_of, read_zone
 from dnszones.discovery.states import ExistingRecordsFound, ZoneIsComplete
 from dnszones.models import ChangePlan, Zone
 from dnszones.reverts import BY_A_PERSON
+from dnszones.vendors import own_mail_hosts
 from dnszones.zone_states import ZoneExists, ZoneIsReleased
 from domains.models import Domain
 from domains.services import forget_domain
@@ -44,14 +45,20 @@ class PlanIsComputed(DesiredState[ChangePlan]):
         warnings: list[str] = []
         if subject.reverts is None:
             plan, warnings = COMPUTE[subject.kind](subject, existing)
-            goes_on = subject.at_once and (subject.confirmed or not plan.requires_confirmation)
         else:
-            assert subject.reverts.plan is not None
-            applied = Plan.from_json(subject.reverts.plan)
-            if subject.kind == ChangePlan.SETUP:
-                applied = flattened.before_revert(subject.zone, subject.reverts, applied)
-            plan = changes.inverse(applied, existing)
-            goes_on = True
+            plan = inverse_of(subject.reverts, existing)
+        is_agreed = not plan.losses or plan.digest == subject.confirmation
+        # Before the nameservers point here, nothing of the zone is live.
+        is_agreed |= subject.kind == ChangePlan.EXISTING and not subject.zone.domain.is_verified
+        # A flattened SPF record names whom its source names, whatever addresses they have now.
+        is_agreed |= subject.kind == ChangePlan.SPF
+        is_shown_first = subject.reverts is not None or subject.kind == ChangePlan.RECORDS
+        if is_shown_first and not is_agreed:
+            raise edits.ZoneChanged(
+                f"The zone was changed meanwhile: {' '.join(plan.confirmations)} Nothing was "
+                "written. Look again."
+            )
+        goes_on = is_agreed and (subject.at_once or subject.reverts is not None)
         columns = {
             "plan": plan.to_json(),
             "spf": subject.spf,
@@ -86,7 +93,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
         plan = _planned(subject)
         if subject.status == ChangePlan.READY:
             return Observation.conflicts(
-                "PLAN_NEEDS_CONFIRMATION",
+                "CONFIRMATION_REQUIRED",
                 f"{' '.join(plan.confirmations)} Nothing was written: confirm that you want that.",
             )
         existing = read_zone(subject)
@@ -150,6 +157,8 @@ def _trouble(
         return " ".join(change.reason for change in plan.conflicts)
     if row.snapshot is None and plan.steps and not changes.is_current(plan, existing):
         return "Records that the plan rests on were changed meanwhile."
+    if row.snapshot is None and changes.takes_more(plan, existing, own_hosts=own_mail_hosts()):
+        return "The zone was changed meanwhile, and the plan would now take away more."
     return " ".join(change.reason for change in left if change.action == "conflict")
 
 

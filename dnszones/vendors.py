@@ -68,6 +68,20 @@ def register_mail_hosts(hosts: Callable[[Domain], MailHosts]) -> None:
     _mail_hosts[:] = [hosts]
 
 
+# The MX hosts of all our mail servers; the app above knows.
+_own_mail_hosts: list[Callable[[], frozenset[str]]] = []
+
+
+def register_own_mail_hosts(hosts: Callable[[], frozenset[str]]) -> None:
+    """Make known which MX hosts are our own mail servers."""
+    _own_mail_hosts[:] = [hosts]
+
+
+def own_mail_hosts() -> frozenset[str]:
+    """The MX hosts of our own mail servers."""
+    return _own_mail_hosts[0]()
+
+
 def chosen_setup(domain: Domain, choices: dict[str, Any]) -> MailSetup:
     """The setup that a person chose, with the names of the domain's mail server filled in."""
     hosts = _mail_hosts[0](domain)

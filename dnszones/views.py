@@ -14,7 +14,9 @@ from dnszones.zonefiles import Question
 from domains.registrars import REGISTRARS
 from domains.selectors import get_domain
 from events.selectors import trail
+from mpanel.core.api.waiting import outside
 from mpanel.core.pages import PageRequest, paginate, safe_next, signed_in
+from mpanel.core.typednames import TypedNameForm
 from provisioning.selectors import jobs
 
 MOST_SHOWN = 200  # changes of a plan on its page; conflicts come first
@@ -95,6 +97,11 @@ def plan_list(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 @require_GET
 def plan_detail(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
     """One plan, as it was shown and applied; that of a zone file is agreed to here."""
+    return plan_page(request, plan_id)
+
+
+def plan_page(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
+    """The page of a plan, and of the answer to it: what goes dark needs its name typed."""
     row = selectors.get_plan(request.actor, plan_id)
     domain, plan = row.zone.domain, selectors.plan_of(row)
     shown = selectors.plan_shown(plan, most=MOST_SHOWN) if plan else ()
@@ -108,6 +115,7 @@ def plan_detail(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
         "domain": domain,
         "under_way": row.status in {ChangePlan.COMPUTING, ChangePlan.APPLYING},
         "questions": [Question.from_json(stored) for stored in row.questions],
+        "typed": typed_form(request, row),
         "to_agree": row.kind == ChangePlan.IMPORT and row.status == ChangePlan.READY,
         "can_be_reverted": reverts.can_be_reverted(row),
         "section": "domains",
@@ -120,7 +128,18 @@ def plan_detail(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
         ],
     }
     template = "dnszones/plan_detail.html"
-    return render(request, f"{template}#live" if request.htmx else template, context)
+    is_partial = request.htmx and request.method == "GET"
+    status = 422 if request.method == "POST" else 200
+    return render(request, f"{template}#live" if is_partial else template, context, status=status)
+
+
+def typed_form(request: PageRequest, row: ChangePlan) -> TypedNameForm | None:
+    """Asks for the domain's name before a plan takes away what is live; None before it is known."""
+    plan = selectors.plan_of(row)
+    if plan is None:
+        return None
+    names = row.zone.domain.typed_names
+    return TypedNameForm(names, digest=plan.digest, losses=plan.losses, given=request)
 
 
 @signed_in
@@ -128,24 +147,28 @@ def plan_detail(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
 def plan_revert(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
     """Take back a plan, after a second question."""
     row = selectors.get_plan(request.actor, plan_id)
-    if request.method == "POST":
-        job = reverts.revert_plan(request.actor, plan_id)
+    with outside():
+        undoing = reverts.look_at_undoing(request.actor, plan_id)
+    lost = undoing.plan
+    typed = TypedNameForm(
+        row.zone.domain.typed_names, digest=lost.digest, losses=lost.losses, given=request
+    )
+    if request.method == "POST" and typed.is_agreed:
+        job = reverts.take_back(request.actor, undoing, confirmation=lost.digest)
         messages.success(request, "Taking the changes back.")
         return redirect("job-detail", job_id=job.pk)
-    told = {
-        True: "Mail to and from the domain may stop working.",
-        False: "Nothing else is touched.",
-    }
     context = {
         "title": "Take back these DNS changes?",
         "text": f"Records of {row.zone.domain} that this plan created are deleted, and those it "
-        f"changed or deleted return. {told[row.kind == ChangePlan.SETUP]}",
+        "changed or deleted return. Nothing else is touched.",
         "confirm_label": "Take back",
         "cancel_url": f"/domains/plans/{plan_id}/",
         "tone": "danger",
+        "typed": typed,
         "section": "domains",
     }
-    return render(request, "components/confirm_page.html", context)
+    status = 422 if request.method == "POST" else 200
+    return render(request, "components/confirm_page.html", context, status=status)
 
 
 @signed_in

@@ -78,6 +78,8 @@ EXAMPLE_DETAIL = {
     "warnings": ["Line 2: SOA of the zone itself is the provider's."],
     "questions": [],
     "confirmations": [],
+    "losses": [],
+    "confirmation": "",
     "error": None,
     "jobId": A_JOB,
 }
@@ -162,9 +164,15 @@ class ZoneRecords(ApiView):
     def post(self, request: Request, zone_id: UUID) -> Response:
         """A worker writes it: 202 with its job, or 201 once it is written and read back, for who
         prefers to wait. 409 RECORD_CONFLICT where the zone has it already, or a CNAME stands in the
-        way. `warnings` says what it does to mail."""
+        way; 409 CONFIRMATION_REQUIRED where something live goes dark, see `confirmation`.
+        `warnings` says what it does to mail."""
         wanted = edits.wanted_record(self.sight, as_record(self.given))
-        row = edits.edit_records(self.actor, self.sight, [Edit("create", wanted)])
+        row = edits.edit_records(
+            self.actor,
+            self.sight,
+            [Edit("create", wanted)],
+            confirmation=self.given["confirmation"],
+        )
         return _answer(self, request, row, wanted, done=201)
 
 
@@ -185,18 +193,20 @@ class OneZoneRecord(ApiView):
     def put(self, request: Request, zone_id: UUID, record_id: str) -> Response:
         """All of it, as it should be. 202 with its job, or 200 once it is written. Some providers
         make a record's id from its content: the answer has the new one. 409 RECORD_CONFLICT;
-        ZONE_CHANGED where somebody changed the record meanwhile."""
+        ZONE_CHANGED where somebody changed the record meanwhile; CONFIRMATION_REQUIRED where
+        something live goes dark, see `confirmation`."""
         given = self.body(request, shapes.NewDnsRecord)
         with outside():
             sight = look(self.actor, zone_id, to_write=True)
         was = sight.get(record_id).data
         edit = edits.change_of(sight, record_id, as_record(given, was=was))
-        row = edits.edit_records(self.actor, sight, [edit])
+        row = edits.edit_records(self.actor, sight, [edit], confirmation=given["confirmation"])
         return _answer(self, request, row, edit.record)
 
     @operation(
         "Delete a record",
         tag=ZONES,
+        query=shapes.DeleteDnsRecord,
         answers=shapes.DnsRecordWritten,
         also={202: (shapes.DnsRecordWritten, EXAMPLE_PENDING)},
         errors=(404, 409, 502),
@@ -205,11 +215,13 @@ class OneZoneRecord(ApiView):
     )
     def delete(self, request: Request, zone_id: UUID, record_id: str) -> Response:
         """202 with its job, or 200 once it is gone. It can be taken back (`changeId`). `warnings`
-        says what this does to mail."""
+        says what this does to mail. 409 CONFIRMATION_REQUIRED where mail, a website or a
+        delegation goes dark with it: the same again with its `confirmation` in the query."""
+        given = self.query(request, shapes.DeleteDnsRecord)
         with outside():
             sight = look(self.actor, zone_id, to_write=True)
         edit = edits.removal_of(sight, record_id)
-        row = edits.edit_records(self.actor, sight, [edit])
+        row = edits.edit_records(self.actor, sight, [edit], confirmation=given["confirmation"])
         return _answer(self, request, row, edit.record, is_deleted=True)
 
 
@@ -307,29 +319,36 @@ class ApplyChange(ApiView):
         also={202: (shapes.DnsChangeDetail, {**EXAMPLE_DETAIL, "status": "applying"})},
         errors=(404, 502),
         headers=[PREFER],
-        request_example={"replaceConflicts": [], "confirm": False},
+        request_example={"replaceConflicts": []},
         example={**EXAMPLE_DETAIL, "status": "applied"},
     )
     def post(self, request: Request, change_id: UUID) -> Response:
         """As it was shown. With `replaceConflicts` it is a new change, whose id the answer has. 409
-        PLAN_NEEDS_CONFIRMATION asks for `confirm`; 409 PLAN_NOT_READY where it was applied or
-        replaced; 409 ZONE_CHANGED where the zone is not as it was shown."""
+        CONFIRMATION_REQUIRED where something live goes dark: the same again with its
+        `confirmation`. 409 PLAN_NOT_READY where it was applied or replaced; 409 ZONE_CHANGED where
+        the zone is not as it was shown."""
         given = self.body(request, shapes.ApplyDnsChange)
         row = edits.apply_import(
             self.actor,
             change_id,
             replace_ids=given["replace_conflicts"],
-            confirmed=given["confirm"],
+            confirmation=given["confirmation"],
         )
-        return _change_answer(self, request, row.pk)
+        return _change_answer(self, request, row.pk, is_to_apply=True)
 
 
 class RevertChange(ApiView):
     scopes = {"POST": "dns:write"}
 
+    def prepare(self, request: Request, change_id: UUID) -> None:
+        self.given = self.body(request, shapes.RevertDnsChange)
+        self.undoing = reverts.look_at_undoing(self.actor, change_id)
+
     @operation(
         "Take a change back",
         tag=CHANGES,
+        takes=shapes.RevertDnsChange,
+        request_example={},
         answers=shapes.DnsChangeDetail,
         also={202: (shapes.DnsChangeDetail, {**EXAMPLE_COMPUTING, "reverts": A_CHANGE})},
         errors=(404, 502),
@@ -339,8 +358,9 @@ class RevertChange(ApiView):
     def post(self, request: Request, change_id: UUID) -> Response:
         """What it wrote goes, what it found returns; that is a change, too, and the answer has its
         id. 409 NOTHING_TO_REVERT where it is not in force; 409 RECORDS_CHANGED names what later
-        changes wrote over."""
-        job = reverts.revert_plan(self.actor, change_id)
+        changes wrote over; 409 CONFIRMATION_REQUIRED where something live goes dark: the same
+        again with its `confirmation`."""
+        job = reverts.take_back(self.actor, self.undoing, confirmation=self.given["confirmation"])
         return _change_answer(self, request, job.subject_id)
 
 
@@ -394,9 +414,13 @@ def _answer(
     return Response(body, done if is_done else 202, headers=headers)
 
 
-def _change_answer(view: ApiView, request: Request, plan_id: UUID) -> Response:
+def _change_answer(
+    view: ApiView, request: Request, plan_id: UUID, *, is_to_apply: bool = False
+) -> Response:
     headers = wait(request, partial(setups.is_settled, plan_id))
     row = edits.written(view.actor, plan_id)
+    if is_to_apply and row.status == ChangePlan.READY:
+        edits.require_agreed(row)
     status = 202 if row.status in setups.UNDER_WAY else 200
     return Response(_detail(view, plan_id), status, headers=headers)
 

@@ -16,6 +16,7 @@ from dnszones.models import ChangePlan, Zone
 from dnszones.records import value_of
 from dnszones.recordtypes import TYPES
 from dnszones.sights import Sight, ZoneNotMade, ZoneRecord, look, writable_types
+from dnszones.views import plan_page, typed_form
 from dnszones.zone_api import zone_file_response
 from dnszones.zone_forms import RecordForm, ZoneFileForm
 from mpanel.core.api.waiting import outside
@@ -28,6 +29,7 @@ from mpanel.core.errors import (
     TooManyRequests,
 )
 from mpanel.core.pages import PageRequest, add_errors, paginate, search_text, signed_in
+from mpanel.core.typednames import TypedNameForm
 
 SILENT = (ProviderError, TooManyRequests, ZoneNotMade)  # the zone cannot be shown now
 
@@ -92,16 +94,19 @@ def record_add(request: PageRequest, zone_id: UUID) -> HttpResponseBase:
     given = request.POST if request.method == "POST" else None
     form = RecordForm(kind, given, can_proxy=sight.provider.capabilities.proxies)
     said: list[str] = []
+    typed: TypedNameForm | None = None
     if request.method == "POST" and form.is_valid():
         try:
             corrected = _is_corrected(request)
             edit = Edit("create", edits.wanted_record(sight, form.record(), corrected=corrected))
-            said = edits.what_breaks(sight, [edit])
-            if not said or _is_sure(request):
-                return _written(request, sight, edit)
+            said, typed = edits.what_breaks(sight, [edit]), _typed(request, sight, edit)
+            if typed.is_agreed if typed.losses else not said or _is_sure(request):
+                return _written(request, sight, edit, typed)
         except (Invalid, Conflict) as error:
             _refuse(form, error)
-    return _record_page(request, sight, form, said, page_title="Add a record", types=types)
+    return _record_page(
+        request, sight, form, said, page_title="Add a record", types=types, typed=typed
+    )
 
 
 @signed_in
@@ -121,19 +126,20 @@ def record_edit(request: PageRequest, zone_id: UUID, record_id: str) -> HttpResp
     can_proxy = sight.provider.capabilities.proxies
     form = RecordForm(data.type, given, initial=initial, can_proxy=can_proxy)
     said: list[str] = []
+    typed: TypedNameForm | None = None
     if request.method == "POST" and form.is_valid():
         try:
             if form.cleaned_data["shown"] not in {"", value_of(data)}:
                 raise edits.ZoneChanged(f"The record was changed meanwhile: {value_of(data)[:200]}")
             corrected = _is_corrected(request)
             edit = edits.change_of(sight, record_id, form.record(), corrected=corrected)
-            said = edits.what_breaks(sight, [edit])
-            if not said or _is_sure(request):
-                return _written(request, sight, edit)
+            said, typed = edits.what_breaks(sight, [edit]), _typed(request, sight, edit)
+            if typed.is_agreed if typed.losses else not said or _is_sure(request):
+                return _written(request, sight, edit, typed)
         except (Invalid, Conflict) as error:
             _refuse(form, error)
     title = f"Change {data.type} {name}"
-    return _record_page(request, sight, form, said, page_title=title, present=present)
+    return _record_page(request, sight, form, said, page_title=title, present=present, typed=typed)
 
 
 @signed_in
@@ -144,8 +150,9 @@ def record_delete(request: PageRequest, zone_id: UUID, record_id: str) -> HttpRe
     if sight is None:
         return _unseen(request, zone_id, trouble)
     edit = edits.removal_of(sight, record_id)
-    if request.method == "POST":
-        return _written(request, sight, edit)
+    typed = _typed(request, sight, edit)
+    if request.method == "POST" and typed.is_agreed:
+        return _written(request, sight, edit, typed)
     said = edits.what_breaks(sight, [edit])
     context = {
         "title": f"Delete {edit.record.type} {edit.record.name}?",
@@ -153,9 +160,11 @@ def record_delete(request: PageRequest, zone_id: UUID, record_id: str) -> HttpRe
         "confirm_label": "Delete",
         "cancel_url": f"/dns/{zone_id}/",
         "tone": "danger",
+        "typed": typed,
         "section": "dns",
     }
-    return render(request, "components/confirm_page.html", context)
+    status = 422 if request.method == "POST" else 200
+    return render(request, "components/confirm_page.html", context, status=status)
 
 
 @signed_in
@@ -198,8 +207,12 @@ def plan_apply(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
     ticked = request.POST.getlist("replace")
     if "all" in ticked and plan:
         ticked = [change.id for change in plan.conflicts]
-    confirmed = request.POST.get("confirmed") == "yes"
-    applied = edits.apply_import(request.actor, plan_id, replace_ids=ticked, confirmed=confirmed)
+    is_other = bool(set(ticked) - set(row.replace))  # a plan of its own, to be shown first
+    typed = typed_form(request, row)
+    if typed and not is_other and not typed.is_agreed:
+        return plan_page(request, plan_id)
+    digest = typed.digest if typed and not is_other else ""
+    applied = edits.apply_import(request.actor, plan_id, replace_ids=ticked, confirmation=digest)
     return redirect("plan-detail", plan_id=applied.pk)
 
 
@@ -235,8 +248,17 @@ def _unseen(request: PageRequest, zone_id: UUID, trouble: str) -> HttpResponseBa
     return redirect("zone-detail", zone_id=zone_id)
 
 
-def _written(request: PageRequest, sight: Sight, edit: Edit) -> HttpResponseBase:
-    edits.edit_records(request.actor, sight, [edit])
+def _typed(request: PageRequest, sight: Sight, edit: Edit) -> TypedNameForm:
+    """Asks for the domain's name where the edit takes away what is live."""
+    plan = edits.plan_of_edits(sight, [edit])
+    names = sight.zone.domain.typed_names
+    return TypedNameForm(names, digest=plan.digest, losses=plan.losses, given=request)
+
+
+def _written(
+    request: PageRequest, sight: Sight, edit: Edit, typed: TypedNameForm
+) -> HttpResponseBase:
+    edits.edit_records(request.actor, sight, [edit], confirmation=typed.digest)
     return redirect("zone-detail", zone_id=sight.zone.pk)
 
 
@@ -266,19 +288,21 @@ def _record_page(
     page_title: str,
     types: list[str] | None = None,
     present: ZoneRecord | None = None,
+    typed: TypedNameForm | None = None,
 ) -> HttpResponseBase:
     context = {
         "zone": sight.zone,
         "form": form,
         "warnings": said,
         "corrected": form.is_bound and _is_corrected(request),
+        "typed": typed,
         "kind": form.kind,
         "about": TYPES[form.kind].about,
         "types": [(kind, TYPES[kind].about) for kind in types or ()],
         "present": present,
         **_page(sight.zone, page_title, below=True),
     }
-    status = 422 if form.errors else 200
+    status = 422 if form.errors or (typed and typed.errors) else 200
     return render(request, "dnszones/record_form.html", context, status=status)
 
 

@@ -91,6 +91,11 @@ class Domain(StatusRow):
         return self.STATUSES[self.status]
 
     @property
+    def typed_names(self) -> tuple[str, str]:
+        """What a person may type to name it: as people read it, and as DNS holds it."""
+        return self.unicode_name, self.name
+
+    @property
     def registrar_name(self) -> str:
         return REGISTRARS[self.registrar].name
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.dnsclient import DNSClient, Server
 from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.losses import Loss, require_confirmation
 from provisioning.models import Job
 from provisioning.selectors import latest_job
 from provisioning.services import check_now, start_job
@@ -59,6 +61,23 @@ _blockers: list[Callable[[Domain], str]] = []
 def register_blocker(reason: Callable[[Domain], str]) -> None:
     """Let an app above say why a domain cannot be disconnected; "" when it can."""
     _blockers.append(reason)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What goes dark when a domain is disconnected; `digest` stands for exactly that."""
+
+    losses: tuple[Loss, ...] = ()
+    digest: str = ""
+
+
+# What a domain's zone serves now, which is asked outside of any transaction; the app above knows.
+_departures: list[Callable[[Domain], Departure]] = []
+
+
+def register_departure(look: Callable[[Domain], Departure]) -> None:
+    """Let the app above say what goes dark when a domain is disconnected."""
+    _departures[:] = [look]
 
 
 # What follows when a domain's records have spread; each app above says so.
@@ -163,14 +182,39 @@ def change_domain(actor: Actor, domain_id: UUID, *, registrar: str, notes: str) 
     return domain
 
 
-@transaction.atomic
-def disconnect_domain(actor: Actor, domain_id: UUID) -> Job:
-    """Take our records (and the zone, if we made it) away, then forget the domain."""
+def departure_of(actor: Actor, domain_id: UUID) -> Departure:
+    """What would go dark with a domain now; its zone is read at the provider.
+
+    Nothing more where the domain is leaving already.
+    """
     actor.require(ADMIN, "domains:write")
     domain = selectors.get_domain(actor, domain_id)
+    return Departure() if domain.status == Domain.DELETING else _departures[0](domain)
+
+
+def disconnect_domain(actor: Actor, domain_id: UUID, *, confirmation: str = "") -> Job:
+    """Take our records (and the zone, if we made it) away, then forget the domain.
+
+    Raises `DomainInUse`, and `ConfirmationRequired` where something goes dark.
+    """
+    actor.require(ADMIN, "domains:write")
+    require_unused(selectors.get_domain(actor, domain_id))
+    found = departure_of(actor, domain_id)
+    require_confirmation(found.losses, digest=found.digest, given=confirmation)
+    return _begin_to_leave(actor, domain_id)
+
+
+def require_unused(domain: Domain) -> None:
+    """Raise `DomainInUse` while something stands on the domain."""
     for blocker in _blockers:
         if reason := blocker(domain):
             raise DomainInUse(reason)
+
+
+@transaction.atomic
+def _begin_to_leave(actor: Actor, domain_id: UUID) -> Job:
+    domain = selectors.get_domain(actor, domain_id)
+    require_unused(domain)
     if domain.status != Domain.DELETING:
         under_way = Job.objects.active().filter(subject_id=domain.pk)
         under_way.update(cancel_requested=True, run_at=timezone.now())

@@ -10,7 +10,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from domains import selectors, services
 from domains.forms import DomainForm
 from domains.models import Domain
+from mpanel.core.api.waiting import outside
 from mpanel.core.pages import PageRequest, paginate, safe_next, search_text, signed_in
+from mpanel.core.typednames import TypedNameForm
 
 
 @signed_in
@@ -74,7 +76,15 @@ def domain_disconnect(request: PageRequest, domain_id: UUID) -> HttpResponseBase
     """Disconnect a domain, after a second question."""
     domain = selectors.get_domain(request.actor, domain_id)
     if request.method == "POST":
-        job = services.disconnect_domain(request.actor, domain_id)
+        services.require_unused(domain)
+    with outside():
+        found = services.departure_of(request.actor, domain_id)
+    typed = TypedNameForm(
+        domain.typed_names, digest=found.digest, losses=found.losses, given=request
+    )
+    if request.method == "POST" and typed.is_agreed:
+        given = str(typed.data.get("confirmation", ""))
+        job = services.disconnect_domain(request.actor, domain_id, confirmation=given)
         messages.success(request, f"{domain} is being disconnected.")
         return redirect("job-detail", job_id=job.pk)
     context = {
@@ -85,6 +95,8 @@ def domain_disconnect(request: PageRequest, domain_id: UUID) -> HttpResponseBase
         "confirm_label": "Disconnect",
         "cancel_url": f"/domains/{domain_id}/",
         "tone": "danger",
+        "typed": typed,
         "section": "domains",
     }
-    return render(request, "components/confirm_page.html", context)
+    status = 422 if request.method == "POST" else 200
+    return render(request, "components/confirm_page.html", context, status=status)

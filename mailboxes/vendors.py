@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from dnszones.vendors import MailHosts, register_mail_hosts
+from dnszones.vendors import MailHosts, register_mail_hosts, register_own_mail_hosts
 from domains.models import Domain
 from mailboxes.models import Mailbox, MailDomain, MailServer
 from mailboxes.providers.base import LoginSettings, MailProvider
@@ -158,5 +158,12 @@ def mail_hosts(domain: Domain) -> MailHosts:
     )
 
 
+def own_mail_hosts() -> frozenset[str]:
+    """The MX hosts of all our mail servers."""
+    known = MailServer.objects.exclude(slug=MailServer.HOUSE).values_list("mx_host", flat=True)
+    return frozenset({settings.MAILSERVER_MX, *known})
+
+
 register_mail_hosts(mail_hosts)
+register_own_mail_hosts(own_mail_hosts)
 register_builder("mail", google_workspace)

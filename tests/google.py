@@ -18,7 +18,7 @@ from tests.cast import Person
 from tests.sandboxes import RunningSandbox
 from tests.stories import planned, verified
 from tests.wizard.rows import estate
-from tests.work import until, work_off
+from tests.work import sure, until, work_off
 
 PROVIDER = "google-workspace"
 
@@ -55,7 +55,7 @@ def google_credential(person: Person, sandbox: RunningSandbox) -> ProviderCreden
 def published_for_google(person: Person, name: str, sandbox: RunningSandbox) -> Domain:
     """A domain whose records lead to Google and have spread; its mail is attached nowhere yet."""
     domain = verified(person, name, sandbox)
-    apply_plan(person.actor, planned(person, domain, platform=PROVIDER).pk, confirmed=True)
+    sure(apply_plan, person.actor, planned(person, domain, platform=PROVIDER).pk)
     work_off()
 
     def is_ready() -> bool:

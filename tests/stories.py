@@ -14,7 +14,7 @@ from tenants.services import add_credential, include_accounts
 from tests.cast import Person
 from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
-from tests.work import until, work_off
+from tests.work import sure, until, work_off
 
 OWN_SERVER = {"platform": "mailserver"}
 
@@ -80,7 +80,7 @@ def planned(person: Person, domain: Domain, **choices: object) -> ChangePlan:
 def published(person: Person, name: str, sandbox: RunningSandbox) -> Domain:
     """A domain whose mail records have spread to every resolver."""
     domain = verified(person, name, sandbox)
-    apply_plan(person.actor, planned(person, domain).pk, confirmed=True)
+    sure(apply_plan, person.actor, planned(person, domain).pk)
     work_off()
 
     def done() -> bool:

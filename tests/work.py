@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from mpanel.core.losses import ConfirmationRequired
 from mpanel.core.periodic import all_sweeps
 from provisioning.models import Job
 
@@ -107,3 +108,11 @@ def span() -> Iterator[Span]:
     measured = Span(timezone.now(), timezone.now())
     yield measured
     measured.ended = timezone.now()
+
+
+def sure[T](service: Callable[..., T], *args: object, **kwargs: object) -> T:
+    """What a service does for somebody who confirms whatever it takes away."""
+    try:
+        return service(*args, **kwargs)
+    except ConfirmationRequired as asked:
+        return service(*args, confirmation=asked.confirmation, **kwargs)

@@ -52,7 +52,7 @@ class Wish:
     dmarc: str = "none"
     registrar: str = "other"
     replace: bool = False
-    confirmed: bool = False
+    confirmation: str = ""
     timeout: float | None = None
 
 
@@ -180,9 +180,12 @@ class Onboarding:
                 f"{plan.blocked[0].reason} Look at the plan in the wizard, or run this again with "
                 "--replace to overwrite what is in the way."
             )
-        if plan.requires_confirmation and not self.wish.confirmed:
-            raise CannotGoOn(f"{' '.join(plan.confirmations)} Run this again with --yes.")
-        apply_plan(self.actor, row.pk, confirmed=self.wish.confirmed)
+        if plan.losses and plan.digest != self.wish.confirmation:
+            raise CannotGoOn(
+                f"{' '.join(plan.confirmations)} Nothing was written. If you want that, run this "
+                f"again with --confirm {plan.digest}"
+            )
+        apply_plan(self.actor, row.pk, confirmation=self.wish.confirmation)
         return row
 
     def wait_until_spread(self, domain: Domain) -> None:

@@ -5,6 +5,7 @@ and carried out later, as often as need be, by asking `remaining` what is left t
 """
 
 from .edits import Edit, plan_edits, plan_import
+from .making import make_plan, takes_more
 from .plan import (
     BY_HAND,
     Action,
@@ -16,7 +17,6 @@ from .plan import (
     fingerprint,
     is_current,
     make_change,
-    make_plan,
 )
 from .planner import plan_changes, spf_to_extend
 from .progress import Batch, batch, inverse, remaining
@@ -42,4 +42,5 @@ __all__ = [
     "plan_import",
     "remaining",
     "spf_to_extend",
+    "takes_more",
 ]

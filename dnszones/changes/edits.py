@@ -7,6 +7,7 @@ from typing import Any, Literal
 from dnszones import dkim, dmarc, spf
 from dnszones.records import AUTOMATIC_TTL, RecordData, same_content, same_value, value_of
 
+from .making import make_plan
 from .plan import (
     BY_HAND,
     Action,
@@ -17,7 +18,6 @@ from .plan import (
     excludes,
     listed,
     make_change,
-    make_plan,
 )
 
 # What DNS answers where the provider chooses the TTL.
@@ -53,6 +53,7 @@ def plan_edits(
     edits: Iterable[Edit],
     *,
     lone_cname: bool = True,
+    own_hosts: frozenset[str] = frozenset(),
 ) -> ChangePlan:
     """What these edits come to. What cannot be had, or is not as it was shown, is a conflict.
 
@@ -61,7 +62,7 @@ def plan_edits(
     here = by_name(existing)
     found = [_edited(existing, here, edit, lone_cname=lone_cname) for edit in edits]
     changes = [change for change in found if change]
-    return make_plan(zone_name, changes, existing, lone_cname=lone_cname)
+    return make_plan(zone_name, changes, existing, lone_cname=lone_cname, own_hosts=own_hosts)
 
 
 def plan_import(
@@ -71,6 +72,7 @@ def plan_import(
     *,
     consent: frozenset[str] = frozenset(),
     lone_cname: bool = True,
+    own_hosts: frozenset[str] = frozenset(),
 ) -> ChangePlan:
     """What it takes until the zone has all records of a zone file; nothing is taken from it.
 
@@ -82,7 +84,7 @@ def plan_import(
     for group in _grouped(zone_name, wanted, here, lone_cname=lone_cname):
         present = here.get(group[0].name, [])
         changes += _imported(group, present, consent, lone_cname=lone_cname)
-    return make_plan(zone_name, changes, existing, lone_cname=lone_cname)
+    return make_plan(zone_name, changes, existing, lone_cname=lone_cname, own_hosts=own_hosts)
 
 
 def _edited(

@@ -10,16 +10,12 @@ from typing import Any, Final, Literal
 from dnszones.blueprint import Level
 from dnszones.records import Purpose, RecordData, same_value, value_of
 from dnszones.verdicts import competes
+from mpanel.core.losses import Loss
 
 Action = Literal["create", "update", "keep", "conflict", "delete"]
 
 # Actions that write nothing.
 STILL: Final = frozenset({"keep", "conflict"})
-
-# A zone with up to so many records is small enough to be read at a glance; in a larger one, a
-# plan that changes more than this share of what is there must be confirmed.
-HANDFUL: Final = 5
-LARGEST_SHARE: Final = 0.3
 
 # The purpose of records that a person writes themselves: nothing is known about what they are for.
 BY_HAND: Final = "record"
@@ -61,20 +57,36 @@ class Change:
 class ChangePlan:
     """Every change of a zone, in order. `untouched` counts the records that no change names.
 
-    `confirmations`: sentences about what must be confirmed first. `fingerprint`: of the records
-    that the plan was computed from, see `is_current`. `lone_cname`: the provider's capability.
+    `losses`: what goes dark, so must be confirmed first. `fingerprint`: of the records that the
+    plan was computed from, see `is_current`. `lone_cname`: the provider's capability.
     """
 
     zone_name: str
     changes: tuple[Change, ...]
     untouched: int
-    confirmations: tuple[str, ...]
+    losses: tuple[Loss, ...]
     fingerprint: str
     lone_cname: bool = True
 
     @property
     def requires_confirmation(self) -> bool:
-        return bool(self.confirmations)
+        return bool(self.losses)
+
+    @property
+    def confirmations(self) -> tuple[str, ...]:
+        """Sentences about what must be confirmed first."""
+        return tuple(loss.sentence for loss in self.losses)
+
+    @property
+    def digest(self) -> str:
+        """Stands for exactly these steps, losses and records they rest on: what is confirmed."""
+        steps = [
+            [step.action, [_value(record.data) for record in step.before], _value(step.after)]
+            for step in self.steps
+        ]
+        losses = sorted((loss.kind, loss.name) for loss in self.losses)
+        told = json.dumps([self.zone_name, self.fingerprint, losses, steps])
+        return hashlib.sha256(told.encode()).hexdigest()[:32]
 
     @property
     def conflicts(self) -> tuple[Change, ...]:
@@ -109,7 +121,7 @@ class ChangePlan:
             stored["zone_name"],
             tuple(change_from_json(change) for change in stored["changes"]),
             stored["untouched"],
-            tuple(stored["confirmations"]),
+            tuple(Loss.from_json(loss) for loss in stored.get("losses", ())),
             stored["fingerprint"],
             stored.get("lone_cname", True),
         )
@@ -139,25 +151,6 @@ def make_change(
     named = json.dumps([purpose, sorted(values), None if after is None else str(after)])
     digest = hashlib.sha256(named.encode()).hexdigest()[:12]
     return Change(action, purpose, level, reason, before, after, digest)
-
-
-def make_plan(
-    zone_name: str,
-    changes: Sequence[Change],
-    existing: Sequence[ExistingRecord],
-    *,
-    lone_cname: bool = True,
-) -> ChangePlan:
-    """A plan of these changes, with all that follows from them and the zone's records."""
-    named = {record.remote_id for change in changes for record in change.before}
-    return ChangePlan(
-        zone_name=zone_name,
-        changes=tuple(changes),
-        untouched=sum(record.remote_id not in named for record in existing),
-        confirmations=tuple(_confirmations(zone_name, changes, existing)),
-        fingerprint=fingerprint(looked_at(zone_name, changes, existing, lone_cname=lone_cname)),
-        lone_cname=lone_cname,
-    )
 
 
 def is_current(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> bool:
@@ -263,24 +256,5 @@ def _shown(data: RecordData) -> str:
     return f"{data.type} {value_of(data)}{' (proxied)' if data.proxied else ''}"
 
 
-def _confirmations(
-    zone_name: str, changes: Sequence[Change], existing: Sequence[ExistingRecord]
-) -> list[str]:
-    def is_own(data: RecordData) -> bool:
-        return data.type == "SOA" or _is_apex_ns(zone_name, data)
-
-    reasons: list[str] = []
-    written = [change for change in changes if change.action not in STILL]
-    altered = sum(len(change.before) for change in written)
-    measured = sum(not is_own(record.data) for record in existing)
-    if measured > HANDFUL and altered > LARGEST_SHARE * measured:
-        reasons.append(f"The plan changes or deletes {altered} of the zone's {measured} records.")
-    touched = [record.data for change in written for record in change.before]
-    touched += [change.after for change in written if change.after is not None]
-    if any(_is_apex_ns(zone_name, data) for data in touched):
-        reasons.append("The plan changes the nameservers of the zone itself.")
-    return reasons
-
-
-def _is_apex_ns(zone_name: str, data: RecordData) -> bool:
-    return data.key == (zone_name, "NS")
+def _value(data: RecordData | None) -> list[Any] | None:
+    return None if data is None else [*data.key, value_of(data), data.ttl, data.proxied]

@@ -7,6 +7,7 @@ from dnszones import dmarc, spf
 from dnszones.blueprint import DesiredRecord
 from dnszones.records import RecordData, purpose_of, same_content, same_value
 
+from .making import make_plan
 from .obstacles import cut_above, proxied_targets, why_hidden
 from .plan import (
     Action,
@@ -17,7 +18,6 @@ from .plan import (
     in_the_way,
     listed,
     make_change,
-    make_plan,
 )
 
 UNPROXIED = "Switches the provider's proxy off: mail needs the real address in DNS."
@@ -31,6 +31,7 @@ def plan_changes(
     replace: frozenset[str] = frozenset(),
     spf_text: str | None = None,
     spf_objection: str = "",
+    own_hosts: frozenset[str] = frozenset(),
 ) -> ChangePlan:
     """What it takes to bring the zone to the desired records, and what stands against it.
 
@@ -42,7 +43,8 @@ def plan_changes(
     wanted record that is proxied, and the host of one, get the proxy switched off. `spf_text` is
     the SPF record as it should become when the caller has merged and flattened it
     (`blueprint.settled_spf`), `spf_objection` why that cannot be; without either we merge here, by
-    the text alone.
+    the text alone. `own_hosts`: the mail hosts of this installation, so that moving mail between
+    them is no loss.
     """
     planner = _Planner(zone_name, tuple(existing), replace)
     groups: dict[tuple[str, str, str], list[DesiredRecord]] = {}
@@ -55,7 +57,15 @@ def plan_changes(
             planner.plan_group(group)
     planner.show_hosts(desired)
     planner.delete_unwanted()
-    return make_plan(zone_name, planner.changes, existing)
+    # Merged and flattened text names all senders of the one record that it extends, of no other.
+    is_merged = spf_text is not None and spf_to_extend(zone_name, existing) is not None
+    return make_plan(
+        zone_name,
+        planner.changes,
+        existing,
+        own_hosts=own_hosts,
+        merged_spf=spf_text if is_merged else None,
+    )
 
 
 def spf_to_extend(zone_name: str, existing: Iterable[ExistingRecord]) -> str | None:

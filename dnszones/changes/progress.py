@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from dnszones.providers.base import RemoteRecord
 from dnszones.records import RecordData, same_value
 
+from .making import make_plan
 from .plan import (
     BY_HAND,
     STILL,
@@ -18,7 +19,6 @@ from .plan import (
     in_the_way,
     listed,
     make_change,
-    make_plan,
 )
 
 
@@ -89,7 +89,12 @@ def remaining(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> list[Chan
     return left
 
 
-def inverse(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> ChangePlan:
+def inverse(
+    plan: ChangePlan,
+    existing: Sequence[ExistingRecord],
+    *,
+    own_hosts: frozenset[str] = frozenset(),
+) -> ChangePlan:
     """The plan that takes this one back: what it wrote goes, what it found returns.
 
     `existing` is the zone now. What we wrote and somebody changed since then is theirs and stays;
@@ -98,7 +103,9 @@ def inverse(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> ChangePlan:
     """
     undone = replace(plan, changes=tuple(_undone(change) for change in reversed(plan.changes)))
     left = remaining(undone, existing)
-    return make_plan(plan.zone_name, left, existing, lone_cname=plan.lone_cname)
+    return make_plan(
+        plan.zone_name, left, existing, lone_cname=plan.lone_cname, own_hosts=own_hosts
+    )
 
 
 def _as_conflict(step: Change, strangers: tuple[ExistingRecord, ...]) -> Change:

@@ -97,7 +97,6 @@ def take_over(
         edits=[Edit("create", one).to_json() for one in chosen],
         replace=selectors.conflict_ids(row) if overwrite else [],
         at_once=True,
-        confirmed=True,
     )
     kept = [one.id for one in found if one.id in unwanted]
     row.move(ZoneDiscovery.WRITING, plan=plan, unwanted=kept, message="")

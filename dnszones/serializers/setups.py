@@ -1,6 +1,7 @@
 """JSON shapes of mail setups: what is asked for, planned and written."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, get_args
 
 from rest_framework import serializers
 
@@ -12,8 +13,9 @@ from dnszones.records import LONGEST_TXT, RecordData
 from dnszones.selectors import PURPOSES
 from dnszones.setups import SetupReport
 from dnszones.transport import MODES
-from mpanel.core.api.shapes import Email, Id, Shape, Text, Whole, YesNo
+from mpanel.core.api.shapes import Email, Id, Shape, Text, Whole, YesNo, confirmation_field
 from mpanel.core.errors import Invalid
+from mpanel.core.losses import Kind
 
 MOST_HOSTS = 20
 # What `MailSetup` calls otherwise than the contract.
@@ -142,10 +144,10 @@ class MailSetupOrder(MailSetupShape):
         max_length=100,
         help_text="Ids of conflicts of the plan that may be overwritten.",
     )
-    confirm = YesNo(default=False, help_text="Apply also what requires a confirmation.")
+    confirmation = confirmation_field()
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        own = {"plan_id", "replace_conflicts", "confirm"}
+        own = {"plan_id", "replace_conflicts", "confirmation"}
         if given["plan_id"] and (more := sorted(set(self.initial_data) - own)):
             raise serializers.ValidationError(
                 {name: ["The plan says this already."] for name in more}
@@ -200,6 +202,14 @@ class PlannedChange(Shape):
     before = RecordValue(many=True)
 
 
+class LossShape(Shape):
+    """What is live now and will not be once the plan is applied."""
+
+    kind = serializers.ChoiceField(choices=list(get_args(Kind)))
+    name = serializers.CharField(help_text="The DNS name that it is about.")
+    sentence = serializers.CharField()
+
+
 class SetupPreview(Shape):
     """What would be written to the zone. While `status` is computing, the lists are empty."""
 
@@ -214,7 +224,12 @@ class SetupPreview(Shape):
     warnings = serializers.ListField(child=serializers.CharField())
     requires_confirmation = serializers.BooleanField()
     confirmations = serializers.ListField(
-        child=serializers.CharField(), help_text="What must be confirmed."
+        child=serializers.CharField(), help_text="What must be confirmed, in sentences."
+    )
+    losses = LossShape(many=True)
+    confirmation = serializers.CharField(
+        allow_blank=True,
+        help_text="What `setup` takes as `confirmation`; empty if nothing is lost.",
     )
 
 
@@ -280,7 +295,17 @@ def preview_of(row: ChangePlan, plan: Plan | None) -> dict[str, Any]:
         "untouched": plan.untouched if plan and is_ready else 0,
         "warnings": row.warnings,
         "requires_confirmation": bool(plan and plan.requires_confirmation),
-        "confirmations": list(plan.confirmations) if plan else [],
+        **losses_of(plan),
+    }
+
+
+def losses_of(plan: Plan | None) -> dict[str, Any]:
+    """What a plan takes away, and the text by which that is confirmed."""
+    losses = plan.losses if plan else ()
+    return {
+        "confirmations": [loss.sentence for loss in losses],
+        "losses": [asdict(loss) for loss in losses],
+        "confirmation": plan.digest if plan and losses else "",
     }
 
 

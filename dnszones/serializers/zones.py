@@ -1,6 +1,6 @@
 """JSON shapes of zones, their records, and what was changed in them."""
 
-from typing import Any
+from typing import Any, get_args
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -10,9 +10,18 @@ from dnszones.models import ChangePlan, Zone
 from dnszones.records import GREATEST_TTL, LONGEST, RecordData
 from dnszones.recordtypes import TYPES
 from dnszones.selectors import ZONE_STATUSES, plan_of, zone_status
+from dnszones.serializers.setups import losses_of
 from dnszones.sights import Sight, ZoneRecord
 from dnszones.zonefiles import Question
-from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Text, Whole, YesNo
+from mpanel.core.api.shapes import (
+    CamelPageQuery,
+    CamelShape,
+    Text,
+    Whole,
+    YesNo,
+    confirmation_field,
+)
+from mpanel.core.losses import Kind
 from provisioning.models import Job
 
 ACTIONS = ("create", "update", "delete", "keep", "conflict")
@@ -70,6 +79,7 @@ class NewDnsRecord(CamelShape):
         help_text="Behind the provider's proxy: A, AAAA and CNAME, where it has one. Null keeps "
         "what a present record has, and is false for a new one.",
     )
+    confirmation = confirmation_field()
 
 
 class ZoneFileAnswer(CamelShape):
@@ -105,7 +115,7 @@ class ApplyDnsChange(CamelShape):
         max_length=10_000,
         help_text="Ids of conflicts that are overwritten; of the others nothing is written.",
     )
-    confirm = YesNo(default=False, help_text="Also where much of the zone is changed.")
+    confirmation = confirmation_field()
 
 
 # --- Going out -------------------------------------------------------------------------------
@@ -210,6 +220,26 @@ class DnsChangeStep(CamelShape):
     reason = serializers.CharField(allow_blank=True)
 
 
+class DnsLoss(CamelShape):
+    """What is live now and will not be once the change is applied."""
+
+    kind = serializers.ChoiceField(choices=list(get_args(Kind)))
+    name = serializers.CharField(help_text="The DNS name that it is about.")
+    sentence = serializers.CharField()
+
+
+class RevertDnsChange(CamelShape):
+    """Consent to what taking back takes away."""
+
+    confirmation = confirmation_field()
+
+
+class DeleteDnsRecord(CamelShape):
+    """Consent to what the deletion takes away."""
+
+    confirmation = confirmation_field()
+
+
 class DnsChangeTrouble(CamelShape):
     """Why a change failed."""
 
@@ -238,7 +268,12 @@ class DnsChangeDetail(DnsChange):
         "sent again with `answers`.",
     )
     confirmations = serializers.ListField(
-        child=serializers.CharField(), help_text="Why `confirm` is asked for."
+        child=serializers.CharField(), help_text="What must be confirmed, in sentences."
+    )
+    losses = DnsLoss(many=True)
+    confirmation = serializers.CharField(
+        allow_blank=True,
+        help_text="What `apply` takes as `confirmation`; empty if nothing is lost.",
     )
     error = DnsChangeTrouble(allow_null=True)
     job_id = serializers.UUIDField(allow_null=True)
@@ -309,7 +344,7 @@ def change_detail_of(row: ChangePlan, job: Job | None, *, can_be_reverted: bool)
         "steps": [_step_of(change) for change in (plan.changes if plan else ())],
         "warnings": row.warnings,
         "questions": [_question_of(Question.from_json(stored)) for stored in row.questions],
-        "confirmations": list(plan.confirmations) if plan else [],
+        **losses_of(plan),
         "error": {"code": job.error_code or "FAILED", "message": job.error_message}
         if job and has_failed
         else None,

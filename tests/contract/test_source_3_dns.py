@@ -65,7 +65,7 @@ def test_a_preview_shows_every_change_and_writes_nothing(
     assert ready.body["plan_id"] == first.body["plan_id"]
     assert set(ready.body) == {
         "plan_id", "status", "create", "update", "keep", "conflict", "delete", "untouched",
-        "warnings", "requires_confirmation", "confirmations",
+        "warnings", "requires_confirmation", "confirmations", "losses", "confirmation",
     }  # fmt: skip
     created = ready.body["create"]
     assert {change["purpose"] for change in created} == {"mx", "spf", "dkim", "dmarc"}
@@ -194,6 +194,14 @@ def finished(api: Api, domain: Domain, body: dict[str, Any]) -> Answer:
     return api.post(dns(domain, "setup"), body)
 
 
+def agreed(api: Api, domain: Domain, body: dict[str, Any]) -> Answer:
+    """As `finished`, of what was confirmed once it was asked for."""
+    asked = finished(api, domain, body)
+    assert (asked.status, asked.error) == (409, "CONFIRMATION_REQUIRED")
+    confirmation = asked.body["error"]["details"]["confirmation"]
+    return finished(api, domain, {**body, "confirmation": confirmation})
+
+
 def test_a_setup_is_planned_and_applied_without_being_asked_again(
     ada: Person, sandbox: RunningSandbox
 ) -> None:
@@ -294,7 +302,7 @@ def test_conflicts_are_told_and_left_alone_unless_named(
     assert [record["content"] for record in conflict["before"]] == ["mx.before.test"]
 
     wish = {**OWN, "replace_conflicts": [conflict["id"]]}
-    replaced = finished(api, domain, wish).body
+    replaced = agreed(api, domain, wish).body
     assert (replaced["status"], replaced["mx"]["status"]) == ("applied", "written")
     mails = [row["content"] for row in sandbox.records("example.test") if row["type"] == "MX"]
     assert mails == ["mx.mail-sandbox.test"]
@@ -311,7 +319,7 @@ def test_conflicts_of_a_shown_plan_are_replaced_by_its_id(
     shown = api.post(dns(domain, "preview"), OWN).body
     (conflict,) = shown["conflict"]
     order = {"plan_id": shown["plan_id"], "replace_conflicts": [conflict["id"], "no-such-id"]}
-    done = finished(api, domain, order).body
+    done = agreed(api, domain, order).body
     assert (done["status"], done["mx"]["status"]) == ("applied", "written")
     assert done["plan_id"] != shown["plan_id"]
     assert ChangePlan.objects.count() == 2
@@ -329,11 +337,18 @@ def test_a_plan_that_changes_much_asks_for_a_confirmation(
     api.post(dns(domain, "setup"), other)
     work_off()
     asked = api.post(dns(domain, "setup"), other)
-    assert (asked.status, asked.error) == (409, "PLAN_NEEDS_CONFIRMATION")
+    assert (asked.status, asked.error) == (409, "CONFIRMATION_REQUIRED")
+    details = asked.body["error"]["details"]
+    assert [(one["kind"], one["name"]) for one in details["losses"]] == [
+        ("mail", "example.test"), ("sending", "example.test"), ("extent", "example.test"),
+    ]  # fmt: skip
+    assert "stops arriving at the inboxes made here" in details["losses"][0]["sentence"]
+    for wrong in ({"confirmation": "x" * 32}, {"confirm": True}):
+        assert api.post(dns(domain, "setup"), {**other, **wrong}).status in {400, 409}
     assert [row["content"] for row in sandbox.records("example.test") if row["type"] == "MX"] == [
         "mx.mail-sandbox.test"
     ]
-    confirmed = {**other, "confirm": True}
+    confirmed = {**other, "confirmation": details["confirmation"]}
     done = finished(api, domain, confirmed).body
     assert done["status"] == "applied"
     assert ChangePlan.objects.count() == 2

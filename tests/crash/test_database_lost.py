@@ -30,7 +30,7 @@ from tests.crash.whole import (
 from tests.processes import eventually
 from tests.sandboxes import RunningSandbox
 from tests.stories import planned, published, verified
-from tests.work import ended
+from tests.work import ended, sure
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,7 +106,7 @@ def test_while_the_zone_is_made(ada: Person, sandbox: RunningSandbox) -> None:
 
 def test_while_the_records_are_written(ada: Person, sandbox: RunningSandbox) -> None:
     domain = verified(ada, NAME, sandbox)
-    job = apply_plan(ada.actor, planned(ada, domain).pk, confirmed=True)
+    job = sure(apply_plan, ada.actor, planned(ada, domain).pk)
     sandbox.fault("cloudflare", "stall_after_commit", method="POST", delay=HELD)
     loses_the_database(job, lambda: sandbox.records(NAME))
     assert_records_whole(domain, sandbox)
@@ -122,7 +122,7 @@ def test_while_logins_are_proved(ada: Person, sandbox: RunningSandbox) -> None:
 
 def test_while_the_changes_are_taken_back(ada: Person, sandbox: RunningSandbox) -> None:
     domain = published(ada, NAME, sandbox)
-    job = revert_plan(ada.actor, ChangePlan.objects.get(status=ChangePlan.APPLIED).pk)
+    job = sure(revert_plan, ada.actor, ChangePlan.objects.get(status=ChangePlan.APPLIED).pk)
     sandbox.fault("cloudflare", "stall_after_commit", method="POST", delay=HELD)
     loses_the_database(job, lambda: not sandbox.records(NAME))
     domain.refresh_from_db()
@@ -131,7 +131,7 @@ def test_while_the_changes_are_taken_back(ada: Person, sandbox: RunningSandbox) 
 
 def test_while_the_zone_is_removed(ada: Person, sandbox: RunningSandbox) -> None:
     domain = published(ada, NAME, sandbox)
-    job = disconnect_domain(ada.actor, domain.pk)
+    job = sure(disconnect_domain, ada.actor, domain.pk)
     sandbox.fault("cloudflare", "stall_after_commit", method="DELETE", delay=HELD)
     loses_the_database(job, lambda: not remote_zones(sandbox, NAME))
     assert_gone(NAME, sandbox)

@@ -39,6 +39,7 @@ from tests.crash.whole import (
 )
 from tests.sandboxes import RunningSandbox
 from tests.stories import OWN_SERVER, planned, provisioned, published, verified
+from tests.work import sure
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,7 +126,7 @@ def test_planning(ada: Person, sandbox: RunningSandbox) -> None:
 
 def test_applying(ada: Person, sandbox: RunningSandbox) -> None:
     domain = verified(ada, NAME, sandbox)
-    job = apply_plan(ada.actor, planned(ada, domain).pk, confirmed=True)
+    job = sure(apply_plan, ada.actor, planned(ada, domain).pk)
     assert dies_everywhere(job) > 10
     domain.refresh_from_db()
     assert domain.status == Domain.DNS_CONFIGURING
@@ -135,7 +136,7 @@ def test_applying(ada: Person, sandbox: RunningSandbox) -> None:
 
 def test_sweeping(ada: Person, sandbox: RunningSandbox) -> None:
     domain = verified(ada, NAME, sandbox)
-    job = apply_plan(ada.actor, planned(ada, domain).pk, confirmed=True)
+    job = sure(apply_plan, ada.actor, planned(ada, domain).pk)
     advance(job.pk)
     sweep = all_sweeps()["dnszones.propagation"].work
     for statement in range(1, MOST):
@@ -168,7 +169,7 @@ def test_deleting(ada: Person, sandbox: RunningSandbox) -> None:
 
 def test_taking_back(ada: Person, sandbox: RunningSandbox) -> None:
     domain = published(ada, NAME, sandbox)
-    job = revert_plan(ada.actor, ChangePlan.objects.get(status=ChangePlan.APPLIED).pk)
+    job = sure(revert_plan, ada.actor, ChangePlan.objects.get(status=ChangePlan.APPLIED).pk)
     assert dies_everywhere(job) > 10
     assert sandbox.records(NAME) == []
     domain.refresh_from_db()
@@ -179,7 +180,7 @@ def test_taking_back(ada: Person, sandbox: RunningSandbox) -> None:
 
 def test_disconnecting(ada: Person, sandbox: RunningSandbox) -> None:
     domain = published(ada, NAME, sandbox)
-    job = disconnect_domain(ada.actor, domain.pk)
+    job = sure(disconnect_domain, ada.actor, domain.pk)
     assert dies_everywhere(job) > 5
     assert_gone(NAME, sandbox)
     assert_jobs_whole()

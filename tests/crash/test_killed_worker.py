@@ -39,6 +39,7 @@ from tests.mailboxes.test_services import ready_domain
 from tests.processes import Clock, Worker, eventually
 from tests.sandboxes import REGISTRY, RESOLVERS, RunningSandbox
 from tests.stories import OWN_SERVER
+from tests.work import sure
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -165,7 +166,7 @@ def planned(ada: Person, domain: Domain) -> ChangePlan:
 
 def published(ada: Person, sandbox: RunningSandbox) -> Domain:
     domain = verified(ada, sandbox)
-    apply_plan(ada.actor, planned(ada, domain).pk, confirmed=True)
+    sure(apply_plan, ada.actor, planned(ada, domain).pk)
     reaches(domain, Domain.DNS_CONFIGURING)
     check_records_now(ada.actor, domain.pk)  # rather than at the sweep's next time
     reaches(domain, Domain.READY)
@@ -228,7 +229,7 @@ def test_while_the_records_are_written(
     domain = verified(ada, sandbox)
     plan = planned(ada, domain)
     sandbox.fault("cloudflare", "stall_after_commit", method="POST", delay=HELD)
-    apply_plan(ada.actor, plan.pk, confirmed=True)
+    sure(apply_plan, ada.actor, plan.pk)
     kill(worker, latest("dnszones.apply"), lambda: sandbox.records(NAME))
     ends(latest("dnszones.apply"))
     reaches(domain, Domain.READY)
@@ -243,7 +244,7 @@ def test_while_a_sweep_asks_the_resolvers(
     plan = planned(ada, domain)
     for address in RESOLVERS:
         sandbox.set_server(address, "slow", delay=0.4)
-    apply_plan(ada.actor, plan.pk, confirmed=True)
+    sure(apply_plan, ada.actor, plan.pk)
     lease = Lease.objects.filter(name="sweep:dnszones.propagation")
 
     def sweeps() -> bool:
@@ -308,7 +309,7 @@ def test_while_the_changes_are_taken_back(
     domain = published(ada, sandbox)
     sandbox.change_record(NAME, "add", type="TXT", name="@", content="not ours")
     sandbox.fault("cloudflare", "stall_after_commit", method="POST", delay=HELD)
-    job = revert_plan(ada.actor, ChangePlan.objects.get(status=ChangePlan.APPLIED).pk)
+    job = sure(revert_plan, ada.actor, ChangePlan.objects.get(status=ChangePlan.APPLIED).pk)
     kill(worker, job, lambda: len(sandbox.records(NAME)) == 1)
     ends(job)
     assert [row["content"] for row in sandbox.records(NAME)] == ['"not ours"']
@@ -321,7 +322,7 @@ def test_while_the_changes_are_taken_back(
 def test_while_the_zone_is_removed(ada: Person, sandbox: RunningSandbox, worker: Worker) -> None:
     domain = published(ada, sandbox)
     sandbox.fault("cloudflare", "stall_after_commit", method="DELETE", delay=HELD)
-    job = disconnect_domain(ada.actor, domain.pk)
+    job = sure(disconnect_domain, ada.actor, domain.pk)
     kill(worker, job, lambda: not remote_zones(sandbox, NAME))
     assert Domain.objects.get().status == Domain.DELETING
     ends(job)

@@ -32,7 +32,7 @@ from tests.crash.whole import (
 from tests.processes import Clock, Worker, at_once, eventually
 from tests.sandboxes import RunningSandbox
 from tests.stories import OWN_SERVER, connected, planned, provisioned, published, verified
-from tests.work import ended, until, work_off
+from tests.work import ended, sure, until, work_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -215,7 +215,7 @@ def test_two_workers_and_two_clocks(ada: Person, sandbox: RunningSandbox) -> Non
         plan = make_plan(ada.actor, domain.pk, choices=OWN_SERVER)
         rung_often(Job.objects.get(workflow="dnszones.plan"))
         eventually(ChangePlan.objects.filter(pk=plan.pk, status=ChangePlan.READY).exists)
-        rung_often(apply_plan(ada.actor, plan.pk, confirmed=True))
+        rung_often(sure(apply_plan, ada.actor, plan.pk))
         eventually(Domain.objects.filter(status=Domain.READY).exists)
         provision_mailboxes(ada.actor, domain.pk, count=6, convention="firstname")
         rung_often(Job.objects.get(workflow="mailboxes.provision"))
@@ -232,15 +232,16 @@ WORK: dict[str, Callable[[Person, RunningSandbox], Job]] = {
     "connect": lambda ada, sandbox: Job.objects.get(
         subject_id=connect_domain(ada.actor, NAME, credential_id=ada.credential.pk).pk
     ),
-    "apply": lambda ada, sandbox: apply_plan(
-        ada.actor, planned(ada, verified(ada, NAME, sandbox)).pk, confirmed=True
+    "apply": lambda ada, sandbox: sure(
+        apply_plan, ada.actor, planned(ada, verified(ada, NAME, sandbox)).pk
     ),
     "provision": lambda ada, sandbox: Job.objects.get(
         subject_id=provision_mailboxes(
             ada.actor, published(ada, NAME, sandbox).pk, count=3, convention="firstname"
         ).pk
     ),
-    "revert": lambda ada, sandbox: revert_plan(
+    "revert": lambda ada, sandbox: sure(
+        revert_plan,
         ada.actor,
         ChangePlan.objects.get(
             zone__domain=published(ada, NAME, sandbox), status=ChangePlan.APPLIED
@@ -249,8 +250,8 @@ WORK: dict[str, Callable[[Person, RunningSandbox], Job]] = {
     "delete": lambda ada, sandbox: delete_mailboxes(
         ada.actor, [row.pk for row in provisioned(ada, NAME, sandbox, count=2)[1].mailboxes.all()]
     ),
-    "disconnect": lambda ada, sandbox: disconnect_domain(
-        ada.actor, published(ada, NAME, sandbox).pk
+    "disconnect": lambda ada, sandbox: sure(
+        disconnect_domain, ada.actor, published(ada, NAME, sandbox).pk
     ),
 }
 
@@ -281,7 +282,7 @@ def test_connecting_again_after_the_end_is_refused_or_new(
     domain = connected(ada, NAME)
     with pytest.raises(MPanelError, match="already"):
         connect_domain(ada.actor, NAME, credential_id=ada.credential.pk)
-    disconnect_domain(ada.actor, domain.pk)
+    sure(disconnect_domain, ada.actor, domain.pk)
     work_off()
     again = connected(ada, NAME)
     assert again.status == Domain.PENDING_NAMESERVERS

@@ -26,7 +26,7 @@ from tests.crash.whole import (
 )
 from tests.sandboxes import RunningSandbox
 from tests.stories import OWN_SERVER, connected, planned, provisioned, published, verified
-from tests.work import ended, hurry, span, work_off
+from tests.work import ended, hurry, span, sure, work_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,18 +58,18 @@ def planning(ada: Person, sandbox: RunningSandbox) -> Job:
 @step
 def applying(ada: Person, sandbox: RunningSandbox) -> Job:
     domain = verified(ada, NAME, sandbox)
-    return apply_plan(ada.actor, planned(ada, domain).pk, confirmed=True)
+    return sure(apply_plan, ada.actor, planned(ada, domain).pk)
 
 
 @step
 def taking_back(ada: Person, sandbox: RunningSandbox) -> Job:
     published(ada, NAME, sandbox)
-    return revert_plan(ada.actor, ChangePlan.objects.get(status=ChangePlan.APPLIED).pk)
+    return sure(revert_plan, ada.actor, ChangePlan.objects.get(status=ChangePlan.APPLIED).pk)
 
 
 @step
 def disconnecting(ada: Person, sandbox: RunningSandbox) -> Job:
-    return disconnect_domain(ada.actor, published(ada, NAME, sandbox).pk)
+    return sure(disconnect_domain, ada.actor, published(ada, NAME, sandbox).pk)
 
 
 def assert_whole_after(name: str, sandbox: RunningSandbox) -> None:
@@ -243,7 +243,7 @@ def test_a_replaced_plan_is_not_written_by_a_retry_of_its_job(
 ) -> None:
     domain = verified(ada, NAME, sandbox)
     first = planned(ada, domain)
-    job = apply_plan(ada.actor, first.pk, confirmed=True)
+    job = sure(apply_plan, ada.actor, first.pk)
     sandbox.fault("cloudflare", "status", status=403)
     assert ended(job).error_code == "INVALID_CREDENTIALS"
     planned(ada, domain, dmarc_policy="reject")
@@ -284,7 +284,7 @@ def test_disconnecting_ends_the_waiting_for_nameservers(
     domain = connected(ada, NAME)
     waiting = Job.objects.get(workflow="domains.connect")
     assert waiting.status == "waiting"
-    job = disconnect_domain(ada.actor, domain.pk)
+    job = sure(disconnect_domain, ada.actor, domain.pk)
     assert ended(job).status == "succeeded"
     assert ended(waiting).status == "cancelled"
     assert_gone(NAME, sandbox)

@@ -13,10 +13,12 @@ from dnszones.vendors import dns_provider
 from domains.models import Domain
 from events.models import Event
 from mpanel.core.errors import Conflict, Forbidden, NotFound, ProviderError
+from mpanel.core.losses import ConfirmationRequired
 from provisioning.models import Job
 from provisioning.services import retry_job
 from tests.api import Api
 from tests.cast import Person
+from tests.confirming import agreed, typed
 from tests.sandboxes import REGISTRY, RESOLVERS, RunningSandbox
 from tests.stories import connected, verified
 from tests.work import ended, work_off
@@ -110,7 +112,20 @@ def test_forced_it_is_turned_off_while_the_parent_has_the_ds(
     ada: Person, domain: Domain, sandbox: RunningSandbox
 ) -> None:
     sandbox.set_ds_records(NAME, [str(signed(ada, domain))])
-    ended(dnssec.turn_off_dnssec(ada.actor, domain.pk, forced=True))
+    with pytest.raises(ConfirmationRequired) as asked:
+        dnssec.turn_off_dnssec(ada.actor, domain.pk, forced=True)
+    (loss,) = asked.value.losses
+    assert (loss.kind, loss.name) == ("dnssec", NAME)
+    sandbox.set_ds_records(NAME, [FOREIGN])
+    with pytest.raises(ConfirmationRequired) as changed:
+        dnssec.turn_off_dnssec(
+            ada.actor, domain.pk, forced=True, confirmation=asked.value.confirmation
+        )
+    ended(
+        dnssec.turn_off_dnssec(
+            ada.actor, domain.pk, forced=True, confirmation=changed.value.confirmation
+        )
+    )
     report = looked(domain)
     assert (report.status, report.is_broken) == ("off", True)
 
@@ -205,7 +220,8 @@ def test_the_same_over_json(ada: Person, domain: Domain, sandbox: RunningSandbox
     assert (refused.status, refused.error) == (409, "DS_AT_PARENT")
     assert api.get(path).body["parent"]["sight"] == "seen"
     assert api.delete(f"{path}?force=perhaps").status == 400
-    ending = api.delete(f"{path}?force=true")
+    assert api.delete(f"{path}?force=true").error == "CONFIRMATION_REQUIRED"
+    ending = agreed(api.delete, f"{path}?force=true")
     assert (ending.status, ending.body["status"]) == (202, "turning_off")
     work_off()
     after = api.get(path).body
@@ -229,7 +245,9 @@ def test_the_same_on_the_page(ada: Person, domain: Domain, sandbox: RunningSandb
     assert "Seen there" in page()
     refused = ada.client.post(f"{path}off/")
     assert refused.status_code == 409
-    assert "all the same" in refused.content.decode()
-    assert ada.client.post(f"{path}off/", {"forced": "on"})["Location"] == path
+    assert "resolvers that validate refuse" in refused.content.decode()
+    wrong = {"typed_name": "other.test", "confirmation": refused.context["typed"].digest}
+    assert ada.client.post(f"{path}off/", wrong).status_code == 409
+    assert typed(ada.client, f"{path}off/", NAME)["Location"] == path
     work_off()
     assert "refuse this domain" in page()

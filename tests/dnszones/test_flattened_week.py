@@ -27,7 +27,7 @@ from tests.dnszones.fakedns import World
 from tests.dnszones.spf_oracle import check_host
 from tests.sandboxes import RunningSandbox
 from tests.stories import planned, verified
-from tests.work import ended, work_off
+from tests.work import ended, sure, work_off
 
 ZONE = "example.test"
 OURS = "_spf.mail-sandbox.test"
@@ -210,7 +210,7 @@ def flattened_domain(
     own = SOURCE.replace(f"include:{OURS} ", "")
     sandbox.change_record(ZONE, "add", type="TXT", name="@", content=f'"{own}"')
     plan = planned(ada, domain, flatten=True)
-    ended(apply_plan(ada.actor, plan.pk, confirmed=True))
+    ended(sure(apply_plan, ada.actor, plan.pk))
     return domain
 
 

@@ -27,7 +27,7 @@ from tests.dnsservers import dns_servers
 from tests.dnszones.test_flattened_week import OURS, Upstream, nets
 from tests.sandboxes import RunningSandbox
 from tests.stories import planned, use_own_account, verified
-from tests.work import ended, hurry, work_off
+from tests.work import ended, hurry, sure, work_off
 
 ZONE = "example.test"
 OWN = "v=spf1 include:one.test -all"
@@ -72,7 +72,7 @@ def flattened(
 
 def applied(person: Person, domain: Domain, **choices: Any) -> ChangePlan:
     plan = planned(person, domain, **choices)
-    job = apply_plan(person.actor, plan.pk, confirmed=True)
+    job = sure(apply_plan, person.actor, plan.pk)
     assert ended(job).status == Job.SUCCEEDED, job.error_message
     plan.refresh_from_db()
     return plan
@@ -324,7 +324,7 @@ def test_taking_the_setup_back_stops_it_and_returns_what_was_there(
     upstream.say("one.test", LONG)
     look()
     plan = ChangePlan.objects.get(kind=ChangePlan.SETUP)
-    job = ended(revert_plan(ada.actor, plan.pk))
+    job = ended(sure(revert_plan, ada.actor, plan.pk))
     assert job.status == Job.SUCCEEDED, job.error_message
     assert published(sandbox)[""] == OWN
     assert the_row().status == SpfFlattening.STOPPED
@@ -348,7 +348,7 @@ def test_taking_a_second_setup_back_returns_the_source_of_the_first(
     assert "ip4:10.2.2.2" in published(sandbox)[""]
     upstream.say("one.test", f"v=spf1 {nets(9)} -all")
     look()
-    assert ended(revert_plan(ada.actor, second.pk)).status == Job.SUCCEEDED
+    assert ended(sure(revert_plan, ada.actor, second.pk)).status == Job.SUCCEEDED
     assert published(sandbox) == {"": MERGED}
     assert the_row().status == SpfFlattening.STOPPED
     row = Record.objects.get(purpose="spf", name=ZONE)

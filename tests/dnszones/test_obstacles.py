@@ -20,7 +20,7 @@ from domains.models import Domain
 from tests.cast import Person
 from tests.sandboxes import RunningSandbox
 from tests.stories import planned, verified
-from tests.work import ended, until
+from tests.work import ended, sure, until
 
 APEX = "ada.test"
 SETUP = MailSetup(
@@ -207,7 +207,7 @@ def test_a_proxied_record_is_seen_through_and_comes_back_proxied(
     assert "(proxied)" in page
     assert "proxy off" in page
     row = agreed(ada, domain, plan)
-    ended(apply_plan(ada.actor, row.pk, confirmed=True))
+    ended(sure(apply_plan, ada.actor, row.pk))
     shown = {record["name"]: record["proxied"] for record in sandbox.records(ZONE)}
     assert shown[f"track.{ZONE}"] is False
     Record.objects.update(next_check_at=timezone.now())

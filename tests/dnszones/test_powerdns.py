@@ -33,7 +33,7 @@ from tests.cast import Person
 from tests.powerdns import ADDRESS, KEY, NAMESERVERS, PrivatePowerDNS
 from tests.sandboxes import RESOLVERS, RunningSandbox, find_free_port_block
 from tests.stories import connected, published, use_powerdns, verified
-from tests.work import ended, work_off
+from tests.work import ended, sure, work_off
 
 pytestmark = pytest.mark.powerdns
 NAME = "example.test"
@@ -303,7 +303,7 @@ def test_a_domain_on_powerdns_becomes_ready_for_inboxes(
     )
     assert sandbox.request_count("cloudflare", "POST") == 0
 
-    disconnect_domain(ada.actor, domain.pk)
+    sure(disconnect_domain, ada.actor, domain.pk)
     work_off()
     assert not Domain.objects.exists()
     with pytest.raises(httpx.HTTPStatusError):
@@ -337,7 +337,7 @@ def test_a_zone_that_another_tenant_holds_is_not_taken(
     taken = connected(cy, NAME)
     job = Job.objects.get(subject_id=taken.pk)
     assert (job.status, job.error_code) == (Job.FAILED, "DOMAIN_TAKEN")
-    disconnect_domain(cy.actor, taken.pk)
+    sure(disconnect_domain, cy.actor, taken.pk)
     work_off()
     assert powerdns.request("GET", f"/zones/{NAME}.").json()["name"] == f"{NAME}."
 

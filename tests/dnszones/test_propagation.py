@@ -23,7 +23,7 @@ from tests.dnsservers import dns_servers
 from tests.sandboxes import NAMESERVERS, RESOLVERS, RunningSandbox
 from tests.stories import planned, published, verified
 from tests.wizard.rows import estate
-from tests.work import ended, work_off
+from tests.work import ended, sure, work_off
 
 ZONE = "example.test"
 WEST = RESOLVERS[3]
@@ -231,7 +231,7 @@ def test_an_extra_does_not_make_a_ready_domain_unready(
     domain.refresh_from_db()
     assert domain.status == Domain.READY
     row = planned(ada, domain, dkim_selector="other")
-    ended(apply_plan(ada.actor, row.pk, confirmed=True))
+    ended(sure(apply_plan, ada.actor, row.pk))
     domain.refresh_from_db()
     assert domain.status == Domain.DNS_CONFIGURING, "the DKIM key is required"
 

@@ -21,7 +21,7 @@ from tests.api import Api
 from tests.cast import Person
 from tests.sandboxes import RESOLVERS, RunningSandbox
 from tests.stories import connected, planned, published
-from tests.work import ended, hurry, until, work_off
+from tests.work import ended, hurry, sure, until, work_off
 
 ZONE = "example.test"
 TODAY = f"mp{timezone.now():%Y%m%d}"
@@ -74,7 +74,7 @@ def rest_is_over(job: Job) -> Job:
 
 def applied(person: Person, domain: Domain, **choices: object) -> ChangePlan:
     plan = planned(person, domain, **choices)
-    ended(apply_plan(person.actor, plan.pk, confirmed=True))
+    ended(sure(apply_plan, person.actor, plan.pk))
     plan.refresh_from_db()
     assert plan.status == ChangePlan.APPLIED
     return plan
@@ -168,7 +168,7 @@ def test_a_setup_in_the_middle_keeps_both_keys(ada: Person, sandbox: RunningSand
     job = rotate_dkim(ada.actor, domain.pk)
     up_to(job, "next_key_is_seen")
     # A plan that was shown before the rotation began, and one from its middle.
-    ended(apply_plan(ada.actor, early.pk, confirmed=True))
+    ended(sure(apply_plan, ada.actor, early.pk))
     assert kept() == dkim_names(sandbox) == {"mpanel", TODAY}
     applied(ada, domain, dmarc_policy="reject")
     assert kept() == dkim_names(sandbox) == {"mpanel", TODAY}
@@ -202,7 +202,7 @@ def test_a_later_setup_names_the_key_that_signs(ada: Person, sandbox: RunningSan
 def test_taking_a_setup_back_signs_with_what_stands(ada: Person, sandbox: RunningSandbox) -> None:
     domain = published(ada, ZONE, sandbox)
     plan = applied(ada, domain, dkim_selector="s1")
-    ended(revert_plan(ada.actor, plan.pk))
+    ended(sure(revert_plan, ada.actor, plan.pk))
     assert dkim_names(sandbox) == {"mpanel"}
     assert statuses() == {"mpanel": DkimKey.SIGNING, "s1": DkimKey.NEXT}
 
@@ -228,7 +228,7 @@ def test_disconnecting_in_the_middle_leaves_nothing(ada: Person, sandbox: Runnin
     job = rotate_dkim(ada.actor, domain.pk)
     work_off()
     assert TODAY in dkim_names(sandbox)
-    ended(disconnect_domain(ada.actor, domain.pk))
+    ended(sure(disconnect_domain, ada.actor, domain.pk))
     assert sandbox.records(ZONE) == []
     hurry()
     job.refresh_from_db()

@@ -14,9 +14,10 @@ from events.models import Event
 from mpanel.core.errors import Forbidden, Invalid
 from provisioning.models import Job
 from tests.cast import Person
+from tests.confirming import typed
 from tests.sandboxes import RunningSandbox
 from tests.stories import OWN_SERVER, planned, verified
-from tests.work import ended, work_off
+from tests.work import ended, sure, work_off
 
 ZONE = "example.test"
 FORM = {"platform": "mailserver", "dmarc_policy": "none", "tracking_provider": "none"}
@@ -183,9 +184,13 @@ def test_a_large_change_must_be_confirmed(
     assert "changes or deletes 3 of the zone" in page.content.decode()
     before = contents(sandbox)
     refused = apply(ada, page)
-    assert refused.status_code == 409
+    assert refused.status_code == 422
     assert contents(sandbox) == before
-    assert apply(ada, page, confirmed="yes").status_code == 302
+    digest = page.context["typed"].digest
+    assert apply(ada, page, typed_name="bo.test", confirmation=digest).status_code == 422
+    assert apply(ada, page, typed_name=ZONE, confirmation="x").status_code == 422
+    assert contents(sandbox) == before
+    assert apply(ada, page, typed_name=ZONE, confirmation=digest).status_code == 302
     assert values(sandbox, "MX") == ["mx.mail-sandbox.test"]
 
 
@@ -221,12 +226,17 @@ def test_taking_back_restores_the_zone(
     ada.client.post(f"/setup/{domain.pk}/dns/{row.pk}/replace/", {"replace": ids})
     work_off()
     page = ada.client.get(f"/setup/{domain.pk}/dns/")
-    apply(ada, page, confirmed="yes")
+    apply(ada, page, typed_name=ZONE, confirmation=page.context["typed"].digest)
     assert contents(sandbox) != before
     applied = page.context["row"]
     path = f"/domains/plans/{applied.pk}/revert/"
     assert "Take back these DNS changes?" in ada.client.get(path).content.decode()
-    assert ada.client.post(path)["Location"].startswith("/jobs/")
+    asked = ada.client.post(path)
+    assert asked.status_code == 422
+    assert "stops arriving at the inboxes made here; it goes to mail.bo.test" in (
+        asked.content.decode()
+    )
+    assert typed(ada.client, path, ZONE)["Location"].startswith("/jobs/")
     work_off()
     assert contents(sandbox) == before
     domain.refresh_from_db()
@@ -248,11 +258,11 @@ def test_taking_back_the_second_plan_returns_to_the_first(
     ended(apply_plan(ada.actor, second.pk))
     assert contents(sandbox) != after_first
     with pytest.raises(NothingToRevert):
-        revert_plan(ada.actor, first.pk)
-    ended(revert_plan(ada.actor, second.pk))
+        sure(revert_plan, ada.actor, first.pk)
+    ended(sure(revert_plan, ada.actor, second.pk))
     assert contents(sandbox) == after_first
     assert Record.objects.get(purpose="dmarc").content.startswith("v=DMARC1; p=none")
-    ended(revert_plan(ada.actor, first.pk))
+    ended(sure(revert_plan, ada.actor, first.pk))
     assert sandbox.records(ZONE) == []
 
 
@@ -264,7 +274,7 @@ def test_what_somebody_changed_since_then_is_theirs(
     sandbox.change_record(
         ZONE, "replace", type="MX", name="@", content="mail.bo.test", priority=1, ttl=300
     )
-    ended(revert_plan(ada.actor, plan.pk))
+    ended(sure(revert_plan, ada.actor, plan.pk))
     assert values(sandbox, "MX") == ["mail.bo.test"]
     assert values(sandbox, "TXT") == []
 

@@ -15,7 +15,7 @@ from provisioning.services import retry_job
 from tests.cast import Person
 from tests.sandboxes import RunningSandbox
 from tests.stories import connected, planned, use_own_account, verified
-from tests.work import ended, hurry, work_off
+from tests.work import ended, hurry, sure, work_off
 
 ZONE = "example.test"
 
@@ -139,7 +139,7 @@ def test_a_failed_claim_deletes_nobodys_zone(
     sandbox.clear_faults()
     connected(ada, ZONE)
     hurry()
-    ended(disconnect_domain(cy.actor, cys.pk))
+    ended(sure(disconnect_domain, cy.actor, cys.pk))
     assert dns_provider(ada.credential).find_zone(ZONE) is not None
 
 

@@ -16,11 +16,12 @@ from tenants.models import Customer
 from tenants.services import create_api_key
 from tests.api import Answer, Api, early_in_a_minute
 from tests.cast import Person
+from tests.confirming import agreed
 from tests.processes import eventually, working
 from tests.sandboxes import RunningSandbox
 from tests.stories import connected, planned, verified
 from tests.wizard.rows import estate
-from tests.work import hurry, work_off
+from tests.work import hurry, sure, work_off
 
 pytestmark = pytest.mark.django_db
 NAME = "example.test"
@@ -103,14 +104,16 @@ def test_a_record_is_added_changed_and_deleted(
 
     (record,) = listed(api, zone)
     assert {name: record[name] for name in A} == {**A, "name": f"www.{NAME}"}
-    changed = api.put(records(zone, record["id"]), {**A, "content": "192.0.2.8", "ttl": 600})
+    changed = agreed(
+        api.put, records(zone, record["id"]), {**A, "content": "192.0.2.8", "ttl": 600}
+    )
     assert done(changed).status == ChangePlan.APPLIED
     assert contents(sandbox) == {("A", f"www.{NAME}", "192.0.2.8", 600)}
 
-    removed = api.delete(records(zone, record["id"]))
+    removed = agreed(api.delete, records(zone, record["id"]))
     assert done(removed).status == ChangePlan.APPLIED
     assert contents(sandbox) == set()
-    assert api.delete(records(zone, record["id"])).error == "RECORD_NOT_FOUND"
+    assert agreed(api.delete, records(zone, record["id"])).error == "RECORD_NOT_FOUND"
     sentences = set(Event.objects.filter(action="dns.records_asked").values_list("sentence"))
     assert (f"Asked to add A www.{NAME} in the zone of {NAME}.",) in sentences
     assert Event.objects.filter(action="dns.records_written").count() == 3
@@ -124,8 +127,8 @@ def test_who_waits_gets_the_record_as_it_is(ada: Person, zone: Zone) -> None:
         added = api.post(records(zone), A)
         assert (added.status, added.body["status"]) == (201, "written")
         path = records(zone, added.body["id"])
-        assert api.put(path, {**A, "name": "@"}).body["name"] == NAME
-        gone = api.delete(path)
+        assert agreed(api.put, path, {**A, "name": "@"}).body["name"] == NAME
+        gone = agreed(api.delete, path)
     assert (gone.status, gone.body["status"]) == (200, "deleted")
 
 
@@ -182,7 +185,7 @@ def test_what_changes_before_the_worker_comes_is_not_overwritten(
     sandbox.change_record(NAME, "add", type="A", name="www", content="192.0.2.7")
     api = Api(ada.token)
     (record,) = listed(api, zone)
-    asked = api.put(records(zone, record["id"]), {**A, "content": "192.0.2.8"})
+    asked = agreed(api.put, records(zone, record["id"]), {**A, "content": "192.0.2.8"})
     (theirs,) = sandbox.records(NAME)
     sandbox.change_record(NAME, "delete", type="A", name="www", content="192.0.2.7")
     sandbox.change_record(NAME, "add", type="A", name="www", content="192.0.2.66")
@@ -225,7 +228,7 @@ def test_the_same_key_writes_one_record(ada: Person, zone: Zone, sandbox: Runnin
 
 def test_who_edits_mail_records_is_told_what_breaks(ada: Person, sandbox: RunningSandbox) -> None:
     domain = verified(ada, NAME, sandbox)
-    apply_plan(ada.actor, planned(ada, domain).pk, confirmed=True)
+    sure(apply_plan, ada.actor, planned(ada, domain).pk)
     work_off()
     api, zone = Api(ada.token), Zone.objects.get()
     kept = {record["purpose"]: record for record in listed(api, zone)}
@@ -233,7 +236,7 @@ def test_who_edits_mail_records_is_told_what_breaks(ada: Person, sandbox: Runnin
     second = {**A, "type": "TXT", "name": "@", "content": "v=spf1 a -all"}
     told = api.post(records(zone), second).body["warnings"]
     assert told == ["With a second SPF record at this name, receivers use neither."]
-    removed = api.delete(records(zone, kept["mx"]["id"]))
+    removed = agreed(api.delete, records(zone, kept["mx"]["id"]))
     assert "The mail setup keeps this MX record" in removed.body["warnings"][0]
     work_off()
     # The setup is still known as the one in force, and a new plan of it finds what is missing.
@@ -271,9 +274,9 @@ def test_a_zone_file_is_shown_agreed_to_written_and_taken_back(
     assert contents(sandbox) == before, "nothing is written before it is agreed"
 
     (conflict,) = [step for step in shown["steps"] if step["action"] == "conflict"]
-    agreed = api.post(f"{path}/apply", {"replaceConflicts": [conflict["id"]], "confirm": True})
-    assert agreed.body["id"] != asked.body["id"]
-    assert done(agreed).status == ChangePlan.APPLIED
+    written = api.post(f"{path}/apply", {"replaceConflicts": [conflict["id"]]})
+    assert written.body["id"] != asked.body["id"]
+    assert done(written).status == ChangePlan.APPLIED
     assert {(kind, content) for kind, _, content, _ in contents(sandbox)} == {
         ("MX", f"mail.{NAME}"),
         ("A", "192.0.2.1"),
@@ -288,8 +291,8 @@ def test_a_zone_file_is_shown_agreed_to_written_and_taken_back(
     counts = api.get(f"/api/dns/changes/{again.pk}").body["counts"]
     assert counts == {"create": 0, "update": 0, "delete": 0, "keep": 4, "conflict": 0}
 
-    taken_back = api.post(f"/api/dns/changes/{agreed.body['id']}/revert")
-    assert taken_back.body["reverts"] == agreed.body["id"]
+    taken_back = agreed(api.post, f"/api/dns/changes/{written.body['id']}/revert")
+    assert taken_back.body["reverts"] == written.body["id"]
     assert done(taken_back).status == ChangePlan.APPLIED
     assert contents(sandbox) == before
 
@@ -325,20 +328,24 @@ def test_older_changes_are_taken_back_while_what_they_wrote_stands(
     one = done(api.post(records(zone), A))
     two = done(api.post(records(zone), {**A, "name": "shop"}))
     shop = next(record for record in listed(api, zone) if record["name"].startswith("shop"))
-    three = done(api.put(records(zone, shop["id"]), {**A, "name": "shop", "content": "192.0.2.9"}))
+    three = done(
+        agreed(api.put, records(zone, shop["id"]), {**A, "name": "shop", "content": "192.0.2.9"})
+    )
     history = api.get(f"/api/dns/zones/{zone.pk}/changes").body
     assert [item["id"] for item in history["items"]] == [str(row.pk) for row in (three, two, one)]
     assert {item["createdBy"] for item in history["items"]} == {ada.user.email}
     assert all(item["canBeReverted"] for item in history["items"])
 
-    refused = api.post(f"/api/dns/changes/{two.pk}/revert")
+    refused = agreed(api.post, f"/api/dns/changes/{two.pk}/revert")
     assert (refused.error, f"A shop.{NAME} (192.0.2.7)" in refused.body["detail"]) == (
         "RECORDS_CHANGED",
         True,
     )
     for row in (one, three, two):
-        assert done(api.post(f"/api/dns/changes/{row.pk}/revert")).status == ChangePlan.APPLIED
-        assert api.post(f"/api/dns/changes/{row.pk}/revert").error == "NOTHING_TO_REVERT"
+        assert (
+            done(agreed(api.post, f"/api/dns/changes/{row.pk}/revert")).status == ChangePlan.APPLIED
+        )
+        assert agreed(api.post, f"/api/dns/changes/{row.pk}/revert").error == "NOTHING_TO_REVERT"
     assert contents(sandbox) == set()
 
 
@@ -349,10 +356,10 @@ def test_what_somebody_else_changed_is_not_taken_back(
     sandbox.change_record(NAME, "add", type="A", name="www", content="192.0.2.1", ttl=300)
     api = Api(ada.token)
     (record,) = listed(api, zone)
-    row = done(api.put(records(zone, record["id"]), A))
+    row = done(agreed(api.put, records(zone, record["id"]), A))
     sandbox.change_record(NAME, "delete", type="A", name="www", content="192.0.2.7")
     sandbox.change_record(NAME, "add", type="A", name="www", content="192.0.2.66")
-    assert done(api.post(f"/api/dns/changes/{row.pk}/revert")).status == ChangePlan.FAILED
+    assert done(agreed(api.post, f"/api/dns/changes/{row.pk}/revert")).status == ChangePlan.FAILED
     assert {content for _, _, content, _ in contents(sandbox)} == {"192.0.2.66"}
 
 
@@ -364,9 +371,9 @@ def test_a_mail_setup_and_edits_leave_each_other_alone(
     edit = done(api.post(records(zone), A))
     setup.refresh_from_db()
     assert (setup.status, edit.status) == (ChangePlan.READY, ChangePlan.APPLIED)
-    apply_plan(ada.actor, setup.pk, confirmed=True)
+    sure(apply_plan, ada.actor, setup.pk)
     work_off()
-    assert api.post(f"/api/dns/changes/{edit.pk}/revert").status == 202
+    assert agreed(api.post, f"/api/dns/changes/{edit.pk}/revert").status == 202
     work_off()
     assert {kind for kind, *_ in contents(sandbox)} == {"MX", "TXT"}
     page = ada.client.get(f"/setup/{domain.pk}/dns/")
@@ -395,7 +402,7 @@ def test_lists_cost_the_same_with_few_and_many(
         if text:
             asked = api.post(f"/api/dns/zones/{zone.pk}/import", {"zoneFile": text})
         work_off()
-        api.post(f"/api/dns/changes/{asked.body['id']}/apply", {"confirm": True})
+        api.post(f"/api/dns/changes/{asked.body['id']}/apply", {})
         work_off()
         early_in_a_minute()
         api.get("/api/dns/zones")  # the first request of a minute takes its share of the limit
@@ -410,7 +417,7 @@ def test_lists_cost_the_same_with_few_and_many(
     assert sandbox.request_count("cloudflare", "POST", "/zones/{id}/dns_records/batch") == 5
 
 
-LIST_QUERIES, CHANGES_QUERIES, WRITE_QUERIES = 3, 6, 17
+LIST_QUERIES, CHANGES_QUERIES, WRITE_QUERIES = 3, 6, 18
 
 
 # --- Troubles on the way ----------------------------------------------------------------------
@@ -422,8 +429,10 @@ def test_an_edit_whose_answer_was_lost_is_not_written_twice(
     api = Api(ada.token)
     for ask in (
         lambda: api.post(records(zone), A),
-        lambda: api.put(records(zone, listed(api, zone)[0]["id"]), {**A, "content": "192.0.2.8"}),
-        lambda: api.delete(records(zone, listed(api, zone)[0]["id"])),
+        lambda: agreed(
+            api.put, records(zone, listed(api, zone)[0]["id"]), {**A, "content": "192.0.2.8"}
+        ),
+        lambda: agreed(api.delete, records(zone, listed(api, zone)[0]["id"])),
     ):
         asked = ask()
         sandbox.fault("cloudflare", "drop_after_commit", method="POST", path="/zones/.*/batch")
@@ -437,7 +446,7 @@ def test_an_edit_whose_answer_was_lost_is_not_written_twice(
 
 def test_an_edit_waits_while_another_plan_is_applied(ada: Person, sandbox: RunningSandbox) -> None:
     setup = planned(ada, verified(ada, NAME, sandbox))
-    apply_plan(ada.actor, setup.pk, confirmed=True)
+    sure(apply_plan, ada.actor, setup.pk)
     asked = Api(ada.token).post(records(Zone.objects.get()), A)
     advance(asked.body["jobId"])  # before the setup, which holds the zone already
     job = Job.objects.get(pk=asked.body["jobId"])

@@ -9,9 +9,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from dnszones.models import ChangePlan, Zone
 from dnszones.services import apply_plan
 from tests.cast import Person
+from tests.confirming import typed
 from tests.sandboxes import RunningSandbox
 from tests.stories import connected, planned, verified
-from tests.work import work_off
+from tests.work import sure, work_off
 
 pytestmark = pytest.mark.django_db
 NAME = "example.test"
@@ -70,7 +71,11 @@ def test_a_record_is_added_changed_deleted_and_taken_back(
     form = ada.client.get(path).context["form"]
     assert (form.initial["name"], form.initial["content"]) == ("www", "192.0.2.7")
     fields = {"name": "www", "ttl": "3600", "content": "192.0.2.8", "shown": "192.0.2.7"}
-    assert ada.client.post(path, fields).status_code == 302
+    asked = ada.client.post(path, fields)
+    assert asked.status_code == 200
+    assert "no longer leads to 192.0.2.7, but to 192.0.2.8" in asked.content.decode()
+    assert typed(ada.client, path, "another.test", fields).status_code == 422
+    assert typed(ada.client, path, f" {NAME.upper()}. ", fields).status_code == 302
     work_off()
     assert contents(sandbox) == {("A", "192.0.2.8")}
     stale = ada.client.post(path, fields)
@@ -79,7 +84,9 @@ def test_a_record_is_added_changed_deleted_and_taken_back(
 
     path = link(page(ada, zone), f"Delete A www.{NAME}")
     assert f"Delete A www.{NAME}?" in ada.client.get(path).content.decode()
-    assert ada.client.post(path).status_code == 302
+    assert f"The website www.{NAME} goes dark" in ada.client.get(path).content.decode()
+    assert ada.client.post(path).status_code == 422
+    assert typed(ada.client, path, NAME).status_code == 302
     work_off()
     assert contents(sandbox) == set()
 
@@ -154,7 +161,7 @@ def test_records_that_mail_needs_ask_a_second_question(
     ada: Person, sandbox: RunningSandbox
 ) -> None:
     domain = verified(ada, NAME, sandbox)
-    apply_plan(ada.actor, planned(ada, domain).pk, confirmed=True)
+    sure(apply_plan, ada.actor, planned(ada, domain).pk)
     work_off()
     zone = Zone.objects.get()
     shown = page(ada, zone)
@@ -179,7 +186,13 @@ def test_a_zone_file_is_compared_agreed_to_and_written(
     shown = ada.client.get(sent["Location"])
     assert "The zone says otherwise: A 192.0.2.99" in shown.content.decode()
     path = f"{sent['Location']}apply/"
-    applied = ada.client.post(path, {"replace": "all", "confirmed": "yes"})
+    agreed = ada.client.post(path, {"replace": "all"})
+    work_off()
+    refused = ada.client.post(f"{agreed['Location']}apply/")
+    assert refused.status_code == 422
+    assert f"The website www.{NAME} no longer leads to 192.0.2.99" in refused.content.decode()
+    assert contents(sandbox) == {("A", "192.0.2.99")}
+    applied = typed(ada.client, f"{agreed['Location']}apply/", NAME)
     work_off()
     assert contents(sandbox) == {("A", "192.0.2.1"), ("A", "192.0.2.2")}
     assert ada.client.get(applied["Location"]).context["row"].status == ChangePlan.APPLIED

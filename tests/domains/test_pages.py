@@ -7,6 +7,7 @@ import pytest
 from domains.models import Domain
 from domains.registrars import REGISTRARS
 from tests.cast import Person
+from tests.confirming import typed
 from tests.sandboxes import RunningSandbox
 from tests.stories import connected
 from tests.wizard.rows import estate
@@ -169,7 +170,11 @@ def test_disconnecting_is_asked_twice(ada: Person) -> None:
     assert answer.status_code == 409
     assert "1 mailbox is still on example.test" in answer.content.decode()
     adas.mailboxes[0].delete()
-    assert ada.client.post(path)["Location"].startswith("/jobs/")
+    refused = ada.client.post(path)
+    assert refused.status_code == 422
+    assert "cannot be read now, so what it serves is not known" in refused.content.decode()
+    assert Domain.objects.get().status == Domain.PROVISIONED
+    assert typed(ada.client, path, "example.test")["Location"].startswith("/jobs/")
     assert Domain.objects.get().status == Domain.DELETING
 
 

@@ -46,7 +46,7 @@ from tenants.services.credentials import CredentialInUse, provider_for
 from tests.cast import Person
 from tests.crash.test_dying_anywhere import dies_everywhere
 from tests.sandboxes import RunningSandbox
-from tests.work import ended, hurry, work_off
+from tests.work import ended, hurry, sure, work_off
 
 NAME = "example.test"
 ADA = {
@@ -158,7 +158,7 @@ def test_a_slow_registry_is_waited_for(ada: Person, sandbox: RunningSandbox) -> 
     assert (registration.status, registration.was_ordered) == ("buying", True)
     assert registration.domain is not None
     with pytest.raises(DomainInUse, match="being bought"):
-        disconnect_domain(ada.actor, registration.domain.pk)
+        sure(disconnect_domain, ada.actor, registration.domain.pk)
     assert job_of(registration).waiting_for == (
         "slow.test is ordered; the registry has not confirmed it yet."
     )
@@ -524,7 +524,7 @@ def test_somebody_else_is_faster(ada: Person, sandbox: RunningSandbox) -> None:
     assert purchases(sandbox) == []
     # The domain can be removed, its credential let go, and what was asked stays on record.
     assert registration.domain_id is not None
-    assert ended(disconnect_domain(ada.actor, registration.domain_id)).status == "succeeded"
+    assert ended(sure(disconnect_domain, ada.actor, registration.domain_id)).status == "succeeded"
     assert not Domain.objects.exists()
     assert Registration.objects.get(domain=None).name == NAME
     remove_credential(ada.actor, registrar_of(ada).pk)
@@ -619,7 +619,7 @@ def test_a_cancelled_purchase_that_was_paid_says_so(
     assert sandbox.request_count("namecheap", "POST", CREATE) == 1
     assert registration.domain_id is not None
     with pytest.raises(DomainInUse, match="may have been paid"):
-        disconnect_domain(ada.actor, registration.domain_id)
+        sure(disconnect_domain, ada.actor, registration.domain_id)
     retry_job(ada.actor, job_of(registration).pk)
     assert finished(registration).status == "succeeded"
     assert purchases(sandbox) == [name]

@@ -26,7 +26,7 @@ from tests.cast import Person
 from tests.sandboxes import REGISTRY, RunningSandbox
 from tests.stories import OWN_SERVER, connected, planned, use_own_account, verified
 from tests.wizard.rows import estate
-from tests.work import ended, hurry, work_off
+from tests.work import ended, hurry, sure, work_off
 
 PARKING = ["ns1.parking-sandbox.test", "ns2.parking-sandbox.test"]
 
@@ -161,7 +161,7 @@ def test_of_two_who_connect_the_first_verified_keeps_it(
     assert (job.status, job.error_code) == (Job.FAILED, "DOMAIN_TAKEN")
     assert not cys.is_verified
     # Ada gives it up, Cy tries again.
-    ended(disconnect_domain(ada.actor, adas.pk))
+    ended(sure(disconnect_domain, ada.actor, adas.pk))
     ended(retry_job(cy.actor, job.pk))
     cys.refresh_from_db()
     assert cys.is_verified
@@ -177,7 +177,7 @@ def test_in_a_shared_account_the_first_ones_zone_is_not_adopted(
     assert (cys.status, cys.nameservers) == (Domain.PENDING, [])
     assert Zone.objects.get(domain=cys).remote_id == ""
     # Going away again takes nothing of Ada's along.
-    ended(disconnect_domain(cy.actor, cys.pk))
+    ended(sure(disconnect_domain, cy.actor, cys.pk))
     assert not Domain.objects.filter(pk=cys.pk).exists()
     assert sandbox.records("example.test") == []
     adas.refresh_from_db()
@@ -284,7 +284,7 @@ def test_a_zone_that_we_made_goes_with_the_domain(ada: Person, sandbox: RunningS
     domain = verified(ada, "example.test", sandbox)
     ended(apply_plan(ada.actor, planned(ada, domain).pk))
     assert sandbox.records("example.test")
-    job = ended(disconnect_domain(ada.actor, domain.pk))
+    job = ended(sure(disconnect_domain, ada.actor, domain.pk))
     assert job.status == Job.SUCCEEDED
     assert not Domain.objects.exists()
     with pytest.raises(httpx.HTTPStatusError):
@@ -302,7 +302,7 @@ def test_a_zone_that_was_there_before_stays_as_it_was(ada: Person, sandbox: Runn
     plan = planned(ada, domain)
     ended(apply_plan(ada.actor, plan.pk))
     assert len(contents(sandbox, "example.test")) == len(before) + 4
-    ended(disconnect_domain(ada.actor, domain.pk))
+    ended(sure(disconnect_domain, ada.actor, domain.pk))
     assert not Domain.objects.exists()
     assert contents(sandbox, "example.test") == before
 
@@ -310,12 +310,12 @@ def test_a_zone_that_was_there_before_stays_as_it_was(ada: Person, sandbox: Runn
 def test_the_vendor_is_down_while_disconnecting(ada: Person, sandbox: RunningSandbox) -> None:
     domain = connected(ada, "example.test")
     sandbox.fault("cloudflare", "status", status=503, times=None)
-    job = disconnect_domain(ada.actor, domain.pk)
+    job = sure(disconnect_domain, ada.actor, domain.pk)
     work_off()
     job.refresh_from_db()
     domain.refresh_from_db()
     assert (job.status, domain.status) == (Job.WAITING, Domain.DELETING)
-    assert disconnect_domain(ada.actor, domain.pk).pk == job.pk
+    assert sure(disconnect_domain, ada.actor, domain.pk).pk == job.pk
     Domain.objects.filter(pk=domain.pk).update(verified_at="2026-01-01T00:00Z")
     with pytest.raises(DomainIsLeaving):
         make_plan(ada.actor, domain.pk, choices=OWN_SERVER)
@@ -329,13 +329,13 @@ def test_the_vendor_is_down_while_disconnecting(ada: Person, sandbox: RunningSan
 def test_a_domain_with_mailboxes_stays(ada: Person) -> None:
     adas = estate(ada, inboxes=2)
     with pytest.raises(services.DomainInUse, match="2 mailboxes are still"):
-        disconnect_domain(ada.actor, adas.domain.pk)
+        sure(disconnect_domain, ada.actor, adas.domain.pk)
     adas.mailboxes[0].delete()
     with pytest.raises(services.DomainInUse, match="1 mailbox is still"):
-        disconnect_domain(ada.actor, adas.domain.pk)
+        sure(disconnect_domain, ada.actor, adas.domain.pk)
     assert Domain.objects.get().status == Domain.PROVISIONED
 
 
 def test_only_admins_disconnect(ada: Person, bo: Person) -> None:
     with pytest.raises(Forbidden):
-        disconnect_domain(bo.actor, estate(ada, inboxes=0).domain.pk)
+        sure(disconnect_domain, bo.actor, estate(ada, inboxes=0).domain.pk)

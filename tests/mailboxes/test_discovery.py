@@ -22,7 +22,7 @@ from tests.cast import Person
 from tests.sandboxes import RunningSandbox
 from tests.stories import verified
 from tests.wizard.rows import Estate, estate
-from tests.work import ended, work_off
+from tests.work import ended, sure, work_off
 
 pytestmark = pytest.mark.django_db
 
@@ -246,7 +246,7 @@ def test_from_the_form_to_the_records_and_the_policy(
     work_off()
     plan = ChangePlan.objects.get()
     assert "certificate" in plan.warnings[0]
-    ended(apply_plan(ada.actor, plan.pk, confirmed=True))
+    ended(sure(apply_plan, ada.actor, plan.pk))
     found = {(row["type"], row["name"].removesuffix(f".{NAME}")) for row in sandbox.records(NAME)}
     assert {
         ("SRV", "_imaps._tcp"),

@@ -34,7 +34,7 @@ from tests.google import (
 from tests.sandboxes import RunningSandbox
 from tests.stories import planned, verified
 from tests.wizard.rows import estate
-from tests.work import ended, until, work_off
+from tests.work import ended, sure, until, work_off
 
 pytestmark = pytest.mark.django_db
 
@@ -91,17 +91,17 @@ def test_inboxes_from_attaching_to_disconnecting(ada: Person, sandbox: RunningSa
     assert not first.password_pending
 
     # A later mail setup leaves the record alone; disconnecting takes it away with all the rest.
-    ended(apply_plan(ada.actor, planned(ada, domain, platform=PROVIDER).pk, confirmed=True))
+    ended(sure(apply_plan, ada.actor, planned(ada, domain, platform=PROVIDER).pk))
     assert len(verification_records(sandbox)) == 1
     assert Record.objects.filter(zone__domain=domain, purpose="other").count() == 1
     with pytest.raises(DomainInUse):
-        disconnect_domain(ada.actor, domain.pk)
+        sure(disconnect_domain, ada.actor, domain.pk)
     ended(delete_mailboxes(ada.actor, [row.pk for row in rows]))
     assert google_users(sandbox) == {}
     assert {row.status for row in Mailbox.objects.all()} == {Mailbox.DELETED}
     with pytest.raises(CredentialInUse):
         remove_credential(ada.actor, google_credential(ada, sandbox).pk)
-    ended(disconnect_domain(ada.actor, domain.pk))
+    ended(sure(disconnect_domain, ada.actor, domain.pk))
     remove_credential(ada.actor, google_credential(ada, sandbox).pk)
 
 

@@ -26,7 +26,7 @@ from provisioning.services import cancel_job
 from tests.cast import Person
 from tests.sandboxes import RunningSandbox
 from tests.stories import planned, provisioned, published, verified
-from tests.work import ended, until, work_off
+from tests.work import ended, sure, until, work_off
 
 NAME = "example.test"
 
@@ -75,16 +75,16 @@ def test_inboxes_are_only_made_where_our_server_handles_the_mail(
     ada: Person, sandbox: RunningSandbox
 ) -> None:
     domain = published(ada, NAME, sandbox)
-    ended(apply_plan(ada.actor, planned(ada, domain, platform="google-workspace").pk,
-                     confirmed=True))  # fmt: skip
+    plan = planned(ada, domain, platform="google-workspace")
+    ended(sure(apply_plan, ada.actor, plan.pk))
     spread(domain, to=Domain.READY)
     with pytest.raises(MailElsewhere):
         provision_mailboxes(ada.actor, domain.pk, count=1, convention="role")
     page = ada.client.get(f"/setup/{domain.pk}/inboxes/").content.decode()
     assert "A credential is needed" in page  # Google can make them, once the domain is attached
     assert "Create the inboxes" not in page
-    ended(apply_plan(ada.actor, planned(ada, domain, platform="microsoft-365").pk,
-                     confirmed=True))  # fmt: skip
+    plan = planned(ada, domain, platform="microsoft-365")
+    ended(sure(apply_plan, ada.actor, plan.pk))
     page = ada.client.get(f"/setup/{domain.pk}/inboxes/", follow=True).content.decode()
     assert "Create the inboxes" not in page
     spread(domain, to=Domain.READY)
@@ -100,7 +100,7 @@ def test_taking_the_dns_back_closes_the_later_steps_until_it_is_set_up_again(
     domain, _ = provisioned(ada, NAME, sandbox, count=2)
     applied = revertible_plan(domain)
     assert applied is not None
-    ended(revert_plan(ada.actor, applied.pk))
+    ended(sure(revert_plan, ada.actor, applied.pk))
     domain.refresh_from_db()
     assert domain.status == Domain.VERIFIED
     with pytest.raises(DomainNotReady):

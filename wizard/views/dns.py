@@ -16,10 +16,12 @@ from dnszones.services import (
     go_on_before_propagated,
     make_plan,
 )
+from dnszones.views import typed_form
 from domains.models import Domain
 from domains.selectors import get_domain
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.pages import PageRequest, add_errors, signed_in
+from mpanel.core.typednames import TypedNameForm
 from provisioning.models import Job
 from provisioning.selectors import jobs
 from wizard.steps import next_step, reached
@@ -30,6 +32,13 @@ from wizard.views.page import step_page
 @require_http_methods(["GET", "POST"])
 def dns(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """Step 3: choose a setup, see the plan, apply it."""
+    return _dns_page(request, domain_id)
+
+
+def _dns_page(
+    request: PageRequest, domain_id: UUID, *, typed: TypedNameForm | None = None
+) -> HttpResponseBase:
+    """The page of step 3; `typed`: the refused form of a plan that takes away what is live."""
     found = get_domain(request.actor, domain_id)
     if not reached(found, Domain.VERIFIED):
         return redirect(next_step(found))
@@ -37,8 +46,8 @@ def dns(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     applied = zones.revertible_plan(found)
     stored = row or applied
     initial = SetupForm.from_setup(stored.setup) if stored else {}
-    form = SetupForm(request.POST or None, initial=initial)
-    if request.method == "POST" and form.is_valid():
+    form = SetupForm((None if typed else request.POST) or None, initial=initial)
+    if form.is_bound and form.is_valid():
         try:
             make_plan(request.actor, domain_id, choices=form.choices())
         except Invalid as error:
@@ -53,6 +62,7 @@ def dns(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "platforms": PLATFORM_CARDS,
         "row": row,
         "plan": zones.plan_of(row) if row else None,
+        "typed": typed or (typed_form(request, row) if row else None),
         "job": _job_of(request, row),
         "waiting": row is not None and row.status in {ChangePlan.COMPUTING, ChangePlan.APPLYING},
         "applied": applied,
@@ -70,7 +80,7 @@ def dns(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         request,
         f"{template}#live" if partial else template,
         context,
-        status=422 if form.errors else 200,
+        status=422 if form.errors or typed else 200,
     )
 
 
@@ -87,8 +97,11 @@ def dns_replace(request: PageRequest, domain_id: UUID, plan_id: UUID) -> HttpRes
 @require_POST
 def dns_apply(request: PageRequest, domain_id: UUID, plan_id: UUID) -> HttpResponseBase:
     """Apply the plan that is shown."""
-    zones.get_plan(request.actor, plan_id, domain_id=domain_id)
-    apply_plan(request.actor, plan_id, confirmed=request.POST.get("confirmed") == "yes")
+    row = zones.get_plan(request.actor, plan_id, domain_id=domain_id)
+    typed = typed_form(request, row)
+    if row.status == ChangePlan.READY and typed and not typed.is_agreed:
+        return _dns_page(request, domain_id, typed=typed)
+    apply_plan(request.actor, plan_id, confirmation=typed.digest if typed else "")
     return redirect("setup-dns", domain_id=domain_id)
 
 

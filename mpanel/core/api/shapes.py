@@ -33,6 +33,17 @@ class Shape(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+def confirmation_field() -> serializers.CharField:
+    """The digest of a refusal CONFIRMATION_REQUIRED, sent along with the same request."""
+    return serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=64,
+        help_text="Of the refusal CONFIRMATION_REQUIRED, to go on with exactly what it told.",
+    )
+
+
 def camel(name: str) -> str:
     """`page_size` as `pageSize`."""
     return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)

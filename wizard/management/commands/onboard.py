@@ -54,7 +54,9 @@ class Command(BaseCommand):
             help="write what the domain publishes now into its zone, without a question",
         )
         parser.add_argument("--replace", action="store_true", help="overwrite conflicting records")
-        parser.add_argument("--yes", action="store_true", help="confirm plans that change much")
+        parser.add_argument(
+            "--confirm", default="", metavar="DIGEST", help="go on with a plan that was refused"
+        )
         parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for each step")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -74,7 +76,7 @@ class Command(BaseCommand):
             dmarc=options["dmarc"],
             registrar=options["registrar"],
             replace=options["replace"],
-            confirmed=options["yes"],
+            confirmation=options["confirm"],
             timeout=options["timeout"],
         )
         self.takes_over: bool = options["take_over"]

@@ -1,0 +1,48 @@
+"""What goes dark with a zone when its domain is disconnected."""
+
+import hashlib
+
+from dnszones import changes, services
+from dnszones.changes import ExistingRecord
+from dnszones.models import Zone
+from dnszones.records import same_value
+from dnszones.sights import LOOK, is_providers_own
+from dnszones.vendors import dns_provider, own_mail_hosts
+from domains.models import Domain
+from domains.services import Departure, register_departure
+from mpanel.core.errors import ProviderError
+from mpanel.core.losses import Loss
+
+
+def what_leaves(domain: Domain) -> Departure:
+    """What is live in the domain's zone and goes with it: all of a zone that we made, in another
+    one our records. A zone that cannot be read may serve anything."""
+    zone = Zone.objects.filter(domain=domain).first()
+    if zone is None or not zone.remote_id:
+        return Departure()
+    try:
+        remote = dns_provider(domain.dns_credential, timeout=LOOK).list_records(zone.remote_id)
+    except ProviderError as error:
+        told = f"The zone of {domain} cannot be read now, so what it serves is not known: "
+        loss = Loss("extent", domain.name, f"{told}whatever it is goes dark. ({error.message})")
+        return Departure((loss,), hashlib.sha256(f"unread {zone.pk}".encode()).hexdigest()[:32])
+    existing = [ExistingRecord(one.id, one.data) for one in remote]
+    ours = services.our_data(zone)
+    steps = [
+        changes.make_change(
+            "delete",
+            purpose=changes.BY_HAND,
+            level="optional",
+            reason="Goes with the domain.",
+            before=(one,),
+            after=None,
+        )
+        for one in existing
+        if not is_providers_own(zone, one.data)
+        and (zone.creation_asked_at or any(same_value(one.data, data) for data in ours))
+    ]
+    plan = changes.make_plan(domain.name, steps, existing, own_hosts=own_mail_hosts())
+    return Departure(plan.losses, plan.digest)
+
+
+register_departure(what_leaves)
