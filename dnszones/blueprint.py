@@ -1,7 +1,8 @@
 """Which DNS records a domain needs for mail, and why, for each platform."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from dnszones import dkim, dmarc, spf, transport
@@ -33,12 +34,18 @@ _VENDORS: Final = {
 }
 
 
+_MICROSOFT_MX: Final = re.compile(
+    r"[a-z0-9-]{1,63}\.(?:mail\.protection\.outlook\.com|[a-z0-9-]{1,63}\.mx\.microsoft)"
+)
+
+
 @dataclass(frozen=True)
 class MailSetup:
     """How a domain shall handle mail; `desired_records` checks it.
 
     `platform`: one of `PLATFORMS`. `tracking_provider`: a key of `TRACKING_HOSTS`, or "none".
-    `custom_mx`: (preference, host) pairs. `dkim_value`: the key as TXT value, PEM or base64.
+    `custom_mx`: (preference, host) pairs. `microsoft_mx`: the mail host that Microsoft shows, which
+    cannot be derived from the domain. `dkim_value`: the key as TXT value, PEM or base64.
     `dkim_targets`: the two CNAME targets that Microsoft names for selector1 and selector2.
     `dmarc_rua` and `dmarc_ruf`: addresses for reports; without `dmarc_rua`, dmarc@ the domain.
     `mailserver_mx` and `mailserver_spf`: our own mail host, and the name its senders' SPF record
@@ -54,6 +61,7 @@ class MailSetup:
     domain: str
     platform: str
     custom_mx: tuple[tuple[int, str], ...] = ()
+    microsoft_mx: str = ""
     spf_includes: tuple[str, ...] = ()
     dkim_selector: str = ""
     dkim_value: str = ""
@@ -171,6 +179,63 @@ async def settled_spf(
     )
 
 
+def microsoft_mx_host(text: str) -> str:
+    """A mail host of Microsoft 365 as its admin center shows it. Raises `Invalid`.
+
+    Newer tenants have hosts below mx.microsoft, see
+    https://learn.microsoft.com/en-us/purview/how-smtp-dane-works (seen 2026-11).
+    """
+    host = text.strip().rstrip(".").lower()
+    if not is_microsoft_mx(host):
+        raise Invalid.field(
+            "microsoft_mx",
+            "Enter the MX host that Microsoft shows for the domain (admin center, Settings, "
+            "Domains, DNS records). It ends in .mail.protection.outlook.com or .mx.microsoft.",
+        )
+    return check_name(host, field="microsoft_mx", host=True)
+
+
+def is_microsoft_mx(host: str) -> bool:
+    """Whether this is a mail host of a Microsoft 365 tenant."""
+    return _MICROSOFT_MX.fullmatch(host) is not None
+
+
+def as_in_the_zone(setup: MailSetup, present: Iterable[RecordData]) -> MailSetup:
+    """The setup with Microsoft's DKIM targets as the zone has them, where none are given.
+
+    They are made by Microsoft for one tenant, so they are never derived.
+    """
+    if setup.platform != "microsoft-365" or setup.dkim_targets or setup.dkim_value:
+        return setup
+    names = [f"selector{number}._domainkey.{setup.domain}" for number in (1, 2)]
+    targets = {one.name: one.content for one in present if one.type == "CNAME"}
+    if not all(name in targets for name in names):
+        return setup
+    return replace(setup, dkim_targets=tuple(targets[name] for name in names))
+
+
+def with_present_mx(
+    wanted: Sequence[DesiredRecord], present: Iterable[RecordData]
+) -> tuple[list[DesiredRecord], list[str]]:
+    """The wanted records; where the zone has a mail host of Microsoft 365 it is right as it is, and
+    wanted in place of another one that was entered. And warnings about that."""
+    found = [one for one in present if one.type == "MX" and is_microsoft_mx(one.content)]
+    kept, warnings = [], []
+    for record in wanted:
+        same_name = [one for one in found if one.key == record.data.key]
+        if not same_name or record.purpose != "mx" or not is_microsoft_mx(record.data.content):
+            kept.append(record)
+            continue
+        right = next((one for one in same_name if one.content == record.data.content), same_name[0])
+        if right.content != record.data.content:
+            warnings.append(
+                f"The domain has the mail host {right.content} at Microsoft 365 already, which "
+                f"stays; {record.data.content} was entered."
+            )
+        kept.append(replace(record, data=right))
+    return kept, warnings
+
+
 def _mx(setup: MailSetup, domain: str) -> list[DesiredRecord]:
     reason = "Tells other mail servers where to deliver mail for the domain."
     return [
@@ -184,7 +249,7 @@ def _mail_hosts(setup: MailSetup, domain: str) -> tuple[tuple[int, str], ...]:
         case "google-workspace":
             return ((1, "smtp.google.com"),)
         case "microsoft-365":
-            return ((0, f"{domain.replace('.', '-')}.mail.protection.outlook.com"),)
+            return ((0, microsoft_mx_host(setup.microsoft_mx)),)
         case "mailserver":
             return ((10, check_name(setup.mailserver_mx, field="mailserver_mx", host=True)),)
         case _:

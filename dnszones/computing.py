@@ -12,7 +12,13 @@ from dnszones import (
     zonefiles,
 )
 from dnszones.access import checked_provider
-from dnszones.blueprint import MailSetup, desired_records, setup_warnings
+from dnszones.blueprint import (
+    MailSetup,
+    as_in_the_zone,
+    desired_records,
+    setup_warnings,
+    with_present_mx,
+)
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
 from dnszones.models import ChangePlan
@@ -47,10 +53,12 @@ def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
 
 def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
     """The plan for a stored setup, and the warnings to show with it."""
-    setup = services.with_own_key(row.zone, MailSetup.from_json(row.setup))
-    wanted, warnings = desired_records(setup), setup_warnings(setup)
+    present = [record.data for record in existing]
+    setup = as_in_the_zone(MailSetup.from_json(row.setup), present)
+    setup = services.with_own_key(row.zone, setup)
+    wanted, told = with_present_mx(desired_records(setup), present)
     found = flattening_plans.settle(row.zone, setup, existing)
-    row.spf, warnings = found.made, warnings + found.warnings
+    row.spf, warnings = found.made, setup_warnings(setup) + told + found.warnings
     plan = changes.plan_changes(
         setup.domain,
         existing,

@@ -23,7 +23,7 @@ PLATFORM_CARDS = [
     {
         "value": "microsoft-365",
         "title": "Microsoft 365",
-        "text": "Records for Exchange Online.",
+        "text": "Records for Exchange Online. You name the MX host that Microsoft shows.",
         "icon": "mails",
     },
     {
@@ -50,6 +50,27 @@ class SetupForm(forms.Form):
         help_text="For another mail server: one a line, preference and host, such as "
         "“10 mail.example.com”.",
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "10 mail.example.com"}),
+    )
+    microsoft_mx = forms.CharField(
+        label="MX host of Microsoft 365",
+        required=False,
+        max_length=254,
+        help_text="As the Microsoft 365 admin center shows it: Settings, Domains, DNS records.",
+        widget=forms.TextInput(
+            attrs={
+                "placeholder": "example-com.mail.protection.outlook.com",
+                "spellcheck": "false",
+                "autocapitalize": "off",
+            }
+        ),
+    )
+    dkim_targets = forms.CharField(
+        label="DKIM targets of Microsoft 365",
+        required=False,
+        max_length=600,
+        help_text="The two CNAME targets that Microsoft shows for selector1 and selector2, one a "
+        "line. Empty: those that the zone has already.",
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
     )
     spf_includes = forms.CharField(
         label="Other senders",
@@ -120,6 +141,13 @@ class SetupForm(forms.Form):
             pairs.append((int(found[1] or 10), found[2].rstrip(".").lower()))
         return tuple(pairs)
 
+    def clean_dkim_targets(self) -> tuple[str, ...]:
+        return (
+            tuple(re.split(r"[\s,;]+", self.cleaned_data["dkim_targets"].strip()))
+            if (self.cleaned_data["dkim_targets"].strip())
+            else ()
+        )
+
     def clean_spf_includes(self) -> tuple[str, ...]:
         return (
             tuple(re.split(r"[\s,;]+", self.cleaned_data["spf_includes"].strip()))
@@ -134,6 +162,8 @@ class SetupForm(forms.Form):
             chosen["tracking_subdomain"] = ""
         if chosen["platform"] != "custom":
             chosen["custom_mx"] = ()
+        if chosen["platform"] != "microsoft-365":
+            chosen |= {"microsoft_mx": "", "dkim_targets": ()}
         chosen["mta_sts"] = chosen["mta_sts"] or "none"
         if chosen["platform"] != "mailserver":
             chosen |= {"mta_sts": "none", "tls_rpt": "", "autoconfig": False}
@@ -148,4 +178,5 @@ class SetupForm(forms.Form):
                 f"{preference} {host}" for preference, host in stored["custom_mx"]
             ),
             "spf_includes": "\n".join(stored["spf_includes"]),
+            "dkim_targets": "\n".join(stored["dkim_targets"]),
         }

@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from domains.providers.base import Contact
 from domains.registrars import REGISTRARS
+from mpanel.core import registry
 from mpanel.core.models import StatusRow
 from mpanel.core.money import Money
 from mpanel.core.secrets import seal, unseal
@@ -89,6 +90,11 @@ class Domain(StatusRow):
     @property
     def status_label(self) -> str:
         return self.STATUSES[self.status]
+
+    @property
+    def dns_provider_name(self) -> str:
+        """Who runs its nameservers."""
+        return str(registry.get("dns", self.dns_credential.provider).label)
 
     @property
     def typed_names(self) -> tuple[str, str]:

@@ -46,7 +46,7 @@ REGISTRARS: dict[str, Registrar] = {
             'Click "Manage DNS"',
             'Click "Change Nameservers"',
             'Select "I\'ll use my own nameservers"',
-            "Enter the Cloudflare nameservers shown below",
+            "Enter the {dns_provider} nameservers shown below",
             'Click "Save" and wait for propagation (usually 15-30 minutes)',
         ),
         documentation_url="https://www.godaddy.com/help/change-nameservers-for-my-domains-664",
@@ -140,20 +140,36 @@ REGISTRARS: dict[str, Registrar] = {
 }
 
 
-def nameserver_instructions(provider: str, nameservers: Sequence[str]) -> NameserverInstructions:
+# A domain registered at Cloudflare cannot be delegated elsewhere.
+NOT_FROM_CLOUDFLARE = (
+    "Log in to the Cloudflare dashboard with the account that holds the domain",
+    "A domain registered at Cloudflare keeps the nameservers of Cloudflare, so those shown below "
+    "cannot be entered there",
+    "Either transfer the domain to another registrar, and enter them at that one",
+    "Or disconnect it here, and connect it again with a DNS credential of your Cloudflare account",
+    "Then come back and check now",
+)
+
+
+def nameserver_instructions(
+    provider: str, nameservers: Sequence[str], *, dns_provider: str
+) -> NameserverInstructions:
     """The steps at a registrar, by its key in `REGISTRARS`.
 
-    `nameservers` are those that the zone was assigned, in the order in which they are shown.
+    `nameservers` are those that the zone was assigned, in the order in which they are shown;
+    `dns_provider` is the name of who runs them.
     Raises `Invalid` for the field `provider` where the key is unknown.
     """
     registrar = REGISTRARS.get(provider)
     if registrar is None:
         raise Invalid.field("provider", f"Choose one of {', '.join(REGISTRARS)}.")
+    is_fixed = provider == "cloudflare" and dns_provider != registrar.name
+    steps = NOT_FROM_CLOUDFLARE if is_fixed else registrar.steps
     return NameserverInstructions(
         provider=provider,
         provider_name=registrar.name,
         nameservers=tuple(nameservers),
-        instructions=registrar.steps,
+        instructions=tuple(step.format(dns_provider=dns_provider) for step in steps),
         documentation_url=registrar.documentation_url,
         estimated_propagation_time=registrar.propagation_time,
     )

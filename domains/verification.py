@@ -54,7 +54,9 @@ def instructions(actor: Actor, domain_id: UUID) -> NameserverInstructions:
     domain = selectors.get_domain(actor, domain_id)
     if not domain.shown_nameservers:
         raise _not_shown(domain)
-    return nameserver_instructions(domain.registrar, domain.nameservers)
+    return nameserver_instructions(
+        domain.registrar, domain.nameservers, dns_provider=domain.dns_provider_name
+    )
 
 
 def verify_nameservers(actor: Actor, domain_id: UUID) -> NameserverCheck:

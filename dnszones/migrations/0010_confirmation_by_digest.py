@@ -9,6 +9,15 @@ def supersede_shown_plans(apps, schema_editor):
     )
 
 
+def name_microsoft_hosts(apps, schema_editor):
+    """Setups of Microsoft 365 keep the host that they were made with."""
+    plans = apps.get_model("dnszones", "ChangePlan").objects.select_related("zone__domain")
+    for plan in plans.filter(kind="setup", setup__platform="microsoft-365").iterator():
+        derived = plan.zone.domain.name.replace(".", "-")
+        plan.setup["microsoft_mx"] = f"{derived}.mail.protection.outlook.com"
+        plan.save(update_fields=["setup"])
+
+
 class Migration(migrations.Migration):
     dependencies = [("dnszones", "0009_flattened_spf")]
 
@@ -21,4 +30,5 @@ class Migration(migrations.Migration):
             preserve_default=False,
         ),
         migrations.RunPython(supersede_shown_plans, migrations.RunPython.noop),
+        migrations.RunPython(name_microsoft_hosts, migrations.RunPython.noop),
     ]

@@ -22,6 +22,7 @@ MOST_HOSTS = 20
 SPOKEN = {
     "platform": "email_platform",
     "custom_mx": "custom_mx_records",
+    "microsoft_mx": "microsoft_mx_host",
     "dkim_value": "dkim_public_key",
     "dmarc_rua": "dmarc_report_email",
     "dmarc_ruf": "dmarc_forensic_email",
@@ -53,6 +54,13 @@ class MailSetupShape(Shape):
     email_platform = serializers.ChoiceField(choices=list(PLATFORMS))
     custom_mx_records = serializers.ListField(
         child=MxRecord(), default=list, max_length=MOST_HOSTS, help_text="For custom."
+    )
+    microsoft_mx_host = Text(
+        max_length=254,
+        default="",
+        allow_blank=True,
+        help_text="For microsoft-365, where it is needed: the MX host that Microsoft shows, which "
+        "ends in .mail.protection.outlook.com or .mx.microsoft.",
     )
     spf_includes = serializers.ListField(
         child=Text(max_length=253), default=list, max_length=MOST_HOSTS
@@ -97,6 +105,10 @@ class MailSetupShape(Shape):
             raise serializers.ValidationError(
                 {"custom_mx_records": ["Mail hosts need the email_platform custom."]}
             )
+        if given["microsoft_mx_host"] and given.get("email_platform") != "microsoft-365":
+            raise serializers.ValidationError(
+                {"microsoft_mx_host": ["This needs the email_platform microsoft-365."]}
+            )
         if given["enable_tracking"] and given["tracking_provider"] == "none":
             raise serializers.ValidationError(
                 {"tracking_provider": [f"Choose {' or '.join(TRACKING_HOSTS)}."]}
@@ -113,6 +125,7 @@ class MailSetupShape(Shape):
                 (row["priority"], row["server"].rstrip(".").lower())
                 for row in given["custom_mx_records"]
             ),
+            "microsoft_mx": given["microsoft_mx_host"],
             "spf_includes": tuple(given["spf_includes"]),
             "spf_existing": given["existing_spf_record"],
             "dkim_selector": given["dkim_selector"],

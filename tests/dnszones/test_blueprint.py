@@ -20,7 +20,11 @@ OURS = MailSetup(
     mailserver_spf="_spf.mail.test",
 )
 GOOGLE = MailSetup(domain="ada.test", platform="google-workspace")
-MICROSOFT = MailSetup(domain="mail.ada-co.test", platform="microsoft-365")
+MICROSOFT = MailSetup(
+    domain="mail.ada-co.test",
+    platform="microsoft-365",
+    microsoft_mx="adaco0i.k-v1.mx.microsoft",
+)
 CUSTOM = MailSetup(
     domain="ada.test", platform="custom", custom_mx=((10, "mx1.bo.test"),), dkim_value=KEY
 )
@@ -67,9 +71,7 @@ def test_without_the_vendors_key_its_record_is_left_out_with_a_warning():
 
 
 def test_microsoft_365():
-    assert ("mx", "mail.ada-co.test", "MX", "0 mail-ada-co-test.mail.protection.outlook.com") in (
-        lines(MICROSOFT)
-    )
+    assert ("mx", "mail.ada-co.test", "MX", "0 adaco0i.k-v1.mx.microsoft") in (lines(MICROSOFT))
     assert "Defender" in setup_warnings(MICROSOFT)[0]
     with_keys = replace(MICROSOFT, dkim_targets=("S1.ms.test", "s2.ms.test"))
     assert setup_warnings(with_keys) == []
@@ -109,6 +111,12 @@ def test_every_record_says_why_and_how_much_it_matters():
         (replace(OURS, dkim_selector="no/good"), "dkim_selector"),
         (replace(OURS, dkim_targets=("a.test", "b.test")), "dkim_targets"),
         (replace(MICROSOFT, dkim_targets=("a.test",)), "dkim_targets"),
+        (replace(MICROSOFT, microsoft_mx=""), "microsoft_mx"),
+        (replace(MICROSOFT, microsoft_mx="mx.ada.test"), "microsoft_mx"),
+        (replace(MICROSOFT, microsoft_mx="mail.protection.outlook.com"), "microsoft_mx"),
+        (replace(MICROSOFT, microsoft_mx="a.b.mail.protection.outlook.com"), "microsoft_mx"),
+        (replace(MICROSOFT, microsoft_mx="a.mx.microsoft"), "microsoft_mx"),
+        (replace(MICROSOFT, microsoft_mx="a.b.mx.microsoft.evil.test"), "microsoft_mx"),
         (replace(OURS, dmarc_policy="p"), "dmarc_policy"),
         (replace(OURS, dmarc_rua="nobody"), "dmarc_rua"),
         (replace(OURS, dmarc_ruf="a@b.test,c@d.test"), "dmarc_ruf"),

@@ -13,6 +13,7 @@ from domains.models import Domain
 from events.models import Event
 from mpanel.core.errors import Forbidden, Invalid
 from provisioning.models import Job
+from tests.api import Api
 from tests.cast import Person
 from tests.confirming import typed
 from tests.sandboxes import RunningSandbox
@@ -298,9 +299,13 @@ def test_our_dkim_key_is_sealed(ada: Person, domain: Domain, sandbox: RunningSan
     [
         ({"platform": "google-workspace"}, (["smtp.google.com"], ["_spf.google.com"])),
         (
-            {"platform": "microsoft-365", "spf_includes": "sendgrid.net"},
+            {
+                "platform": "microsoft-365",
+                "spf_includes": "sendgrid.net",
+                "microsoft_mx": "Example0I.k-v1.mx.microsoft.",
+            },
             (
-                ["example-test.mail.protection.outlook.com"],
+                ["example0i.k-v1.mx.microsoft"],
                 ["spf.protection.outlook.com", "sendgrid.net"],
             ),
         ),
@@ -327,6 +332,39 @@ def test_every_platform_has_its_records(
     (text,) = values(sandbox, "TXT")
     assert re.findall(r"include:(\S+)", text) == includes
     assert bool(values(sandbox, "TXT", f"mpanel._domainkey.{ZONE}")) != missing
+
+
+def test_what_microsoft_365_has_in_the_zone_is_kept(
+    ada: Person, domain: Domain, sandbox: RunningSandbox
+) -> None:
+    add(sandbox, "MX", "ada-co-test0i.mail.protection.outlook.com", priority=5)
+    targets = [f"selector{n}-ada._domainkey.ada.n-v1.dkim.mail.microsoft" for n in (1, 2)]
+    for number, target in enumerate(targets, start=1):
+        add(sandbox, "CNAME", target, f"selector{number}._domainkey")
+    page = show(ada, domain, platform="microsoft-365", microsoft_mx="else.k-v1.mx.microsoft")
+    found = actions(page)
+    assert (found["mx"], found["dkim"]) == (["keep"], ["keep", "keep"])
+    (told,) = page.context["row"].warnings
+    assert "ada-co-test0i.mail.protection.outlook.com at Microsoft 365 already" in told
+    assert apply(ada, page).status_code == 302
+    assert values(sandbox, "MX") == ["ada-co-test0i.mail.protection.outlook.com"]
+    assert values(sandbox, "CNAME", f"selector1._domainkey.{ZONE}") == [targets[0]]
+
+
+def test_the_host_that_microsoft_shows_is_asked_for(ada: Person, domain: Domain) -> None:
+    path = f"/setup/{domain.pk}/dns/"
+    for host in ("", "mx.bo.test", "example-test.mail.protection.outlook.com.bo.test"):
+        form = {**FORM, "platform": "microsoft-365", "microsoft_mx": host}
+        answer = ada.client.post(path, form)
+        assert answer.status_code == 422
+        assert "that Microsoft shows" in str(answer.context["form"].errors["microsoft_mx"])
+        body = {"email_platform": "microsoft-365", "microsoft_mx_host": host}
+        refused = Api(ada.token).post(f"/api/v1/domains/{domain.pk}/dns/preview", body)
+        assert (refused.status, list(refused.body["error"]["details"])) == (
+            400,
+            ["microsoft_mx_host"],
+        )
+    assert not ChangePlan.objects.exists()
 
 
 def test_a_tracking_name_and_a_given_key_are_written(

@@ -23,7 +23,9 @@ def test_the_seven_registrars_of_the_contract() -> None:
 
 
 def test_godaddy_reads_as_the_contract_says() -> None:
-    assert nameserver_instructions("godaddy", NAMESERVERS) == NameserverInstructions(
+    assert nameserver_instructions(
+        "godaddy", NAMESERVERS, dns_provider="Cloudflare"
+    ) == NameserverInstructions(
         provider="godaddy",
         provider_name="GoDaddy",
         nameservers=("ada.ns.example.test", "bo.ns.example.test"),
@@ -45,7 +47,7 @@ def test_godaddy_reads_as_the_contract_says() -> None:
 
 @pytest.mark.parametrize("key", REGISTRARS)
 def test_every_registrar_has_steps_a_page_and_a_time(key: str) -> None:
-    told = nameserver_instructions(key, NAMESERVERS)
+    told = nameserver_instructions(key, NAMESERVERS, dns_provider="PowerDNS")
     assert told.nameservers == tuple(NAMESERVERS)
     assert len(told.instructions) >= 5
     assert len(set(told.instructions)) == len(told.instructions)
@@ -56,7 +58,7 @@ def test_every_registrar_has_steps_a_page_and_a_time(key: str) -> None:
 
 
 def test_google_domains_customers_are_sent_to_squarespace() -> None:
-    told = nameserver_instructions("google-domains", NAMESERVERS)
+    told = nameserver_instructions("google-domains", NAMESERVERS, dns_provider="PowerDNS")
     assert "Squarespace" in told.provider_name
     assert "account.squarespace.com" in told.instructions[0]
 
@@ -64,5 +66,18 @@ def test_google_domains_customers_are_sent_to_squarespace() -> None:
 @pytest.mark.parametrize("key", ["", "GoDaddy", "nobody"])
 def test_an_unknown_registrar_is_told_which_there_are(key: str) -> None:
     with pytest.raises(Invalid, match="name\\.com") as refused:
-        nameserver_instructions(key, NAMESERVERS)
+        nameserver_instructions(key, NAMESERVERS, dns_provider="PowerDNS")
     assert list(refused.value.details) == ["provider"]
+
+
+@pytest.mark.parametrize("key", REGISTRARS)
+def test_no_step_names_another_dns_provider_than_the_zones(key: str) -> None:
+    told = nameserver_instructions(key, NAMESERVERS, dns_provider="PowerDNS")
+    text = " ".join(told.instructions)
+    assert "{" not in text
+    if key != "cloudflare":
+        assert "Cloudflare" not in text
+    else:
+        assert "transfer the domain to another registrar" in text
+    if key == "godaddy":
+        assert "Enter the PowerDNS nameservers shown below" in told.instructions

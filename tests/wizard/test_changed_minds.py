@@ -83,7 +83,12 @@ def test_inboxes_are_only_made_where_our_server_handles_the_mail(
     page = ada.client.get(f"/setup/{domain.pk}/inboxes/").content.decode()
     assert "A credential is needed" in page  # Google can make them, once the domain is attached
     assert "Create the inboxes" not in page
-    plan = planned(ada, domain, platform="microsoft-365")
+    plan = planned(
+        ada,
+        domain,
+        platform="microsoft-365",
+        microsoft_mx="example-test.mail.protection.outlook.com",
+    )
     ended(sure(apply_plan, ada.actor, plan.pk))
     page = ada.client.get(f"/setup/{domain.pk}/inboxes/", follow=True).content.decode()
     assert "Create the inboxes" not in page

@@ -165,7 +165,9 @@ def nameservers(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "job": job,
         "registration": registration,
         "steps_of_job": list(job.steps.all()) if job and registration else [],
-        "instructions": nameserver_instructions(found.registrar, found.shown_nameservers)
+        "instructions": nameserver_instructions(
+            found.registrar, found.shown_nameservers, dns_provider=found.dns_provider_name
+        )
         if found.shown_nameservers
         else None,
         **existing,

@@ -116,7 +116,9 @@ class Command(BaseCommand):
             ).run()
 
     def show_nameservers(self, domain: Domain) -> None:
-        told = nameserver_instructions(domain.registrar, domain.shown_nameservers)
+        told = nameserver_instructions(
+            domain.registrar, domain.shown_nameservers, dns_provider=domain.dns_provider_name
+        )
         self.console.print(
             f"Set these nameservers for {domain} at {told.provider_name} "
             f"(usually {told.estimated_propagation_time}):"
