@@ -146,7 +146,20 @@ def setup_warnings(setup: MailSetup) -> list[str]:
             f"Other mail servers fetch the MTA-STS policy from https://mta-sts.{domain}. It counts "
             "once the panel's web server has a certificate for that name."
         )
+    if setup.platform != "mailserver":
+        warnings.append(_addresses_to_make(setup, domain, vendor[0] if vendor else "your server"))
     return warnings
+
+
+def _addresses_to_make(setup: MailSetup, domain: str, where: str) -> str:
+    """Which addresses only the customer can make, where their mail is not on our servers."""
+    reports = [setup.dmarc_rua or f"dmarc@{domain}", setup.dmarc_ruf]
+    names = [one.lower() for one in reports if one.lower().endswith(f"@{domain}")]
+    every = [*dict.fromkeys(names), f"postmaster@{domain}", f"abuse@{domain}"]
+    return (
+        f"Make {', '.join(every[:-1])} and {every[-1]} at {where}, as aliases or groups: DMARC "
+        "reports and complaints go there, and are refused until then."
+    )
 
 
 def selector_of(setup: MailSetup) -> str:

@@ -23,10 +23,12 @@ class MailboxesConfig(AppConfig):
             states,  # noqa: F401  (its workflows register themselves)
         )
         from mailboxes.sending import services as sending
+        from mailboxes.services import roles
 
         periodic.register("mailboxes.warmups", every=300, work=sending.finish_warmups)
         periodic.register("mailboxes.old_days", every=86_400, work=sending.forget_old_days)
         periodic.register("mailboxes.kumomta", every=20, work=kumomta.sweep)
+        periodic.register("mailboxes.roles", every=300, work=roles.sweep)
         periodic.register("mailboxes.log", every=10, work=bounces.sweep)
         periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)
         periodic.register("mailboxes.health", every=15, work=health.sweep)

@@ -242,7 +242,11 @@ def status_counts(
 
 
 def taken_local_parts(domain_id: UUID) -> set[str]:
-    """Every local part that a domain has: aliases, and mailboxes with those that were deleted."""
+    """Every local part that a domain has: aliases, and mailboxes with those that were deleted.
+
+    A role address that we made is not taken: an inbox of that name takes its place.
+    """
     given = Mailbox.objects.filter(domain_id=domain_id).order_by().values_list("local_part")
-    further = Alias.objects.filter(domain_id=domain_id).order_by().values_list("local_part")
+    chosen = Alias.objects.filter(domain_id=domain_id).exclude(is_automatic=True)
+    further = chosen.order_by().values_list("local_part")
     return {local_part for (local_part,) in given.union(further).order_by() if local_part}

@@ -17,6 +17,8 @@ class Alias(Row):
     mailbox = models.ForeignKey("mailboxes.Mailbox", models.CASCADE, related_name="aliases")
     local_part = models.CharField(max_length=64, blank=True)
     address = models.CharField(max_length=320)
+    # Made by us since every mail domain should have it (services/roles.py); else null.
+    is_automatic = models.BooleanField(null=True)
 
     class Meta:
         verbose_name_plural = "aliases"

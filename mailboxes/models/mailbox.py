@@ -81,6 +81,10 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
         """Those whose login was proved and that are not suspended."""
         return self.filter(status__in=Mailbox.WORKING)
 
+    def receiving(self) -> "MailboxQuerySet":
+        """Those to which mail is delivered: also before the proof, and while suspended."""
+        return self.exclude(status__in=[Mailbox.DELETING, Mailbox.DELETED])
+
     def unproved(self) -> "MailboxQuerySet":
         """Those whose login was not proved yet."""
         return self.filter(status=Mailbox.PROVISIONING)

@@ -85,6 +85,8 @@ class MailDomain(StatusRow):
     verification = models.CharField(max_length=253, blank=True)
     # Messages a day of all its mailboxes together; null for no ceiling.
     daily_ceiling = models.PositiveIntegerField(null=True)
+    # When its first inbox was given the role addresses.
+    roles_at = models.DateTimeField(null=True)
     health_score = models.PositiveSmallIntegerField(null=True)
     health = models.JSONField(default=list)
     health_at = models.DateTimeField(null=True)

@@ -54,6 +54,8 @@ def create_alias(actor: Actor, mailbox_id: UUID, *, local_part: str) -> Alias:
     if mailbox.status == Mailbox.DELETING:
         raise Conflict("This mailbox is being deleted.")
     _require_free(mailbox, address)
+    # Where the customer chooses, the address that we chose for them goes.
+    Alias.objects.filter(address=address, is_automatic=True).delete()
     alias = Alias.objects.create(
         tenant_id=actor.tenant_id,
         domain=mailbox.domain,
@@ -93,5 +95,6 @@ def _require_free(mailbox: Mailbox, address: str) -> None:
         raise AddressTaken
     if same.filter(mailbox=mailbox).exists():
         raise AliasExists
-    if Alias.objects.filter(mailbox=mailbox).count() >= MOST_ALIASES:
+    own = Alias.objects.filter(mailbox=mailbox).exclude(is_automatic=True)
+    if own.count() >= MOST_ALIASES:
         raise TooManyAliases

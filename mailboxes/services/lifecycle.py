@@ -14,6 +14,7 @@ from mailboxes.models import Alias, Mailbox
 from mailboxes.naming import name_error
 from mailboxes.outreach.services import tell_new_password
 from mailboxes.passwords import check_given, make_password
+from mailboxes.services import roles
 from mailboxes.services.reveal import PROVED, Credential
 from mailboxes.vendors import is_ours
 from mpanel.core.actor import ADMIN, Actor, system
@@ -217,6 +218,7 @@ def delete_mailboxes(actor: Actor, mailbox_ids: Sequence[UUID]) -> Job:
     for mailbox in fresh:
         mailbox.move(Mailbox.DELETING)
         record(actor, "mailbox.deleting", mailbox, f"Asked to delete {mailbox}.")
+    roles.hand_over(fresh)
     return start_job(
         actor,
         "mailboxes.delete",
@@ -279,3 +281,4 @@ def forget_mailboxes(mailboxes: Sequence[Mailbox]) -> None:
             deleted_at=timezone.now(),
         )
         record(system(mailbox.tenant_id), "mailbox.deleted", mailbox, f"Deleted {mailbox}.")
+    roles.hand_over(mailboxes)

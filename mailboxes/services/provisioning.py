@@ -25,6 +25,7 @@ from mailboxes.models import Batch, Mailbox, MailDomain
 from mailboxes.naming import Address, Persona, plan_addresses
 from mailboxes.outreach.records import settle_domains
 from mailboxes.passwords import make_password
+from mailboxes.services import roles
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict
 from provisioning.models import Job
@@ -167,6 +168,8 @@ def begin_batch(
         _new_mailbox(batch, mail, address, choices.get(address.local_part, Choices()))
         for address in addresses
     )
+    roles.give_way(actor, made)
+    roles.keep_role_addresses([domain.pk])
     record_each(actor, "mailbox.created", made, lambda mailbox: f"Created {mailbox}.")
     record(
         actor,

@@ -2,6 +2,7 @@
 
 from domains.services import register_blocker, register_ready_hook
 from mailboxes import services
+from mailboxes.services import roles
 from mailboxes.states.claims import DomainInDirectory, DomainIsVerified, VerificationIsPublished
 from mailboxes.states.enforcement import ChangedPasswordsAreHashed, MailboxesAsWanted
 from mailboxes.states.provisioning import AccountsAsWanted, LoginsAreProved, PasswordsAreHashed
@@ -22,3 +23,4 @@ __all__ = [
 
 register_blocker(services.domain_blocker)
 register_ready_hook(services.has_inboxes_already)
+register_ready_hook(roles.domain_is_ready)

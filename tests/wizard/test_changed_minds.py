@@ -66,7 +66,7 @@ def test_a_required_conflict_keeps_the_domain_from_ready(
     (blocked,) = computed.blocked
     agreed = agree_to_replace(ada.actor, plan.pk, replace_ids=[blocked.id])
     work_off()
-    ended(apply_plan(ada.actor, agreed.pk))
+    ended(sure(apply_plan, ada.actor, agreed.pk))
     spread(domain, to=Domain.READY)
 
 

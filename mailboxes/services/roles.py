@@ -1,0 +1,142 @@
+"""Role addresses: those that every mail domain should have, and those that its records name.
+
+`postmaster` and `abuse` (RFC 2142) come with the first inbox of a domain on our servers, as
+ordinary aliases of it; so do the addresses within the domain to which its DMARC and TLS-RPT records
+have reports sent. The former are made once, and are the customer's to move or remove then; the
+latter come back while a record names them, or reports would be refused.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import unquote
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import OuterRef, Q, Subquery
+from django.utils import timezone
+
+from dnszones.models import Record
+from domains.models import Domain
+from events.services import record
+from mailboxes.models import Alias, Mailbox, MailDomain
+from mailboxes.naming import local_part_error
+from mpanel.core.actor import Actor, system
+
+ROLES = ("postmaster", "abuse")
+REPORTING = ("dmarc", "tls-rpt")  # purposes of records that name addresses for reports
+AT_ONCE = 200  # domains
+OURS = "mailserver"
+_MAILTO = re.compile(r"mailto:([^@,;!\s]{1,200})@([^,;!?\s]{1,253})", re.IGNORECASE)
+
+
+def keep_role_addresses(domain_ids: Iterable[UUID], *, again: Sequence[str] = ()) -> None:
+    """Make the role addresses that are missing, in a few queries for all of these domains.
+
+    Nothing where the customer has an address of that name, or the domain's mail is elsewhere.
+    `again`: roles that are made although they were made before. Harmless to run twice.
+    """
+    places = MailDomain.objects.filter(domain_id__in=domain_ids, provider=OURS)
+    rows = {place.domain_id: place for place in places.select_related("domain")}
+    targets = _first_inboxes(rows)
+    wanted = {
+        domain_id: _wanted(rows[domain_id], reports, again)
+        for domain_id, reports in _report_parts(rows).items()
+        if domain_id in targets
+    }
+    addresses = {
+        f"{part}@{rows[domain_id].domain.name}": (domain_id, part)
+        for domain_id, parts in wanted.items()
+        for part in parts
+    }
+    given = set(Alias.objects.filter(address__in=addresses).values_list("address", flat=True))
+    given |= set(
+        Mailbox.objects.present().filter(address__in=addresses).values_list("address", flat=True)
+    )
+    with transaction.atomic():
+        for address, (domain_id, part) in addresses.items():
+            if address not in given:
+                _give(targets[domain_id], address, part)
+        fresh = [domain_id for domain_id in targets if rows[domain_id].roles_at is None]
+        MailDomain.objects.filter(domain_id__in=fresh).update(roles_at=timezone.now())
+
+
+def sweep() -> None:
+    """Look after the role addresses of all domains with inboxes here; also those of before."""
+    present = Mailbox.objects.receiving().filter(provider=OURS).order_by("domain_id")
+    ids = list(present.values_list("domain_id", flat=True).distinct())
+    for start in range(0, len(ids), AT_ONCE):
+        keep_role_addresses(ids[start : start + AT_ONCE])
+
+
+def give_way(actor: Actor, mailboxes: Sequence[Mailbox]) -> None:
+    """A new inbox takes the name of a role address that we made: its mail arrives there now."""
+    made = Alias.objects.filter(is_automatic=True, address__in=[one.address for one in mailboxes])
+    for alias in made.select_related("mailbox"):
+        record(actor, "alias.deleted", alias, f"{alias} is an inbox of its own now.")
+        alias.delete()
+
+
+def hand_over(mailboxes: Sequence[Mailbox]) -> None:
+    """The role addresses of mailboxes that no longer receive, to the oldest of those that do.
+
+    Without another inbox, all begins anew with the next one.
+    """
+    roles = Q(is_automatic=True) | Q(local_part__in=ROLES)
+    leaving = Alias.objects.filter(roles, mailbox__in=mailboxes)
+    lost = set(leaving.values_list("domain_id", "local_part"))
+    lost |= {(one.domain_id, one.local_part) for one in mailboxes}
+    leaving.delete()
+    ids = {one.domain_id for one in mailboxes}
+    held = set(Mailbox.objects.receiving().filter(domain_id__in=ids).values_list("domain_id"))
+    empty = ids - {domain_id for (domain_id,) in held}
+    MailDomain.objects.filter(domain_id__in=empty).update(roles_at=None)
+    for domain_id in ids - empty:
+        again = [part for part in ROLES if (domain_id, part) in lost]
+        keep_role_addresses([domain_id], again=again)
+
+
+def domain_is_ready(domain: Domain) -> None:
+    """Its records may name other addresses for reports than before."""
+    keep_role_addresses([domain.pk])
+
+
+def _wanted(place: MailDomain, reports: set[str], again: Sequence[str]) -> list[str]:
+    roles = again if place.roles_at else ROLES
+    return [*roles, *sorted(reports - set(roles))]
+
+
+def _first_inboxes(rows: dict[UUID, MailDomain]) -> dict[UUID, Mailbox]:
+    """The oldest inbox of each domain that receives."""
+    same = Mailbox.objects.receiving().filter(domain=OuterRef("pk"), provider=OURS)
+    oldest = Subquery(same.order_by("created_at", "id").values("pk")[:1])
+    firsts = Domain.objects.filter(pk__in=rows).annotate(first=oldest).values_list("first")
+    found = Mailbox.objects.filter(pk__in=[pk for (pk,) in firsts if pk])
+    return {mailbox.domain_id: mailbox for mailbox in found}
+
+
+def _report_parts(rows: dict[UUID, MailDomain]) -> dict[UUID, set[str]]:
+    """Of each domain, the local parts at it to which its records have reports sent."""
+    found: dict[UUID, set[str]] = {domain_id: set() for domain_id in rows}
+    records = Record.objects.filter(zone__domain_id__in=rows, purpose__in=REPORTING)
+    for domain_id, content in records.values_list("zone__domain_id", "content"):
+        for local_part, host in _MAILTO.findall(content):
+            part = unquote(local_part).lower()
+            here = host.rstrip(".").lower() == rows[domain_id].domain.name
+            if here and local_part_error(part) is None:
+                found[domain_id].add(part)
+    return found
+
+
+def _give(mailbox: Mailbox, address: str, part: str) -> None:
+    alias = Alias.objects.create(
+        tenant_id=mailbox.tenant_id,
+        domain_id=mailbox.domain_id,
+        mailbox=mailbox,
+        local_part=part,
+        address=address,
+        is_automatic=True,
+    )
+    told = f"Gave {mailbox.address} the alias {address}: every mail domain should have it."
+    if part not in ROLES:
+        told = f"Gave {mailbox.address} the alias {address}: the domain's records name it."
+    record(system(mailbox.tenant_id), "alias.created", alias, told)
