@@ -1,13 +1,13 @@
 """Which DNS records a domain needs for mail, and why, for each platform."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from dnszones import dkim, dmarc, spf, transport
 from dnszones.checks import check_target
 from dnszones.lint import findings
+from dnszones.microsoft import microsoft_mx_host
 from dnszones.records import Purpose, RecordData, check_name, check_record
 from mpanel.core.errors import Invalid
 
@@ -32,11 +32,6 @@ _VENDORS: Final = {
         "the Microsoft Defender portal under Email authentication settings, DKIM",
     ),
 }
-
-
-_MICROSOFT_MX: Final = re.compile(
-    r"[a-z0-9-]{1,63}\.(?:mail\.protection\.outlook\.com|[a-z0-9-]{1,63}\.mx\.microsoft)"
-)
 
 
 @dataclass(frozen=True)
@@ -190,63 +185,6 @@ async def settled_spf(
     return await spf.flatten(
         text, domain=domain, resolver=resolver, force=setup.flatten, ipv6=setup.flatten_ipv6
     )
-
-
-def microsoft_mx_host(text: str) -> str:
-    """A mail host of Microsoft 365 as its admin center shows it. Raises `Invalid`.
-
-    Newer tenants have hosts below mx.microsoft, see
-    https://learn.microsoft.com/en-us/purview/how-smtp-dane-works (seen 2026-11).
-    """
-    host = text.strip().rstrip(".").lower()
-    if not is_microsoft_mx(host):
-        raise Invalid.field(
-            "microsoft_mx",
-            "Enter the MX host that Microsoft shows for the domain (admin center, Settings, "
-            "Domains, DNS records). It ends in .mail.protection.outlook.com or .mx.microsoft.",
-        )
-    return check_name(host, field="microsoft_mx", host=True)
-
-
-def is_microsoft_mx(host: str) -> bool:
-    """Whether this is a mail host of a Microsoft 365 tenant."""
-    return _MICROSOFT_MX.fullmatch(host) is not None
-
-
-def as_in_the_zone(setup: MailSetup, present: Iterable[RecordData]) -> MailSetup:
-    """The setup with Microsoft's DKIM targets as the zone has them, where none are given.
-
-    They are made by Microsoft for one tenant, so they are never derived.
-    """
-    if setup.platform != "microsoft-365" or setup.dkim_targets or setup.dkim_value:
-        return setup
-    names = [f"selector{number}._domainkey.{setup.domain}" for number in (1, 2)]
-    targets = {one.name: one.content for one in present if one.type == "CNAME"}
-    if not all(name in targets for name in names):
-        return setup
-    return replace(setup, dkim_targets=tuple(targets[name] for name in names))
-
-
-def with_present_mx(
-    wanted: Sequence[DesiredRecord], present: Iterable[RecordData]
-) -> tuple[list[DesiredRecord], list[str]]:
-    """The wanted records; where the zone has a mail host of Microsoft 365 it is right as it is, and
-    wanted in place of another one that was entered. And warnings about that."""
-    found = [one for one in present if one.type == "MX" and is_microsoft_mx(one.content)]
-    kept, warnings = [], []
-    for record in wanted:
-        same_name = [one for one in found if one.key == record.data.key]
-        if not same_name or record.purpose != "mx" or not is_microsoft_mx(record.data.content):
-            kept.append(record)
-            continue
-        right = next((one for one in same_name if one.content == record.data.content), same_name[0])
-        if right.content != record.data.content:
-            warnings.append(
-                f"The domain has the mail host {right.content} at Microsoft 365 already, which "
-                f"stays; {record.data.content} was entered."
-            )
-        kept.append(replace(record, data=right))
-    return kept, warnings
 
 
 def _mx(setup: MailSetup, domain: str) -> list[DesiredRecord]:

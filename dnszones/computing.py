@@ -1,6 +1,8 @@
 """Computing a change plan: the zone as it is now, compared with what was asked for."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from dnszones import (
     changes,
@@ -13,17 +15,17 @@ from dnszones import (
 )
 from dnszones.access import checked_provider
 from dnszones.blueprint import (
+    DesiredRecord,
     MailSetup,
-    as_in_the_zone,
     desired_records,
     setup_warnings,
-    with_present_mx,
 )
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
+from dnszones.microsoft import is_microsoft_mx
 from dnszones.models import ChangePlan
 from dnszones.providers.base import DNSProvider
-from dnszones.records import same_value
+from dnszones.records import RecordData, same_value
 from dnszones.vendors import dns_client, dns_provider, own_mail_hosts, resolvers
 from domains.models import Domain
 from mpanel.core.dnsclient import RecursiveResolver
@@ -49,6 +51,42 @@ def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
         )
         for remote in provider.list_records(plan.zone.remote_id)
     ]
+
+
+def as_in_the_zone(setup: MailSetup, present: Iterable[RecordData]) -> MailSetup:
+    """The setup with Microsoft's DKIM targets as the zone has them, where none are given.
+
+    They are made by Microsoft for one tenant, so they are never derived.
+    """
+    if setup.platform != "microsoft-365" or setup.dkim_targets or setup.dkim_value:
+        return setup
+    names = [f"selector{number}._domainkey.{setup.domain}" for number in (1, 2)]
+    targets = {one.name: one.content for one in present if one.type == "CNAME"}
+    if not all(name in targets for name in names):
+        return setup
+    return replace(setup, dkim_targets=tuple(targets[name] for name in names))
+
+
+def with_present_mx(
+    wanted: Sequence[DesiredRecord], present: Iterable[RecordData]
+) -> tuple[list[DesiredRecord], list[str]]:
+    """The wanted records; where the zone has a mail host of Microsoft 365 it is right as it is, and
+    wanted in place of another one that was entered. And warnings about that."""
+    found = [one for one in present if one.type == "MX" and is_microsoft_mx(one.content)]
+    kept, warnings = [], []
+    for record in wanted:
+        same_name = [one for one in found if one.key == record.data.key]
+        if not same_name or record.purpose != "mx" or not is_microsoft_mx(record.data.content):
+            kept.append(record)
+            continue
+        right = next((one for one in same_name if one.content == record.data.content), same_name[0])
+        if right.content != record.data.content:
+            warnings.append(
+                f"The domain has the mail host {right.content} at Microsoft 365 already, which "
+                f"stays; {record.data.content} was entered."
+            )
+        kept.append(replace(record, data=right))
+    return kept, warnings
 
 
 def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import imaplib
+import re
 import smtplib
 import socket
 import subprocess
@@ -11,11 +12,15 @@ from email import message_from_string
 import httpx
 import pytest
 
+from dnszones.blueprint import MailSetup, desired_records
+from dnszones.dkim import make_key
+from dnszones.models import Record, Zone
 from domains.models import Domain
 from mailboxes.models import Alias, Mailbox
 from mailboxes.passwords import mail_hash
 from mailboxes.providers.base import Login
 from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
+from mailboxes.services.roles import sweep
 from mailboxes.vendors import mail_provider_of
 from provisioning.models import Job
 from tests.cast import Person
@@ -268,6 +273,41 @@ def test_an_address_that_is_given_again_begins_empty(
 
 
 # --- Suspended, full, deleted ---------------------------------------------------------------------
+
+
+def test_mail_to_role_addresses_and_reports_arrive_in_the_first_inbox(
+    ada: Person, mail_server: PrivateMailServer
+) -> None:
+    first = inbox(ada, "ada@ada.test")
+    inbox(ada, "bo@ada.test")
+    zone = Zone.objects.create(domain=first.domain, provider="cloudflare", remote_id="ada.test")
+    dmarc = MailSetup(
+        domain="ada.test",
+        platform="mailserver",
+        mailserver_mx=HOST,
+        mailserver_spf=HOST,
+        dkim_value=make_key().value,
+    )
+    (wanted,) = [one for one in desired_records(dmarc) if one.purpose == "dmarc"]
+    Record.objects.create(
+        zone=zone,
+        purpose=wanted.purpose,
+        level=wanted.level,
+        reason=wanted.reason,
+        name=wanted.data.name,
+        type=wanted.data.type,
+        content=wanted.data.content,
+        ttl=wanted.data.ttl,
+    )
+    named = re.findall(r"mailto:([^,;!]+)", wanted.data.content)
+    addresses = ["postmaster@ada.test", "abuse@ada.test", *named]
+    assert len(addresses) == 3
+    for address in addresses:
+        assert incoming(mail_server, "x@outside.test", address).startswith("550")
+    sweep()
+    for number, address in enumerate(addresses, start=1):
+        assert incoming(mail_server, "x@outside.test", address).startswith("250")
+        received(mail_server, first, number)
 
 
 def test_a_full_mailbox_is_refused_at_once_and_its_alias_bounces(
