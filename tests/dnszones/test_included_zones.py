@@ -20,7 +20,7 @@ from tests.cast import Person
 from tests.powerdns import NAMESERVERS, PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
 from tests.stories import connected, planned, use_own_account, use_powerdns, verified
-from tests.work import ended, work_off
+from tests.work import ended, sure, work_off
 
 pytestmark = pytest.mark.django_db
 COMPANY = "company.test"
@@ -75,7 +75,7 @@ def test_the_hosts_own_zone_is_not_adopted_and_stays_untouched(
     refused(domain)
     shown = cy.client.get(f"/setup/{domain.pk}/", follow=True).content.decode()
     assert "192.0.2.80" not in shown
-    assert ended(disconnect_domain(cy.actor, domain.pk)).status == Job.SUCCEEDED
+    assert ended(sure(disconnect_domain, cy.actor, domain.pk)).status == Job.SUCCEEDED
     assert told(powerdns) == before
 
 
@@ -87,7 +87,7 @@ def test_the_same_at_cloudflare(cy: Person, sandbox: RunningSandbox) -> None:
     work_off()
     domain = Domain.objects.get(name=COMPANY)
     refused(domain)
-    assert ended(disconnect_domain(cy.actor, domain.pk)).status == Job.SUCCEEDED
+    assert ended(sure(disconnect_domain, cy.actor, domain.pk)).status == Job.SUCCEEDED
     assert hosts.get_zone(remote.id) == remote
 
 
@@ -108,7 +108,7 @@ def test_a_zone_that_was_adopted_before_is_left_alone(cy: Person, sandbox: Runni
     assert cy.client.get(f"/dns/{zone.pk}/").status_code == 409
     plan = planned(cy, domain)
     assert plan.status == "failed"
-    assert ended(disconnect_domain(cy.actor, domain.pk)).status == Job.SUCCEEDED
+    assert ended(sure(disconnect_domain, cy.actor, domain.pk)).status == Job.SUCCEEDED
     assert hosts.list_records(zone.remote_id) == before
 
 
@@ -124,7 +124,7 @@ def test_a_zone_that_took_the_place_of_ours_is_left_alone(
     before = host_zone(powerdns)
     assert planned(ada, domain).status == "failed"
     assert ZoneExists().observe(domain).verdict == "conflicts"
-    assert ended(disconnect_domain(ada.actor, domain.pk)).status == Job.SUCCEEDED
+    assert ended(sure(disconnect_domain, ada.actor, domain.pk)).status == Job.SUCCEEDED
     assert told(powerdns) == before
 
 
@@ -144,7 +144,7 @@ def test_a_zone_whose_creation_was_not_answered_is_known_by_its_marker(
     zone.refresh_from_db()
     assert zone.remote_id == "example.test."
     assert zone.creation_asked_at is not None
-    assert ended(disconnect_domain(ada.actor, domain.pk)).status == Job.SUCCEEDED
+    assert ended(sure(disconnect_domain, ada.actor, domain.pk)).status == Job.SUCCEEDED
     assert powerdns.request("GET", "/zones").json() == []
 
 
@@ -200,7 +200,7 @@ def test_an_account_that_the_host_took_away_keeps_no_domain_here(
     domain = connected(ada, "example.test")
     hosts = dns_provider(ada.credential)
     settings.HOUSE_CLOUDFLARE_TOKEN = ""
-    assert ended(disconnect_domain(ada.actor, domain.pk)).status == Job.SUCCEEDED
+    assert ended(sure(disconnect_domain, ada.actor, domain.pk)).status == Job.SUCCEEDED
     assert hosts.find_zone("example.test") is not None
 
 
@@ -215,5 +215,5 @@ def test_in_an_own_account_a_zone_is_adopted_and_never_deleted(
     domain = asked(ada)
     assert domain.nameservers == list(remote.nameservers)
     assert Zone.objects.get(domain=domain).creation_asked_at is None
-    assert ended(disconnect_domain(ada.actor, domain.pk)).status == Job.SUCCEEDED
+    assert ended(sure(disconnect_domain, ada.actor, domain.pk)).status == Job.SUCCEEDED
     assert provider.get_zone(remote.id) == remote

@@ -214,7 +214,7 @@ def test_a_proxied_record_is_seen_through_and_comes_back_proxied(
     zone = Zone.objects.get(domain=domain)
     check_zones([zone.pk])
     assert zone.records.get(purpose="tracking").status == Record.PROPAGATED
-    ended(revert_plan(ada.actor, row.pk))
+    ended(sure(revert_plan, ada.actor, row.pk))
     back = {
         record["name"]: (record["content"], record["proxied"])
         for record in sandbox.records(ZONE)

@@ -11,10 +11,11 @@ from dnszones.reverts import revert_plan
 from mpanel.core.errors import Invalid
 from tests.api import Api
 from tests.cast import Person
+from tests.confirming import agreed
 from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import NAMESERVERS, RunningSandbox
 from tests.stories import connected, use_powerdns
-from tests.work import work_off
+from tests.work import sure, work_off
 
 NAME = "example.test"
 WWW = RecordData(f"www.{NAME}", "A", "192.0.2.7", 1, proxied=True)
@@ -65,14 +66,14 @@ def test_a_change_by_hand_keeps_the_proxy(ada: Person, zone: Zone, sandbox: Runn
     assert found["proxied"] is True
     path = f"/api/dns/zones/{zone.pk}/records/{found['id']}"
     given = {"type": "A", "name": "www", "content": "192.0.2.8", "ttl": 300}
-    written = api.put(path, given)
+    written = agreed(api.put, path, given)
     work_off()
     (now,) = sandbox.records(NAME)
     assert (now["content"], now["proxied"]) == ("192.0.2.8", True)
     assert (written.body["proxied"], written.body["ttl"]) == (True, 1)
     change = api.get(f"/api/dns/changes/{written.body['changeId']}").body["steps"][0]
     assert (change["before"][0]["proxied"], change["after"]["proxied"]) == (True, True)
-    assert api.put(path, {**given, "proxied": False}).body["proxied"] is False
+    assert agreed(api.put, path, {**given, "proxied": False}).body["proxied"] is False
     work_off()
     assert proxied(sandbox) == {f"www.{NAME}": False}
 
@@ -122,10 +123,10 @@ def test_a_deleted_proxied_record_comes_back_proxied(
 ) -> None:
     api = Api(ada.token)
     (found,) = api.get(f"/api/dns/zones/{zone.pk}/records").body["items"]
-    gone = api.delete(f"/api/dns/zones/{zone.pk}/records/{found['id']}")
+    gone = agreed(api.delete, f"/api/dns/zones/{zone.pk}/records/{found['id']}")
     work_off()
     assert proxied(sandbox) == {}
-    revert_plan(ada.actor, ChangePlan.objects.get(pk=gone.body["changeId"]).pk)
+    sure(revert_plan, ada.actor, ChangePlan.objects.get(pk=gone.body["changeId"]).pk)
     work_off()
     assert proxied(sandbox) == {f"www.{NAME}": True}
     assert sandbox.texts(NAMESERVERS[0], f"www.{NAME}", "A") != ["192.0.2.7"]

@@ -9,6 +9,7 @@ from django.conf import LazySettings
 from dnszones.models import ChangePlan, Zone
 from tests.api import Answer, Api
 from tests.cast import Person
+from tests.confirming import agreed
 from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
 from tests.stories import connected, use_powerdns
@@ -64,12 +65,12 @@ def test_records_are_written_changed_and_taken_back(ada: Person, zone: Zone) -> 
     both = edited(api, zone)
     assert {item["ttl"] for item in both.values()} == {600}
     changed = done(
-        api.put(f"{path}/{both['www', '192.0.2.7']['id']}", {**A, "content": "192.0.2.9"})
+        agreed(api.put, f"{path}/{both['www', '192.0.2.7']['id']}", {**A, "content": "192.0.2.9"})
     )
     assert set(edited(api, zone)) == {("www", "192.0.2.8"), ("www", "192.0.2.9")}
     one = edited(api, zone)["www", "192.0.2.8"]
     longer = {**A, "content": "192.0.2.8", "ttl": 3600}
-    done(api.put(f"{path}/{one['id']}", longer))
+    done(agreed(api.put, f"{path}/{one['id']}", longer))
     assert {item["ttl"] for item in edited(api, zone).values()} == {3600}
     done(api.post(f"/api/dns/changes/{changed.body['changeId']}/revert"))
     assert set(edited(api, zone)) == {("www", "192.0.2.7"), ("www", "192.0.2.8")}
