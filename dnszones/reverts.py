@@ -44,21 +44,26 @@ class Undoing:
     plan: Plan
 
 
-def look_at_undoing(actor: Actor, plan_id: UUID) -> Undoing:
+def look_at_undoing(actor: Actor, plan_id: UUID, *, to_write: bool = False) -> Undoing:
     """What taking back a plan would change and take away now; reads the zone at its provider.
+
+    `to_write`: refuse at once whoever may not.
 
     Raises what `revert_plan` raises of the plan itself, `ZoneNotMade` and `ProviderError`.
     """
-    actor.require(ADMIN, "dns:write")
+    if to_write:
+        actor.require(ADMIN, "dns:write")
     row = selectors.get_plan(actor, plan_id)
     _require_revertible(row)
-    sight = look(actor, row.zone_id, to_write=True)
+    sight = look(actor, row.zone_id, to_write=to_write)
     return Undoing(row, inverse_of(row, [one.existing for one in sight.records]))
 
 
 def revert_plan(actor: Actor, plan_id: UUID, *, confirmation: str = "") -> Job:
     """Look at what an applied plan wrote, and take it back; see `take_back`."""
-    return take_back(actor, look_at_undoing(actor, plan_id), confirmation=confirmation)
+    return take_back(
+        actor, look_at_undoing(actor, plan_id, to_write=True), confirmation=confirmation
+    )
 
 
 @transaction.atomic

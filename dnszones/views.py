@@ -10,15 +10,18 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from dnszones import reverts, selectors, services
 from dnszones.models import ChangePlan
 from dnszones.rotation import dkim_report
+from dnszones.sights import ZoneNotMade
 from dnszones.zonefiles import Question
 from domains.registrars import REGISTRARS
 from domains.selectors import get_domain
 from events.selectors import trail
 from mpanel.core.api.waiting import outside
+from mpanel.core.errors import ProviderError, TooManyRequests
 from mpanel.core.pages import PageRequest, paginate, safe_next, signed_in
 from mpanel.core.typednames import TypedNameForm
 from provisioning.selectors import jobs
 
+SILENT = (ProviderError, TooManyRequests, ZoneNotMade)  # the zone cannot be shown now
 MOST_SHOWN = 200  # changes of a plan on its page; conflicts come first
 
 
@@ -147,8 +150,14 @@ def typed_form(request: PageRequest, row: ChangePlan) -> TypedNameForm | None:
 def plan_revert(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
     """Take back a plan, after a second question."""
     row = selectors.get_plan(request.actor, plan_id)
-    with outside():
-        undoing = reverts.look_at_undoing(request.actor, plan_id)
+    try:
+        with outside():
+            undoing = reverts.look_at_undoing(
+                request.actor, plan_id, to_write=request.method == "POST"
+            )
+    except SILENT as error:
+        messages.error(request, error.message)
+        return redirect("plan-detail", plan_id=plan_id)
     lost = undoing.plan
     typed = TypedNameForm(
         row.zone.domain.typed_names, digest=lost.digest, losses=lost.losses, given=request

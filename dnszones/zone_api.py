@@ -342,7 +342,7 @@ class RevertChange(ApiView):
 
     def prepare(self, request: Request, change_id: UUID) -> None:
         self.given = self.body(request, shapes.RevertDnsChange)
-        self.undoing = reverts.look_at_undoing(self.actor, change_id)
+        self.undoing = reverts.look_at_undoing(self.actor, change_id, to_write=True)
 
     @operation(
         "Take a change back",

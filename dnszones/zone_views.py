@@ -15,8 +15,8 @@ from dnszones.checks import RecordRefused
 from dnszones.models import ChangePlan, Zone
 from dnszones.records import value_of
 from dnszones.recordtypes import TYPES
-from dnszones.sights import Sight, ZoneNotMade, ZoneRecord, look, writable_types
-from dnszones.views import plan_page, typed_form
+from dnszones.sights import Sight, ZoneRecord, look, writable_types
+from dnszones.views import SILENT, plan_page, typed_form
 from dnszones.zone_api import zone_file_response
 from dnszones.zone_forms import RecordForm, ZoneFileForm
 from mpanel.core.api.waiting import outside
@@ -26,12 +26,9 @@ from mpanel.core.errors import (
     MPanelError,
     ProviderError,
     TooLarge,
-    TooManyRequests,
 )
 from mpanel.core.pages import PageRequest, add_errors, paginate, search_text, signed_in
 from mpanel.core.typednames import TypedNameForm
-
-SILENT = (ProviderError, TooManyRequests, ZoneNotMade)  # the zone cannot be shown now
 
 
 @signed_in

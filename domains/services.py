@@ -187,7 +187,6 @@ def departure_of(actor: Actor, domain_id: UUID) -> Departure:
 
     Nothing more where the domain is leaving already.
     """
-    actor.require(ADMIN, "domains:write")
     domain = selectors.get_domain(actor, domain_id)
     return Departure() if domain.status == Domain.DELETING else _departures[0](domain)
 
@@ -197,15 +196,15 @@ def disconnect_domain(actor: Actor, domain_id: UUID, *, confirmation: str = "") 
 
     Raises `DomainInUse`, and `ConfirmationRequired` where something goes dark.
     """
-    actor.require(ADMIN, "domains:write")
-    require_unused(selectors.get_domain(actor, domain_id))
+    require_may_leave(actor, selectors.get_domain(actor, domain_id))
     found = departure_of(actor, domain_id)
     require_confirmation(found.losses, digest=found.digest, given=confirmation)
     return _begin_to_leave(actor, domain_id)
 
 
-def require_unused(domain: Domain) -> None:
-    """Raise `DomainInUse` while something stands on the domain."""
+def require_may_leave(actor: Actor, domain: Domain) -> None:
+    """Raise `Forbidden`, and `DomainInUse` while something stands on the domain."""
+    actor.require(ADMIN, "domains:write")
     for blocker in _blockers:
         if reason := blocker(domain):
             raise DomainInUse(reason)
@@ -214,7 +213,7 @@ def require_unused(domain: Domain) -> None:
 @transaction.atomic
 def _begin_to_leave(actor: Actor, domain_id: UUID) -> Job:
     domain = selectors.get_domain(actor, domain_id)
-    require_unused(domain)
+    require_may_leave(actor, domain)
     if domain.status != Domain.DELETING:
         under_way = Job.objects.active().filter(subject_id=domain.pk)
         under_way.update(cancel_requested=True, run_at=timezone.now())

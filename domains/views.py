@@ -76,7 +76,7 @@ def domain_disconnect(request: PageRequest, domain_id: UUID) -> HttpResponseBase
     """Disconnect a domain, after a second question."""
     domain = selectors.get_domain(request.actor, domain_id)
     if request.method == "POST":
-        services.require_unused(domain)
+        services.require_may_leave(request.actor, domain)
     with outside():
         found = services.departure_of(request.actor, domain_id)
     typed = TypedNameForm(
