@@ -31,7 +31,7 @@ from domains.models import Domain
 from mpanel.core.dnsclient import RecursiveResolver
 from mpanel.core.errors import ProviderError
 
-DMARC_WITHIN = 10.0  # seconds
+DMARC_WITHIN = 6.0  # seconds
 
 
 def provider_of(domain: Domain) -> DNSProvider:
