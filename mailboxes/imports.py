@@ -84,7 +84,7 @@ def parse_csv(raw: bytes) -> list[Row]:
     text = text_of(raw)
     (line, header), *rows = _cells(text) or [(1, [])]
     for number, cell in enumerate(header, 1):
-        if problem := invisible_problem(one_space(cell)):
+        if problem := invisible_problem(" ".join(cell.split())):
             raise Invalid.field("csv", f"Line {line}, column {number}: {problem}")
     columns = [KNOWN.get(_plain(cell), "") for cell in header]
     if "email" not in columns:
@@ -244,7 +244,7 @@ def _require_visible(row: Row) -> None:
     """Raise `Invalid` that names the first invisible character, with its line and column."""
     for column in COLUMNS:
         value = str(getattr(row, column))
-        value = value if column == "password" else one_space(value)
+        value = value if column == "password" else " ".join(value.split())
         if (at := find_invisible(value)) is None:
             continue
         # What stands before it is shown, but never a part of a password.

@@ -25,8 +25,11 @@ def without_separator_line(text: str) -> tuple[str, str]:
 
 
 def one_space(text: str) -> str:
-    """Letters with their accents (NFC), and each run of spaces of any kind as one plain space."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """Letters with their accents (NFC), and each run of spaces of any kind as one plain space.
+
+    Tabs and line breaks are no spaces: they are for the caller to refuse.
+    """
+    return re.sub(r"[^\S\t-\r]+", " ", unicodedata.normalize("NFC", text).strip())
 
 
 def lines_of(text: str, field: str) -> list[str]:

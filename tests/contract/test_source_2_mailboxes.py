@@ -376,13 +376,12 @@ def test_a_list_makes_mailboxes_that_log_in(ada: Person, sandbox: RunningSandbox
 
 
 def test_hostile_rows_hurt_nobody(ada: Person, cy: Person) -> None:
-    domain, _ = ready(ada), ready(cy, "cys.test")
-    Domain.objects.filter(pk=domain.pk).update(unicode_name="äcme.test")
+    ready(ada), ready(cy, "cys.test")
     rows = {
         "good@acme.test": "good@acme.test",
         "good@acme.test ": "USER_ALREADY_EXISTS",
         "UPPER@ACME.TEST": "upper@acme.test",
-        "wide@äcme.test": "wide@acme.test",
+        "wide@ａｃｍｅ.test": "wide@acme.test",
         "x@cys.test": "DOMAIN_NOT_FOUND",
         "=cmd|' /C calc'!A0@acme.test": "INVALID_USERNAME",
         "a b@acme.test": "INVALID_USERNAME",
