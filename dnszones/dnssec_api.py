@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from dnszones import dnssec
 from dnszones.selectors import get_zone
-from mpanel.core.api.shapes import CamelShape
+from mpanel.core.api.shapes import CamelShape, confirmation_field
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.api.waiting import outside
 
@@ -86,9 +86,7 @@ class TurnOffDnssec(CamelShape):
     force = serializers.BooleanField(
         default=False, help_text="Also while the parent zone has DS records."
     )
-    confirmation = serializers.CharField(
-        default="", max_length=64, help_text="Of the refusal CONFIRMATION_REQUIRED."
-    )
+    confirmation = confirmation_field()
 
 
 class OneZonesDnssec(ApiView):
