@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from mpanel.core.actor import SCOPES
 from tenants.models import Session, Tenant, User
-from tenants.services import create_api_key
+from tenants.services import add_credential, create_api_key
 from tests.api import Answer, Api
 from tests.cast import Person, owner
 from tests.contract.belongings import Belongings, belongings, make_zone
@@ -176,6 +176,9 @@ def test_lists_hold_nothing_of_another_tenant(
     """Nor do filters by a foreign id find anything."""
     if operation.path in AT_A_TOOL:
         request.getfixturevalue("sandbox")
+        for provider in ("smartlead", "instantly"):
+            values = {"api_key": "sandbox-ada"}  # campaigns are those of one's own account
+            add_credential(ada.actor, port="outreach", provider=provider, label="", values=values)
     if operation.view.operator:
         assert call(Api(ada.token), operation, operation.path).status == 403
         return
