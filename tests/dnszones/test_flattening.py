@@ -23,6 +23,7 @@ from mpanel.core.errors import Forbidden, NotFound
 from provisioning.models import Job
 from tests.api import Api
 from tests.cast import Person
+from tests.confirming import agreed
 from tests.dnsservers import dns_servers
 from tests.dnszones.test_flattened_week import OURS, Upstream, nets
 from tests.sandboxes import RunningSandbox
@@ -290,7 +291,7 @@ def test_an_edit_of_the_customer_counts_at_once(
     record_id = next(row["id"] for row in rows if FLAT in str(row))
     theirs = "v=spf1 include:three.test -all"
     body = {"type": "TXT", "name": "@", "content": theirs, "ttl": 300}
-    api.put(f"/api/dns/zones/{zone.pk}/records/{record_id}", body)
+    agreed(api.put, f"/api/dns/zones/{zone.pk}/records/{record_id}", body)
     work_off()
     assert published(sandbox) == {"": theirs}
     assert the_row().status == SpfFlattening.EDITED
@@ -363,7 +364,7 @@ def test_disconnecting_leaves_no_record_that_nobody_keeps(
     upstream.say("one.test", LONG)
     look()
     assert set(published(sandbox)) == {"", "_spf1", "_spf2", "_spf3"}
-    assert ended(disconnect_domain(ada.actor, domain.pk)).status == Job.SUCCEEDED
+    assert ended(sure(disconnect_domain, ada.actor, domain.pk)).status == Job.SUCCEEDED
     assert published(sandbox) == {"": MERGED}
 
 
