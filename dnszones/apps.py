@@ -17,6 +17,7 @@ class DnszonesConfig(AppConfig):
             dnssec_states,
             flattening,
             flattening_sweep,
+            proof_states,
             propagation,
             rotation,
             rotation_states,
@@ -29,6 +30,7 @@ class DnszonesConfig(AppConfig):
 
         probes.register("dns", dns)
         periodic.register("dnszones.propagation", every=5, work=propagation.sweep)
+        periodic.register("dnszones.proofs", every=60, work=proof_states.write_missing_proofs)
         periodic.register("dnszones.rotation", every=3600, work=rotation.rotate_what_is_due)
         periodic.register("dnszones.dnssec", every=30, work=dnssec.look_at_due_parents)
         periodic.register(flattening.SWEEP, every=60, work=flattening_sweep.sweep)

@@ -25,8 +25,8 @@ from dnszones.selectors import ZoneNotFound
 from dnszones.services import lock_zone
 from domains.delegation import SignerReport
 from domains.models import Domain
+from domains.ownership import look_at_signers
 from domains.selectors import get_domain
-from domains.services import look_at_signers
 from events.services import record
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor, system

@@ -47,6 +47,7 @@ class ZoneChanged(Conflict):
     code = "ZONE_CHANGED"
 
 
+PROOF = "This record proves that the domain is yours. It goes when the domain is disconnected."
 # Codes of jobs after which the person must look at the zone again.
 CHANGED = {"ZONE_CHANGED", "RECORD_CONFLICT", "RECORD_EXISTS", "RECORD_GONE", "PLAN_NOT_READY"}
 
@@ -93,6 +94,8 @@ def change_of(sight: Sight, record_id: str, record: RecordData, *, corrected: bo
     Raises `RecordNotFound`, `RecordConflict`, `Invalid`.
     """
     present = sight.get(record_id)
+    if present.is_proof:
+        raise RecordConflict(PROOF)
     if not present.is_editable:
         raise RecordConflict("This record belongs to the DNS provider, or cannot be written here.")
     wanted = wanted_record(sight, record, was=present.data, corrected=corrected)
@@ -102,6 +105,8 @@ def change_of(sight: Sight, record_id: str, record: RecordData, *, corrected: bo
 def removal_of(sight: Sight, record_id: str) -> Edit:
     """The deletion of one record. Raises `RecordNotFound`, `RecordConflict`."""
     present = sight.get(record_id)
+    if present.is_proof:
+        raise RecordConflict(PROOF)
     if present.is_providers:
         raise RecordConflict("This record belongs to the DNS provider.")
     return Edit("delete", present.data, present.existing.remote_id, present.data)

@@ -106,7 +106,8 @@ def zone_status(zone: Zone) -> str:
         return "deleting"
     if not zone.remote_id:
         return "creating"
-    if zone.domain.delegation_trouble:
+    trouble = zone.domain.delegation_trouble
+    if trouble and trouble["verdict"] != "matches":
         return "moved"
     return "active" if zone.domain.is_verified else "pending"
 

@@ -13,6 +13,7 @@ from dnszones import dkim, flattened, rotation_keys, selectors
 from dnszones.blueprint import MailSetup, desired_records
 from dnszones.changes import ChangePlan as Plan
 from dnszones.models import SESSION_LASTS, ChangePlan, DkimKey, PropagationSession, Record, Zone
+from dnszones.proofs import proof_record
 from dnszones.records import RecordData, same_value
 from dnszones.vendors import chosen_setup
 from domains.models import Domain
@@ -360,6 +361,8 @@ def our_data(zone: Zone, *, but: ChangePlan | None = None) -> list[RecordData]:
     rows = zone.records.filter(ours=True)
     # A plan leaves alone what stands beside the mail setup (extras.py).
     ours = [row.data for row in (rows.exclude(purpose="other") if but else rows)]
+    if but is None:
+        ours.append(proof_record(zone.domain))
     kinds = (ChangePlan.SETUP, ChangePlan.SPF)
     begun = zone.plans.filter(kind__in=kinds, snapshot__isnull=False, applied_at=None)
     for row in begun.exclude(pk__in=[but.pk] if but else []):

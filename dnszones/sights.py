@@ -10,6 +10,7 @@ from dnszones import selectors, zonefiles
 from dnszones.access import zone_provider
 from dnszones.changes import ExistingRecord
 from dnszones.models import Record, Zone
+from dnszones.proofs import proof_record
 from dnszones.providers.base import Capabilities, DNSProvider
 from dnszones.records import RecordData, same_value, value_of
 from dnszones.recordtypes import TYPES
@@ -37,6 +38,7 @@ class ZoneRecord:
     """A record as it was seen. `kept`: the row of the mail setup that it is, if it is one.
 
     `is_providers`: the SOA and the nameservers of the zone itself, which nobody else writes.
+    `is_proof`: our record that proves whose the domain is, which nobody else changes.
     """
 
     id: str
@@ -44,6 +46,7 @@ class ZoneRecord:
     kept: Record | None
     is_editable: bool
     is_providers: bool
+    is_proof: bool
 
     @property
     def data(self) -> RecordData:
@@ -96,6 +99,7 @@ def look(actor: Actor, zone_id: UUID, *, to_write: bool = False) -> Sight:
         raise ZoneNotMade
     provider = zone_provider(zone, timeout=LOOK)
     kept, types = list(zone.records.all()), writable_types(provider.capabilities)
+    proof = proof_record(zone.domain)
     return Sight(
         zone,
         provider,
@@ -104,8 +108,11 @@ def look(actor: Actor, zone_id: UUID, *, to_write: bool = False) -> Sight:
                 public_id(remote.id),
                 ExistingRecord(remote.id, remote.data),
                 next((row for row in kept if same_value(row.data, remote.data)), None),
-                remote.data.type in types and not is_providers_own(zone, remote.data),
+                remote.data.type in types
+                and not is_providers_own(zone, remote.data)
+                and not same_value(remote.data, proof),
                 is_providers_own(zone, remote.data),
+                same_value(remote.data, proof),
             )
             for remote in provider.list_records(zone.remote_id)
         ),

@@ -12,12 +12,13 @@ from dnszones.changes import ExistingRecord
 from dnszones.computing import COMPUTE, inverse_of, read_zone
 from dnszones.discovery.states import ExistingRecordsFound, ZoneIsComplete
 from dnszones.models import ChangePlan, Zone
+from dnszones.proof_states import ProofIsWritten, load_domain
 from dnszones.reverts import BY_A_PERSON
 from dnszones.vendors import own_mail_hosts
 from dnszones.zone_states import ZoneExists, ZoneIsReleased
 from domains.models import Domain
 from domains.services import forget_domain
-from domains.states import DomainIsVerified, NameserversPointHere
+from domains.states import ControlIsProved, DomainIsVerified, NameserversPointHere
 from mpanel.core.errors import Conflict, NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
@@ -201,16 +202,6 @@ def _sentence(plan: Plan) -> str:
     return f"Compared with the zone: {told or 'nothing to do'}."
 
 
-def load_domain(job: Job) -> Domain:
-    """The domain of a job, fresh, with its credential."""
-    found = Domain.objects.select_related("dns_credential").filter(
-        pk=job.subject_id, tenant_id=job.tenant_id
-    )
-    if domain := found.first():
-        return domain
-    raise NotFound("The domain was removed meanwhile.")
-
-
 def load_plan(job: Job) -> ChangePlan:
     """The plan of a job, fresh, with its zone."""
     found = ChangePlan.objects.select_related("zone__domain__dns_credential", "reverts").filter(
@@ -232,9 +223,11 @@ register(
         label="Connect the domain",
         states=(
             ZoneExists(),
+            ProofIsWritten(),
             ExistingRecordsFound(),
             ZoneIsComplete(),
             NameserversPointHere(),
+            ControlIsProved(),
             DomainIsVerified(),
         ),
         load=load_domain,

@@ -115,7 +115,8 @@ def record_edit(request: PageRequest, zone_id: UUID, record_id: str) -> HttpResp
         return _unseen(request, zone_id, trouble)
     present = sight.get(record_id)
     if not present.is_editable:
-        messages.error(request, "This record belongs to the DNS provider.")
+        why = edits.PROOF if present.is_proof else "This record belongs to the DNS provider."
+        messages.error(request, why)
         return redirect("zone-detail", zone_id=zone_id)
     data, name = present.data, _short_name(sight, present)
     initial = {**RecordForm.initial_of(data, name=name), "shown": value_of(data)}

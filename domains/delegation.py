@@ -1,26 +1,22 @@
 """What the parent zone says about a domain's nameservers, as a resolver would find out.
 
-From the root servers the referrals are followed down to the zone above the domain, label by label
-(RFC 9156), and then every server of that zone is asked. Caches are not: they tell the past.
+From the root servers the referrals are followed down to the zone above the domain (referrals.py),
+and then every server of that zone is asked.
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
-from mpanel.core.dnsmessages import canonical_name, is_within
+from domains.referrals import Tree, Walk, Zone, zone_text
+from mpanel.core.dnsclient import Answer, DNSClient, Server
+from mpanel.core.dnsmessages import canonical_name
 
 Verdict = Literal["matches", "missing", "differs", "unknown"]
 
 ASKED_AT_ONCE = 5  # domains of one batch
-_PARENT_SERVERS = 6  # servers asked per zone, at most
-_HEDGE = 0.7  # seconds before the next server is asked beside one that is slow
-_QUESTIONS = 60  # per domain, at most: hostile delegations can be made endless
-_DEPTH = 3  # a nameserver's name may need another's address, which may need another's
-_PATIENCE = 30.0  # seconds for the way down to the zone above one domain
+PATIENCE = 30.0  # seconds for the way down to the zone above one domain
 # What registrars announce to their customers.
 _REGISTRY_DELAY = "Registries publish a change within minutes to 48 hours"
 
@@ -77,7 +73,7 @@ class SignerReport:
     @property
     def parent_text(self) -> str:
         """The parent zone, in a sentence."""
-        return _zone_text(self.parent)
+        return zone_text(self.parent)
 
 
 async def observe_signers(
@@ -89,7 +85,7 @@ async def observe_signers(
     within: float | None = None,
 ) -> list[SignerReport]:
     """The DS records of these domains, five at a time; as `observe_delegations` asks."""
-    tree = _Tree(client, roots, port)
+    tree = Tree(client, roots, port)
     room = asyncio.Semaphore(ASKED_AT_ONCE)
     end = None if within is None else asyncio.get_running_loop().time() + within
 
@@ -122,10 +118,10 @@ async def find_authority(
     client: DNSClient, domain: str, *, roots: Sequence[Server], port: int = 53
 ) -> Authority:
     """The nameservers of a domain, found from the roots down. Network trouble is "unknown"."""
-    walk = _Walk(_Tree(client, roots, port))
+    walk = Walk(Tree(client, roots, port))
     domain = canonical_name(domain)
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             parent = await walk.parent_of(domain)
             replies = await walk.ask_all(parent, domain)
             report = _judge(domain, set(), parent, replies)
@@ -138,7 +134,7 @@ async def find_authority(
             answer = Answer("referral", addresses=tuple(dict.fromkeys(glue)))
             zone = await walk.zone(domain, report.found, answer)
     except TimeoutError:
-        return Authority("unknown", why=f"the servers took longer than {_PATIENCE:.0f} s")
+        return Authority("unknown", why=f"the servers took longer than {PATIENCE:.0f} s")
     return Authority("found", report.found, zone.servers, "" if zone.servers else zone.why)
 
 
@@ -154,7 +150,7 @@ async def observe_delegation(
 
     Raises `ValueError` for a name that cannot be a domain; network trouble ends as "unknown".
     """
-    return await _observe(_Tree(client, roots, port), domain, expected)
+    return await _observe(Tree(client, roots, port), domain, expected)
 
 
 async def observe_delegations(
@@ -170,7 +166,7 @@ async def observe_delegations(
     The reports come in the order of the pairs. What lies above several domains is asked once.
     `within`: seconds for all of them together; what is not known by then is "unknown".
     """
-    tree = _Tree(client, roots, port)
+    tree = Tree(client, roots, port)
     room = asyncio.Semaphore(ASKED_AT_ONCE)
     end = None if within is None else asyncio.get_running_loop().time() + within
 
@@ -184,186 +180,25 @@ async def observe_delegations(
     return await asyncio.gather(*(observe(domain, expected) for domain, expected in domains))
 
 
-# --- Following referrals ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Zone:
-    """A zone and servers that are said to serve it. `why` there are none."""
-
-    name: str
-    servers: tuple[Server, ...]
-    why: str = ""
-
-
-class _Tree:
-    """The zones met so far, from the root down; shared by the domains of a batch."""
-
-    def __init__(self, client: DNSClient, roots: Sequence[Server], port: int) -> None:
-        self.client = client
-        self.port = port
-        self.zones = {".": _Zone(".", tuple(roots))}
-        # Glue may say anything. Only with roots inside a private network are addresses in there
-        # followed: else a customer could have us question our own network.
-        self._private_too = not all(ipaddress.ip_address(root.address).is_global for root in roots)
-
-    def may_ask(self, address: str) -> bool:
-        return self._private_too or ipaddress.ip_address(address).is_global
-
-
-class _Walk:
-    """The way down to one domain."""
-
-    def __init__(self, tree: _Tree) -> None:
-        self._tree = tree
-        self._questions_left = _QUESTIONS
-
-    async def parent_of(self, name: str, chain: tuple[str, ...] = ()) -> _Zone:
-        """The closest zone above a name. `chain`: hosts whose addresses wait for this."""
-        labels = name.split(".")
-        zone = self._tree.zones["."]
-        for start in range(len(labels) - 1, 0, -1):
-            ancestor = ".".join(labels[start:])
-            zone = await self._descend(zone, ancestor, chain)
-        return zone
-
-    async def _descend(self, zone: _Zone, name: str, chain: tuple[str, ...]) -> _Zone:
-        """The zone that starts at the name, or the one given if none starts there."""
-        known = self._tree.zones.get(name)
-        if known is not None:
-            return known
-        if not zone.servers:
-            return zone
-        answer = await self._first(zone, name, "NS")
-        if answer.status == "unknown":
-            return replace(zone, servers=(), why=answer.why)
-        if answer.status == "referral":
-            below = await self._zone(answer.zone, answer.nameservers, answer, chain)
-        elif answer.status == "answer" and not answer.aliases:
-            # The servers of this zone have the one below too, and know its nameservers.
-            below = await self._zone(name, answer.values, answer, chain)
-            below = below if below.servers else replace(zone, name=name)
-        else:
-            return zone  # no cut here; also "nxdomain", which some say of names between (RFC 8020)
-        if below.servers:
-            self._tree.zones[below.name] = below
-        return below if below.name == name else await self._descend(below, name, chain)
-
-    async def zone(self, name: str, nameservers: Sequence[str], answer: Answer) -> _Zone:
-        """A zone of these nameservers; `answer` has their glue."""
-        return await self._zone(name, nameservers, answer, ())
-
-    async def _zone(
-        self, name: str, nameservers: Sequence[str], answer: Answer, chain: tuple[str, ...]
-    ) -> _Zone:
-        """A zone with one server for each of its nameservers, by glue or by asking for it."""
-        names = nameservers[:_PARENT_SERVERS]
-        glue: dict[str, list[str]] = {}
-        for host, address in answer.addresses:
-            glue.setdefault(host, []).append(address)
-        asked = await asyncio.gather(
-            *(self._addresses(host, chain) for host in names if host not in glue)
-        )
-        glue |= dict(zip((host for host in names if host not in glue), asked, strict=True))
-        servers = []
-        for host in names:
-            usable = [address for address in glue[host] if self._tree.may_ask(address)]
-            if usable:
-                ipv4_first = min(usable, key=lambda address: (":" in address, address))
-                servers.append(Server(ipv4_first, self._tree.port, host))
-        return _Zone(name, tuple(servers), f"no nameserver of {name} has an address that answers")
-
-    async def _addresses(self, host: str, chain: tuple[str, ...]) -> list[str]:
-        """The addresses of a nameserver without glue. Empty if they cannot be found."""
-        if host in chain or len(chain) >= _DEPTH:
-            return []
-        chain = (*chain, host)
-        zone = await self._descend(await self.parent_of(host, chain), host, chain)
-        for rdtype in ("A", "AAAA"):
-            answer = await self._first(zone, host, rdtype)
-            if answer.values:
-                return list(answer.values)
-        return []
-
-    async def _first(self, zone: _Zone, name: str, rdtype: str) -> Answer:
-        """The first useful answer of the zone's servers; a slow one is overtaken by the next."""
-        servers = iter(zone.servers)
-        pending: set[asyncio.Task[Answer]] = set()
-        last = Answer("unknown", why=zone.why)
-        try:
-            while True:
-                server = next(servers, None)
-                if server is not None:
-                    pending.add(asyncio.create_task(self._ask(server, name, rdtype)))
-                if not pending:
-                    return last
-                done, pending = await asyncio.wait(
-                    pending,
-                    timeout=None if server is None else _HEDGE,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                for task in done:
-                    last = _checked(task.result(), zone, name)
-                    if last.status != "unknown":
-                        return last
-        finally:
-            for task in pending:
-                task.cancel()
-
-    async def _ask(self, server: Server, name: str, rdtype: str) -> Answer:
-        if self._questions_left <= 0:
-            return Answer("unknown", why=f"more than {_QUESTIONS} questions were needed")
-        self._questions_left -= 1
-        return await self._tree.client.ask(server, name, rdtype, recursive=False)
-
-    async def ask_all(
-        self, zone: _Zone, name: str, rdtype: str = "NS"
-    ) -> list[tuple[Server, Answer]]:
-        """What every server of the zone says about a name, by default about its nameservers."""
-        servers = zone.servers[:_PARENT_SERVERS]
-        answers = await self._tree.client.ask_many(
-            Question(server, name, rdtype, recursive=False) for server in servers
-        )
-        return [
-            (server, _checked(answer, zone, name))
-            for server, answer in zip(servers, answers, strict=True)
-        ]
-
-
-def _checked(answer: Answer, zone: _Zone, name: str) -> Answer:
-    """The answer, or "unknown" if it shows that the server does not serve the zone (RFC 8499).
-
-    Such a server refers up or aside, or denies the name without authority.
-    """
-    if answer.status in {"nodata", "nxdomain"} and not answer.authoritative:
-        return Answer("unknown", why=f"does not serve {_zone_text(zone.name)}")
-    if answer.status != "referral":
-        return answer
-    leads_down = answer.zone != zone.name and is_within(answer.zone, zone.name)
-    if leads_down and is_within(name, answer.zone):
-        return answer
-    return Answer("unknown", why=f"referred to {answer.zone}")
-
-
 # --- The verdict -----------------------------------------------------------------------------
 
 
-async def _observe(tree: _Tree, domain: str, expected: Sequence[str]) -> DelegationReport:
+async def _observe(tree: Tree, domain: str, expected: Sequence[str]) -> DelegationReport:
     domain = canonical_name(domain)
     if not domain:
         raise ValueError("the root has no parent zone")
-    walk = _Walk(tree)
+    walk = Walk(tree)
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             parent = await walk.parent_of(domain)
     except TimeoutError:
-        parent = _Zone(".", (), f"the servers above it took longer than {_PATIENCE:.0f} s")
+        parent = Zone(".", (), f"the servers above it took longer than {PATIENCE:.0f} s")
     replies = await walk.ask_all(parent, domain)
     return _judge(domain, {canonical_name(name) for name in expected}, parent, replies)
 
 
-async def _observe_signer(tree: _Tree, domain: str) -> SignerReport:
-    walk = _Walk(tree)
+async def _observe_signer(tree: Tree, domain: str) -> SignerReport:
+    walk = Walk(tree)
     parent = await walk.parent_of(domain)
     replies = await walk.ask_all(parent, domain, "DS")
     useful = [answer for _, answer in replies if answer.status in {"answer", "nodata", "nxdomain"}]
@@ -397,12 +232,12 @@ def _outcome(domain: str, answer: Answer) -> str:
 
 
 def _too_slow(domain: str, expected: Sequence[str], why: str) -> DelegationReport:
-    unseen = _Zone(".", (), why)
+    unseen = Zone(".", (), why)
     return _judge(canonical_name(domain), set(map(canonical_name, expected)), unseen, [])
 
 
 def _judge(
-    domain: str, wanted: set[str], parent: _Zone, replies: Sequence[tuple[Server, Answer]]
+    domain: str, wanted: set[str], parent: Zone, replies: Sequence[tuple[Server, Answer]]
 ) -> DelegationReport:
     useful = [
         (found, answer.ttl)
@@ -426,7 +261,7 @@ def _judge(
         why = "; ".join(f"{server}: {outcome}" for server, outcome in report.asked) or parent.why
         return replace(
             report,
-            message=f"None of the servers of {_zone_text(parent.name)} could be asked about "
+            message=f"None of the servers of {zone_text(parent.name)} could be asked about "
             f"{domain} ({why}). This says nothing about the domain; it will be asked again.",
         )
     if views == {frozenset(wanted)}:
@@ -442,9 +277,9 @@ def _judge(
 
 def _absence(report: DelegationReport, replies: Sequence[tuple[Server, Answer]]) -> str:
     if any(answer.status == "nxdomain" for _, answer in replies):
-        there = f"{_zone_text(report.parent)} knows no domain {report.domain}. Is it registered?"
+        there = f"{zone_text(report.parent)} knows no domain {report.domain}. Is it registered?"
     else:
-        there = f"{report.domain} exists, but has no nameservers in {_zone_text(report.parent)}."
+        there = f"{report.domain} exists, but has no nameservers in {zone_text(report.parent)}."
     return (
         f"{there} Expected: {_listed(report.expected)}. If you have just registered it or set "
         f"its nameservers, wait: {_REGISTRY_DELAY[0].lower()}{_REGISTRY_DELAY[1:]}."
@@ -469,12 +304,12 @@ def _disagreement(report: DelegationReport, views: set[frozenset[str]]) -> str:
     seen = " or ".join(sorted(others))
     if new in views:
         return (
-            f"The change is on its way: some servers of {_zone_text(report.parent)} name "
+            f"The change is on its way: some servers of {zone_text(report.parent)} name "
             f"{_listed(report.expected)} for {report.domain}, some still say {seen}. "
             f"{_REGISTRY_DELAY}{_cached(report.ttl)}."
         )
     return (
-        f"The servers of {_zone_text(report.parent)} disagree about {report.domain}, so a change "
+        f"The servers of {zone_text(report.parent)} disagree about {report.domain}, so a change "
         f"is on its way: they say {seen}; expected: {_listed(report.expected)}. "
         f"{_REGISTRY_DELAY}{_cached(report.ttl)}."
     )
@@ -493,10 +328,6 @@ def _duration(seconds: int) -> str:
         if seconds >= size:
             return f"{count} {unit}{'s' if count != 1 else ''}"
     return "0 seconds"
-
-
-def _zone_text(zone: str) -> str:
-    return "the root zone" if zone == "." else f"the {zone} zone"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Domains that customers connect, and those that they register here."""
 
 import json
+import secrets
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -15,11 +16,16 @@ from mpanel.core.money import Money
 from mpanel.core.secrets import seal, unseal
 
 
+def new_token() -> str:
+    """What nobody can guess, for a domain's proof."""
+    return secrets.token_urlsafe(24)
+
+
 class DomainQuerySet(models.QuerySet["Domain"]):
     """What domains are called."""
 
     def verified(self) -> "DomainQuerySet":
-        """Those whose delegation was seen to point at the zone's nameservers."""
+        """Those of which it is proved whose they are (ownership.py)."""
         return self.filter(verified_at__isnull=False)
 
 
@@ -69,6 +75,13 @@ class Domain(StatusRow):
     verified_at = models.DateTimeField(null=True)
     # Its zone has what the domain publishes elsewhere, or the customer agreed to begin without it.
     zone_complete_at = models.DateTimeField(null=True)
+    # What we write into the zone, and when it stood there first: since then it is demanded.
+    proof_token = models.CharField(max_length=64, default=new_token, editable=False)
+    proof_written_at = models.DateTimeField(null=True)
+    # Control was seen to be gone: since when, on how many looks; and when we drew the conclusion.
+    gone_since = models.DateTimeField(null=True)
+    gone_looks = models.PositiveIntegerField(default=0)
+    revoked_at = models.DateTimeField(null=True)
 
     objects = DomainQuerySet.as_manager()
 
@@ -89,7 +102,7 @@ class Domain(StatusRow):
 
     @property
     def status_label(self) -> str:
-        return self.STATUSES[self.status]
+        return "No longer verified" if self.is_revoked else self.STATUSES[self.status]
 
     @property
     def dns_provider_name(self) -> str:
@@ -116,11 +129,30 @@ class Domain(StatusRow):
         return nameservers if self.is_verified or self.zone_complete_at else []
 
     @property
+    def is_revoked(self) -> bool:
+        """Whether it was verified, and is no longer: its delegation or its proof is gone."""
+        return self.revoked_at is not None and self.status != self.DELETING
+
+    @property
     def delegation_trouble(self) -> dict[str, Any] | None:
-        """The last look at the delegation, where a verified domain points elsewhere now."""
-        if not self.is_verified or not self.delegation:
+        """The last look, where a verified domain points elsewhere now or shows no proof."""
+        seen: dict[str, Any] | None = self.delegation if self.is_verified else None
+        if not seen:
             return None
-        return None if self.delegation["verdict"] in {"matches", "unknown"} else self.delegation
+        is_unproved = self.proof_written_at and seen.get("proof") == "missing"
+        return seen if is_unproved or seen["verdict"] not in {"matches", "unknown"} else None
+
+    @property
+    def trouble_title(self) -> str:
+        """What `delegation_trouble` is about."""
+        if (self.delegation or {}).get("verdict") == "matches":
+            return "The nameservers do not prove that the domain is yours"
+        return "The nameservers point elsewhere now"
+
+    @property
+    def stale_ds(self) -> list[str]:
+        """DS records of the zone above that fit no key of the zone, when it was last asked."""
+        return list((self.delegation or {}).get("stale_ds", ()))
 
 
 class Registration(StatusRow):

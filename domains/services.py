@@ -1,24 +1,21 @@
-"""Connecting domains, and watching where they are delegated."""
+"""Connecting domains and letting them go; ownership.py says when they are verified."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from billing.services import lock_account, plan_of, require_room, require_running
-from domains import delegation, registrars, selectors
+from domains import registrars, selectors
 from domains.models import Domain, Registration
 from domains.names import DomainName, clean_domain
+from domains.reserved import check_not_reserved
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
-from mpanel.core.dnsclient import DNSClient, Server
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.losses import Loss, require_confirmation
 from provisioning.models import Job
@@ -26,8 +23,6 @@ from provisioning.selectors import latest_job
 from provisioning.services import check_now, start_job
 from tenants.models import ProviderCredential
 from tenants.selectors import chosen_credential
-
-MOST_PER_SWEEP = 200
 
 
 class DomainTaken(Conflict):
@@ -101,8 +96,8 @@ def connect_domain(
     """Connect a domain as a customer typed it: a zone is made for it, then its delegation watched.
 
     Without a credential, the tenant's first DNS account holds the zone.
-    Raises `Invalid`, `DnsNotConnected`, `DomainAlreadyConnected`, `DomainTaken`, `LimitExceeded`,
-    `TrialExpired`.
+    Raises `Invalid`, `NameReserved`, `DnsNotConnected`, `DomainAlreadyConnected`, `DomainTaken`,
+    `LimitExceeded`, `TrialExpired`.
     """
     actor.require(ADMIN, "domains:write")
     credential = chosen_dns_credential(actor, credential_id)
@@ -138,6 +133,7 @@ def check_claim(actor: Actor, name: DomainName) -> None:
     The account is locked until the caller's transaction ends, so that a row that is written in it
     holds the limit.
     """
+    check_not_reserved(name.ascii)
     account = lock_account(actor.tenant_id)
     require_running(account)
     mine = Domain.objects.filter(tenant_id=actor.tenant_id)
@@ -268,18 +264,6 @@ def set_zone_complete(domain: Domain, *, complete: bool) -> None:
     domain.save(update_fields=["zone_complete_at", "updated_at"])
 
 
-def mark_verified(domain: Domain) -> None:
-    """The delegation was seen: the domain is this tenant's. Raises `DomainTaken`."""
-    try:
-        with transaction.atomic():
-            now = timezone.now()
-            complete_at = domain.zone_complete_at or now
-            domain.move(Domain.VERIFIED, verified_at=now, zone_complete_at=complete_at)
-            record(system(domain.tenant_id), "domain.verified", domain, f"Verified {domain}.")
-    except IntegrityError:
-        raise DomainTaken from None
-
-
 @transaction.atomic
 def mark_ready(domain: Domain) -> None:
     """The domain's records have spread: it is ready for inboxes, or has them already."""
@@ -294,69 +278,3 @@ def forget_domain(domain: Domain) -> None:
     record(system(domain.tenant_id), "domain.disconnected", domain, f"Disconnected {domain}.")
     Registration.objects.filter(domain=domain).update(domain=None, credential=None)
     domain.delete()
-
-
-def look_at_delegations(
-    domains: Sequence[Domain], *, within: float | None = None
-) -> list[delegation.DelegationReport]:
-    """Ask the parent zones' servers about all of these, five at a time, and keep what was seen.
-
-    What could not be seen (`unknown`) is told, but never replaces what was known. `within`:
-    seconds for all of them together.
-    """
-    roots = [Server(address, settings.DNS_PORT) for address in settings.DNS_ROOT_SERVERS]
-
-    async def ask() -> list[delegation.DelegationReport]:
-        async with DNSClient(timeout=settings.DNS_TIMEOUT) as client:
-            return await delegation.observe_delegations(
-                client,
-                [(domain.name, domain.nameservers) for domain in domains],
-                roots=roots,
-                port=settings.DNS_PORT,
-                within=within,
-            )
-
-    reports = asyncio.run(ask())
-    now = timezone.now()
-    for domain, report in zip(domains, reports, strict=True):
-        seen = {
-            "verdict": report.verdict,
-            "found": list(report.found),
-            "message": report.message,
-            "ttl": report.ttl,
-            "asked": [[str(server), outcome] for server, outcome in report.asked],
-            "at": now.isoformat(),
-        }
-        if report.verdict == "unknown" and domain.delegation:
-            seen = {**domain.delegation, "message": report.message, "unreachable": True}
-        domain.delegation, domain.delegation_checked_at = seen, now
-    Domain.objects.bulk_update(domains, ["delegation", "delegation_checked_at"])
-    return reports
-
-
-def look_at_signers(
-    names: Sequence[str], *, within: float | None = None
-) -> list[delegation.SignerReport]:
-    """Ask the parent zones' servers for the DS records of these domains, five at a time."""
-    roots = [Server(address, settings.DNS_PORT) for address in settings.DNS_ROOT_SERVERS]
-
-    async def ask() -> list[delegation.SignerReport]:
-        async with DNSClient(timeout=settings.DNS_TIMEOUT) as client:
-            return await delegation.observe_signers(
-                client, names, roots=roots, port=settings.DNS_PORT, within=within
-            )
-
-    return asyncio.run(ask())
-
-
-def recheck_due_delegations() -> None:
-    """Look again at the delegations of verified domains that were not looked at for a while."""
-    before = timezone.now() - timedelta(seconds=settings.DNS_WATCH_INTERVAL)
-    due = list(
-        Domain.objects.verified()
-        .exclude(status=Domain.DELETING)
-        .filter(Q(delegation_checked_at__lt=before) | Q(delegation_checked_at=None))
-        .order_by(F("delegation_checked_at").asc(nulls_first=True))[:MOST_PER_SWEEP]
-    )
-    if due:
-        look_at_delegations(due)

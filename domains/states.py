@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from django.conf import settings
 
+from domains import control, ownership, services
 from domains import registration as purchases
-from domains import services
 from domains.models import Domain, Registration
 from domains.providers.base import Registrar
 from domains.vendors import registrar
@@ -29,13 +29,14 @@ class NameserversPointHere(DesiredState[Domain]):
         self.interval = timedelta(seconds=settings.NAMESERVER_INTERVAL)
 
     def observe(self, subject: Domain) -> Observation:
-        (report,) = services.look_at_delegations([subject])
+        (report,) = ownership.look_at_control([subject])
+        seen = report.delegation
         evidence = {
-            "expected": ", ".join(report.expected),
-            "found": ", ".join(report.found),
-            "where": ", ".join(str(server) for server, _ in report.asked),
+            "expected": ", ".join(seen.expected),
+            "found": ", ".join(seen.found),
+            "where": ", ".join(str(server) for server, _ in seen.asked),
         }
-        match report.verdict:
+        match seen.verdict:
             case "matches":
                 return Observation.matches(report.message, **evidence)
             case "unknown":
@@ -43,6 +44,29 @@ class NameserversPointHere(DesiredState[Domain]):
             case _:
                 # Other nameservers are no conflict here: the customer is about to change them.
                 return Observation.missing(report.message, **evidence)
+
+
+class ControlIsProved(DesiredState[Domain]):
+    """The delegated nameservers answer with the token that we wrote into this tenant's zone."""
+
+    name = "control_is_proved"
+    label = "See the proof at the nameservers"
+    deadline = timedelta(days=14)
+
+    def __init__(self) -> None:
+        self.interval = timedelta(seconds=settings.NAMESERVER_INTERVAL)
+
+    def observe(self, subject: Domain) -> Observation:
+        (report,) = ownership.look_at_control([subject])
+        evidence = {
+            "expected": f"TXT {control.proof_name(subject.name)}",
+            "found": "; ".join(f"{server}: {said}" for server, said in report.asked),
+        }
+        if report.is_proved:
+            return Observation.matches("The nameservers answer with our record.", **evidence)
+        if "unknown" in {report.delegation.verdict, report.proof}:
+            return Observation.unknown(report.message, **evidence)
+        return Observation.missing(report.message, **evidence)
 
 
 class DomainIsVerified(DesiredState[Domain]):
@@ -57,14 +81,18 @@ class DomainIsVerified(DesiredState[Domain]):
         return Observation.missing(f"{subject} is not verified yet.")
 
     def apply(self, subject: Domain) -> None:
-        services.mark_verified(subject)
+        ownership.verify(subject)
 
 
 def zone_state() -> DesiredState[Domain]:
-    """The state that makes a domain's zone, as the app above put it into `domains.connect`."""
-    return next(
-        state for state in workflow_called("domains.connect").states if state.name == "zone_exists"
-    )
+    """The state that makes a domain's zone."""
+    return _state_of_connecting("zone_exists")
+
+
+def _state_of_connecting(name: str) -> DesiredState[Domain]:
+    """A state that the app above put into `domains.connect`."""
+    states = workflow_called("domains.connect").states
+    return next(state for state in states if state.name == name)
 
 
 class DnsAccountAnswers(DesiredState[Domain]):
@@ -155,6 +183,19 @@ class ZoneMade(DesiredState[Domain]):
             raise ProviderError(error.error_code, message, retryable=True) from error
 
 
+class ProofWritten(DesiredState[Domain]):
+    """Our token stands in the zone of the new domain, as in `domains.connect`."""
+
+    name = "proof_written"
+    label = "Write the proof into the zone"
+
+    def observe(self, subject: Domain) -> Observation:
+        return _state_of_connecting(self.name).observe(subject)
+
+    def apply(self, subject: Domain) -> None:
+        _state_of_connecting(self.name).apply(subject)
+
+
 class NameserversSet(DesiredState[Domain]):
     """The registrar delegates the domain to the nameservers that its zone was assigned."""
 
@@ -212,8 +253,10 @@ register(
             DomainRegistered(),
             RegistrationNoted(),
             ZoneMade(),
+            ProofWritten(),
             NameserversSet(),
             NameserversPointHere(),
+            ControlIsProved(),
             DomainIsVerified(),
         ),
         load=load_bought_domain,

@@ -6,12 +6,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
+from django_q.tasks import async_task
 
 from domains import selectors
 from domains.models import Domain
+from domains.ownership import look_at_control
 from domains.registrars import NameserverInstructions, nameserver_instructions
 from domains.selectors import CONNECTING, DomainNotFound
-from domains.services import look_at_delegations
 from mpanel.core.actor import Actor
 from mpanel.core.errors import Conflict
 from provisioning.models import Job
@@ -36,7 +37,7 @@ class ZoneNotComplete(Conflict):
 
 @dataclass(frozen=True)
 class NameserverCheck:
-    """What the zone above a domain says now. Not verified is also what could not be seen."""
+    """What DNS says of a domain now. Not verified is also what could not be seen."""
 
     domain: Domain
     is_verified: bool
@@ -79,7 +80,7 @@ def _look(domains: Sequence[Domain]) -> list[NameserverCheck]:
     reports = dict(
         zip(
             (domain.pk for domain in known),
-            look_at_delegations(known, within=LOOK) if known else [],
+            look_at_control(known, within=LOOK) if known else [],
             strict=True,
         )
     )
@@ -91,9 +92,9 @@ def _look(domains: Sequence[Domain]) -> list[NameserverCheck]:
         checks.append(
             NameserverCheck(
                 domain=domain,
-                is_verified=report is not None and report.verdict == "matches",
-                current_nameservers=report.found if report else (),
-                expected_nameservers=report.expected if report else (),
+                is_verified=report is not None and report.is_proved,
+                current_nameservers=report.delegation.found if report else (),
+                expected_nameservers=report.delegation.expected if report else (),
                 message=report.message if report else _not_shown(domain).message,
                 checked_at=now,
             )
@@ -106,6 +107,9 @@ def _not_shown(domain: Domain) -> Conflict:
 
 
 def _wake_jobs(domains: Sequence[Domain]) -> None:
+    for domain in domains:
+        if domain.is_revoked:
+            async_task("domains.tasks.look_at_delegation", str(domain.pk))
     ids = [domain.pk for domain in domains]
     for job in Job.objects.active().filter(workflow__in=CONNECTING, subject_id__in=ids):
         check_now(job)

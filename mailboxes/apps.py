@@ -14,6 +14,7 @@ class MailboxesConfig(AppConfig):
     def ready(self) -> None:
         registry.load("mailboxes.providers")
         post_migrate.connect(let_mail_server_read, sender=self)
+        from domains.reserved import register_host_names
         from events import kinds
         from mailboxes import (
             bounces,
@@ -24,6 +25,9 @@ class MailboxesConfig(AppConfig):
         )
         from mailboxes.sending import services as sending
         from mailboxes.services import roles
+        from mailboxes.vendors import host_names
+
+        register_host_names(host_names)
 
         periodic.register("mailboxes.warmups", every=300, work=sending.finish_warmups)
         periodic.register("mailboxes.old_days", every=86_400, work=sending.forget_old_days)

@@ -213,8 +213,10 @@ def _note(tally: Tally, row: QueuedMessage, entry: Entry) -> None:
 def _mailboxes_of(addresses: Iterable[str]) -> dict[str, UUID]:
     """The mailboxes that send as these addresses: their own, and their aliases."""
     wanted = {address: without_extension(address) for address in addresses if address}
-    own = Mailbox.objects.present().filter(address__in=set(wanted.values()))
-    aliases = Alias.objects.filter(address__in=set(wanted.values())).order_by("-id")
+    # A name that changed hands may stand at two tenants: mail is of the one who is verified.
+    at = {"address__in": set(wanted.values()), "domain__verified_at__isnull": False}
+    own = Mailbox.objects.present().filter(**at)
+    aliases = Alias.objects.filter(**at).order_by("-id")
     known = dict(aliases.values_list("address", "mailbox_id")) | dict(
         own.values_list("address", "pk")
     )

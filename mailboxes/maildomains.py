@@ -11,6 +11,7 @@ from billing.services import lock_account
 from dnszones.selectors import revertible_plan
 from dnszones.services import DomainIsLeaving, DomainNotVerified
 from domains.models import Domain
+from domains.reserved import check_not_reserved
 from domains.selectors import get_domain
 from events.services import record
 from mailboxes.models import Mailbox, MailDomain, MailServer
@@ -54,7 +55,8 @@ def attach_mail(
     A vendor with a directory must first believe that the domain is the customer's: the row is
     `pending` until a job has seen to that, and `failed` with the reason where it could not. The
     same again is harmless, and tries a failed one again. Raises `Invalid` (`provider`,
-    `credential_id`, `region`), `InboxesElsewhere`, `DomainNotVerified`, `DomainIsLeaving`.
+    `credential_id`, `region`), `NameReserved`, `InboxesElsewhere`, `DomainNotVerified`,
+    `DomainIsLeaving`.
     """
     actor.require(ADMIN, "mailboxes:write")
     domain = get_domain(actor, domain_id)
@@ -62,6 +64,7 @@ def attach_mail(
     lock_account(actor.tenant_id)
     if domain.status == Domain.DELETING:
         raise DomainIsLeaving
+    check_not_reserved(domain.name)
     try:
         cls = registry.get("mail", provider)
     except KeyError:
@@ -77,7 +80,7 @@ def attach_mail(
             attach_again(mail)
             _start(actor, mail)
         return mail
-    if cls.claims_domains and not domain.is_verified:
+    if (cls.claims_domains or domain.is_revoked) and not domain.is_verified:
         raise DomainNotVerified
     if Mailbox.objects.present().filter(domain=domain).exists():
         raise InboxesElsewhere

@@ -1,6 +1,6 @@
 """Where providers meet settings and rows: the mail provider of a domain, the house's server."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -44,6 +44,12 @@ def house_server() -> MailServer:
             setattr(server, name, wanted[name])
         server.save(update_fields=[*changed, "updated_at"])
     return server
+
+
+def host_names() -> Iterator[str]:
+    """Names under which the host's mail servers run: nobody connects those."""
+    for names in MailServer.objects.values_list("host", "mx_host", "spf_name"):
+        yield from names
 
 
 def default_server() -> MailServer:

@@ -147,6 +147,14 @@ DNS_TIMEOUT = env.float("DNS_TIMEOUT", default=3.0)  # seconds per try
 # Suffixes outside the public suffix list under which domains may be connected, e.g. "test".
 EXTRA_SUFFIXES = env.list("EXTRA_SUFFIXES", default=["test"] if SANDBOX else [])
 
+# Names that nobody may connect, with all below them, beside those of public mail providers and of
+# this installation itself.
+REFUSED_DOMAINS = env.list("REFUSED_DOMAINS", default=[])
+# A verified domain whose delegation or proof was seen to be gone on so many looks, over so many
+# hours, is verified no longer. Caches may lead to us for two days after a delegation has changed.
+CONTROL_GONE_LOOKS = env.int("CONTROL_GONE_LOOKS", default=3)
+CONTROL_GONE_HOURS = env.float("CONTROL_GONE_HOURS", default=72.0)
+
 # Our own mail server, as customers and we reach it.
 MAILSERVER_HOST = env.str("MAILSERVER_HOST", default="localhost" if SANDBOX else "mail.example.com")
 MAILSERVER_SUBMISSION_PORT = env.int(

@@ -113,7 +113,7 @@ class FakeServer:
         name, rdtype = query.question[0].name, query.question[0].rdtype
         reply.flags |= dns.flags.RA if self.is_resolver else dns.flags.AA
         for cut, (nameservers, addresses) in self._cuts.items():
-            if name.is_subdomain(cut):
+            if name.is_subdomain(cut) and (name, rdtype) != (cut, dns.rdatatype.DS):
                 reply.flags &= ~dns.flags.AA
                 reply.authority.append(nameservers)
                 reply.additional.extend(addresses)
@@ -134,7 +134,8 @@ class FakeServer:
             reply.answer.append(found)
         elif (soa := self._soa(name)) is not None:
             reply.authority.append(soa)
-            if not any(known.is_subdomain(name) for known, _ in self._rrsets):
+            known_names = [*self._cuts, *(known for known, _ in self._rrsets)]
+            if not any(known.is_subdomain(name) for known in known_names):
                 reply.set_rcode(dns.rcode.NXDOMAIN)
         return reply
 

@@ -261,12 +261,13 @@ class RunningSandbox:
     def set_resolver_delay(self, address: str, delay: float) -> None:
         self.control("POST", "dns/resolvers", {"address": address, "delay": delay})
 
-    def records(self, zone: str) -> list[dict[str, Any]]:
-        """The records of a zone as Cloudflare's API shows them."""
+    def records(self, zone: str, *, with_proof: bool = False) -> list[dict[str, Any]]:
+        """The records of a zone as Cloudflare's API shows them, by default but for our proof."""
         response = self._http.get("/control/dns/records", params={"zone": zone})
         response.raise_for_status()
         found: list[dict[str, Any]] = response.json()
-        return found
+        proof = f"_mpanel.{zone}"
+        return [record for record in found if with_proof or record["name"] != proof]
 
     def change_record(self, zone: str, action: str, **fields: Any) -> list[dict[str, Any]]:
         """ "add", "replace" or "delete" a record behind mPanel's back."""

@@ -169,7 +169,9 @@ class Mailbox(StatusRow):
         ordering = ["address"]
         constraints = [
             models.UniqueConstraint(
-                fields=["address"], condition=~Q(status="deleted"), name="one_mailbox_per_address"
+                fields=["address", "domain"],
+                condition=~Q(status="deleted"),
+                name="one_mailbox_per_address",
             ),
         ]
         indexes = [

@@ -19,12 +19,14 @@ from mpanel.core.models import new_id
 
 KINDS = (SendingDay.MAILBOX, SendingDay.DOMAIN, SendingDay.TENANT)
 
-# An address that was deleted and given again stands twice: the living one counts.
+# An address that was deleted and given again stands twice: the living one counts. One whose domain
+# is not verified sends nothing: the name may be somebody else's by now.
 SENDER = """
 SELECT m.id, m.domain_id, m.tenant_id, m.status, t.status, m.paused_at, m.paused_reason,
        a.plan, a.trial_ends_at, m.daily_limit, m.warmup_since, m.warmup_start, m.warmup_step,
        md.daily_ceiling
 FROM mailboxes_mailbox m
+JOIN domains_domain d ON d.id = m.domain_id AND d.verified_at IS NOT NULL
 JOIN tenants_tenant t ON t.id = m.tenant_id
 LEFT JOIN billing_account a ON a.tenant_id = m.tenant_id
 LEFT JOIN mailboxes_maildomain md ON md.domain_id = m.domain_id

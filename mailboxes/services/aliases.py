@@ -88,12 +88,10 @@ def _clean(local_part: str) -> str:
 
 def _require_free(mailbox: Mailbox, address: str) -> None:
     """Under the account's lock, so that no mailbox of the tenant takes the address meanwhile."""
-    if Mailbox.objects.present().filter(address=address).exists():
+    in_domain = {"domain_id": mailbox.domain_id, "address": address}
+    if Mailbox.objects.present().filter(**in_domain).exists():
         raise AddressTaken
-    same = Alias.objects.filter(address=address)
-    if same.exclude(tenant_id=mailbox.tenant_id).exists():
-        raise AddressTaken
-    if same.filter(mailbox=mailbox).exists():
+    if Alias.objects.filter(mailbox=mailbox, address=address).exists():
         raise AliasExists
     own = Alias.objects.filter(mailbox=mailbox).exclude(is_automatic=True)
     if own.count() >= MOST_ALIASES:

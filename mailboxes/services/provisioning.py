@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from billing.models import Account
 from billing.services import lock_account, plan_of, require_room, require_running
+from dnszones.services import DomainNotVerified
 from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record, record_each
@@ -120,10 +121,13 @@ def domain_for_inboxes(
 ) -> Domain:
     """A domain that can have more inboxes now, at this provider where one is named.
 
-    Raises `TrialExpired`, `DomainNotFound`, `DomainNotReady`, `MailElsewhere`, `MailNotAttached`.
+    Raises `TrialExpired`, `DomainNotFound`, `DomainNotVerified`, `DomainNotReady`,
+    `MailElsewhere`, `MailNotAttached`.
     """
     require_running(account)
     domain = get_domain(actor, domain_id)
+    if domain.is_revoked:
+        raise DomainNotVerified
     if domain.status not in READY:
         raise DomainNotReady
     mail = mail_of(domain)

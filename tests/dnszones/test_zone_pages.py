@@ -55,7 +55,7 @@ def test_zones_are_in_the_sidebar_and_searched(ada: Person, cy: Person, zone: Zo
 def test_a_record_is_added_changed_deleted_and_taken_back(
     ada: Person, zone: Zone, sandbox: RunningSandbox
 ) -> None:
-    assert "No records yet" in page(ada, zone)
+    assert "Proves that it is yours" in page(ada, zone)
     assert add(ada, zone, "A", content="192.0.2.7").status_code == 302
     waiting = page(ada, zone)
     assert "Writing to the zone" in waiting

@@ -36,7 +36,7 @@ def zone(ada: Person, sandbox: RunningSandbox, powerdns: PrivatePowerDNS) -> Zon
 
 def listed(api: Api, zone: Zone) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = api.get(f"/api/dns/zones/{zone.pk}/records").body["items"]
-    return found
+    return [one for one in found if one["name"] != f"_mpanel.{NAME}"]
 
 
 def edited(api: Api, zone: Zone) -> dict[tuple[str, str], dict[str, Any]]:

@@ -333,12 +333,12 @@ def test_a_referral_up_or_aside_is_not_followed(tree: Tree) -> None:
 
 def test_glue_inside_our_network_is_not_asked_from_public_roots(tree: Tree) -> None:
     """Here the only public root is out of reach, so the rule is looked at where it stands."""
-    from domains.delegation import _Tree
+    from domains.referrals import Tree as Zones
 
     async def story() -> list[bool]:
         async with DNSClient() as client:
-            public = _Tree(client, [Server("198.41.0.4")], 53)
-            private = _Tree(client, [tree.root.as_server()], 53)
+            public = Zones(client, [Server("198.41.0.4")], 53)
+            private = Zones(client, [tree.root.as_server()], 53)
             return [
                 public.may_ask("192.0.2.1"), public.may_ask("10.0.0.1"), public.may_ask("::1"),
                 public.may_ask("8.8.8.8"), private.may_ask("127.0.0.72"),
