@@ -184,7 +184,7 @@ FINDINGS = ("answers", "lookups_before", "lookups", "void_lookups", "warnings")
 
 
 def stop(flattening: SpfFlattening, row: ChangePlan | None, *, text: str, ttl: int) -> None:
-    """The record is not flattened any more; its parts stay until nobody asks for them."""
+    """The record is not flattened any more; its parts stay until caches have dropped the record."""
     _let_go(flattening, {}, ttl=ttl)
     flattening.move(
         SpfFlattening.STOPPED,

@@ -47,7 +47,7 @@ class Undoing:
 def look_at_undoing(actor: Actor, plan_id: UUID, *, to_write: bool = False) -> Undoing:
     """What taking back a plan would change and take away now; reads the zone at its provider.
 
-    `to_write`: refuse at once whoever may not.
+    `to_write`: refuse at once an actor who may not write.
 
     Raises what `revert_plan` raises of the plan itself, `ZoneNotMade` and `ProviderError`.
     """

@@ -20,7 +20,7 @@ class SharedAnswers:
         key = (name, rdtype)
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(self._ask(name, rdtype))
-        # Others may wait for it, too, when whoever asked first gives up.
+        # Others may wait for it, too, when the first to ask gives up.
         return await asyncio.shield(self._asked[key])
 
     async def _ask(self, name: str, rdtype: str) -> Answer:

@@ -14,7 +14,7 @@ def cut_above(
 ) -> tuple[ExistingRecord, ...]:
     """The NS or DNAME records that take the name out of the zone; the topmost where there are more.
 
-    Whoever asks is sent to the nameservers of a delegation (RFC 1034 §4.2.1), which also covers the
+    Resolvers are sent to the nameservers of a delegation (RFC 1034 §4.2.1), which also covers the
     name that has the NS records; a DNAME covers what is below it (RFC 6672 §2.3).
     """
     above: dict[str, list[ExistingRecord]] = {}
@@ -35,7 +35,7 @@ def why_hidden(wanted: RecordData, cut: Sequence[ExistingRecord]) -> str:
     what = f"delegated to {targets}" if kind == "NS" else f"led to {targets} by a DNAME"
     there = "at those nameservers" if kind == "NS" else "there"
     return (
-        f"{owner} is {what}, so nobody asks this zone for {wanted.name}. Enter {wanted.type} "
+        f"{owner} is {what}, so this zone is not asked for {wanted.name}. Enter {wanted.type} "
         f"{wanted.name} {there}: {value_of(wanted)}. Or have the {kind} records removed."
     )
 

@@ -1,7 +1,7 @@
 """What goes dark when something is done, and the confirmation that it asks for.
 
-A loss is shown as a sentence. Whoever wants the change all the same repeats the request with the
-digest of exactly what was shown; when anything about it changes, so does the digest.
+A loss is shown as a sentence. To make the change all the same, the caller repeats the request with
+the digest of exactly what was shown; when anything about it changes, so does the digest.
 """
 
 from collections.abc import Iterable, Mapping

@@ -117,7 +117,7 @@ def change_credential(
 ) -> ProviderCredential:
     """Change label or values; secrets left empty keep their values if nothing else changes.
 
-    Whoever changes another value must know the secrets: else a key could be pointed elsewhere by
+    Changing another value requires the secrets: else a key could be pointed elsewhere by
     somebody who never had it. Raises `Invalid` with fields, `AccountIsIncluded`.
     """
     actor.require(ADMIN)
