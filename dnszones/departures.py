@@ -1,7 +1,5 @@
 """What goes dark with a zone when its domain is disconnected."""
 
-import hashlib
-
 from dnszones import changes, services
 from dnszones.changes import ExistingRecord
 from dnszones.models import Zone
@@ -11,7 +9,7 @@ from dnszones.vendors import dns_provider, own_mail_hosts
 from domains.models import Domain
 from domains.services import Departure, register_departure
 from mpanel.core.errors import ProviderError
-from mpanel.core.losses import Loss
+from mpanel.core.losses import Loss, digest_of
 
 
 def what_leaves(domain: Domain) -> Departure:
@@ -25,23 +23,18 @@ def what_leaves(domain: Domain) -> Departure:
     except ProviderError as error:
         told = f"The zone of {domain} cannot be read now, so what it serves is not known: "
         loss = Loss("extent", domain.name, f"{told}whatever it is goes dark. ({error.message})")
-        return Departure((loss,), hashlib.sha256(f"unread {zone.pk}".encode()).hexdigest()[:32])
+        return Departure((loss,), digest_of("unread", str(zone.pk)))
     existing = [ExistingRecord(one.id, one.data) for one in remote]
     ours = services.our_data(zone)
-    steps = [
-        changes.make_change(
-            "delete",
-            purpose=changes.BY_HAND,
-            level="optional",
-            reason="Goes with the domain.",
-            before=(one,),
-            after=None,
-        )
+    gone = [
+        one
         for one in existing
         if not is_providers_own(zone, one.data)
         and (zone.creation_asked_at or any(same_value(one.data, data) for data in ours))
     ]
-    plan = changes.make_plan(domain.name, steps, existing, own_hosts=own_mail_hosts())
+    plan = changes.plan_removal(
+        domain.name, existing, gone, reason="Goes with the domain.", own_hosts=own_mail_hosts()
+    )
     return Departure(plan.losses, plan.digest)
 
 

@@ -5,8 +5,6 @@ customer gives to the registrar. On the way back the DS goes first; while it is 
 by caches, resolvers that validate refuse the answers of a zone that is not signed (RFC 6781 §4.4).
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -31,7 +29,7 @@ from events.services import record
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict
-from mpanel.core.losses import Loss, require_confirmation
+from mpanel.core.losses import Loss, digest_of, require_confirmation
 from provisioning.models import Job
 from provisioning.services import start_job
 
@@ -221,8 +219,7 @@ def lost_unsigned(domain: Domain, found: AtParent) -> tuple[tuple[Loss, ...], st
         why = "does not say whether it has DS records"
     told = f"{found.parent.capitalize()} {why}: resolvers that validate refuse {domain.name}, and "
     loss = Loss("dnssec", domain.name, f"{told}its mail and websites are not reached through them.")
-    seen = json.dumps([domain.name, why, sorted(found.found)])
-    return (loss,), hashlib.sha256(seen.encode()).hexdigest()[:32]
+    return (loss,), digest_of(domain.name, why, sorted(found.found))
 
 
 @transaction.atomic

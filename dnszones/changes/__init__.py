@@ -5,7 +5,7 @@ and carried out later, as often as need be, by asking `remaining` what is left t
 """
 
 from .edits import Edit, plan_edits, plan_import
-from .making import make_plan, takes_more
+from .making import make_plan, plan_removal, takes_more
 from .plan import (
     BY_HAND,
     Action,
@@ -40,6 +40,7 @@ __all__ = [
     "plan_changes",
     "plan_edits",
     "plan_import",
+    "plan_removal",
     "remaining",
     "spf_to_extend",
     "takes_more",

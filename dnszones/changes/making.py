@@ -1,9 +1,17 @@
 """Where every change plan is made: the steps, what they rest on, and what they take away."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .losses import losses_of
-from .plan import Change, ChangePlan, ExistingRecord, fingerprint, looked_at
+from .plan import (
+    BY_HAND,
+    Change,
+    ChangePlan,
+    ExistingRecord,
+    fingerprint,
+    looked_at,
+    make_change,
+)
 
 
 def make_plan(
@@ -28,6 +36,24 @@ def make_plan(
         fingerprint=fingerprint(looked_at(zone_name, changes, existing, lone_cname=lone_cname)),
         lone_cname=lone_cname,
     )
+
+
+def plan_removal(
+    zone_name: str,
+    existing: Sequence[ExistingRecord],
+    gone: Iterable[ExistingRecord],
+    *,
+    reason: str,
+    own_hosts: frozenset[str],
+) -> ChangePlan:
+    """What it means that some of a zone's records go, each for itself."""
+    steps = [
+        make_change(
+            "delete", purpose=BY_HAND, level="optional", reason=reason, before=(one,), after=None
+        )
+        for one in gone
+    ]
+    return make_plan(zone_name, steps, existing, own_hosts=own_hosts)
 
 
 def takes_more(

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from dnszones.blueprint import Level
 from dnszones.records import Purpose, RecordData, same_value, value_of
 from dnszones.verdicts import competes
-from mpanel.core.losses import Loss
+from mpanel.core.losses import Loss, digest_of
 
 Action = Literal["create", "update", "keep", "conflict", "delete"]
 
@@ -85,8 +85,7 @@ class ChangePlan:
             for step in self.steps
         ]
         losses = sorted((loss.kind, loss.name) for loss in self.losses)
-        told = json.dumps([self.zone_name, self.fingerprint, losses, steps])
-        return hashlib.sha256(told.encode()).hexdigest()[:32]
+        return digest_of(self.zone_name, self.fingerprint, losses, steps)
 
     @property
     def conflicts(self) -> tuple[Change, ...]:

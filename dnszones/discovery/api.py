@@ -11,7 +11,7 @@ from dnszones.discovery import selectors, services
 from dnszones.discovery.found import SOURCES, Found
 from dnszones.models import ZoneDiscovery
 from dnszones.zonefiles import LARGEST
-from mpanel.core.api.shapes import Shape, Text
+from mpanel.core.api.shapes import Shape, Text, confirmation_field
 from mpanel.core.api.views import ApiView, operation
 
 EXISTING = "Existing records"
@@ -129,7 +129,7 @@ class TakeOver(Shape):
 class GoOnWithout(Shape):
     """The digest of what is lost, as the refusal names it."""
 
-    confirmation = Text(max_length=64, default="", allow_blank=True)
+    confirmation = confirmation_field()
 
 
 class GetExistingRecords(ApiView):
@@ -218,12 +218,12 @@ class GoOnWithoutRecords(ApiView):
         takes=GoOnWithout,
         answers=ExistingRecords,
         errors=(404,),
-        request_example={"confirmation": "5be8f5a1c2d0e94f"},
+        request_example={"confirmation": "9f2c51d0b7e84a6c8d1e5f3a2b7c9d04"},
         example={**EXAMPLE, "status": "skipped", "zone_complete": True},
     )
     def post(self, request: Request, domain_id: UUID) -> Response:
-        """409 CONFIRMATION_REQUIRED says what is lost and has a `confirmation`: the same request
-        again with that shows the nameservers."""
+        """409 CONFIRMATION_REQUIRED says what is lost (`losses`): the same request again
+        with its `confirmation` shows the nameservers."""
         given = self.body(request, GoOnWithout)
         row = services.go_on_without(self.actor, domain_id, confirmation=given["confirmation"])
         return Response(_shown(selectors.get_discovery(self.actor, row.zone.domain_id)))

@@ -11,7 +11,8 @@ from dnszones.changes import Edit
 from dnszones.discovery import selectors
 from dnszones.discovery.found import Found
 from dnszones.discovery.looking import complete, start
-from dnszones.discovery.selectors import Loss, get_discovery, records_found
+from dnszones.discovery.losses import losses_now
+from dnszones.discovery.selectors import get_discovery, records_found
 from dnszones.models import ChangePlan, Zone, ZoneDiscovery
 from dnszones.services import DomainIsLeaving
 from dnszones.vendors import dns_provider
@@ -20,6 +21,7 @@ from domains.services import set_zone_complete
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict
+from mpanel.core.losses import MOST_LISTED, require_confirmation
 from provisioning.services import start_job
 
 
@@ -33,12 +35,6 @@ class NothingToTakeOver(Conflict):
     """There are no existing records to be taken over here."""
 
     code = "NOTHING_TO_TAKE_OVER"
-
-
-class ConfirmationRequired(Conflict):
-    """The domain loses what it publishes now. Confirm that you want that."""
-
-    code = "CONFIRMATION_REQUIRED"
 
 
 @transaction.atomic
@@ -141,9 +137,8 @@ def go_on_without(actor: Actor, domain_id: UUID, *, confirmation: str = "") -> Z
     row = _locked(actor, domain_id)
     if row.status in ZoneDiscovery.DONE:
         return row
-    loss = selectors.loss(row)
-    if confirmation != loss.digest:
-        raise confirmation_required(loss)
+    losses, digest = losses_now(row)
+    require_confirmation(losses, digest=digest, given=confirmation)
     domain = row.zone.domain
     row.move(ZoneDiscovery.SKIPPED, message="You chose to go on without these records.")
     record(
@@ -151,17 +146,10 @@ def go_on_without(actor: Actor, domain_id: UUID, *, confirmation: str = "") -> Z
         "dns.takeover_skipped",
         domain,
         f"Went on without existing records of {domain}.",
-        changes={"lost": list(loss.lines)},
+        changes={"lost": [loss.sentence for loss in losses[:MOST_LISTED]], "total": len(losses)},
     )
     complete(domain)
     return row
-
-
-def confirmation_required(loss: Loss) -> ConfirmationRequired:
-    """The error that says what is lost, and how that is confirmed."""
-    return ConfirmationRequired(
-        loss.sentence, details={"lost": list(loss.lines), "confirmation": loss.digest}
-    )
 
 
 def _read(zone: Zone, text: str) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ A loss is shown as a sentence. To make the change all the same, the caller repea
 the digest of exactly what was shown; when anything about it changes, so does the digest.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -30,6 +32,11 @@ class Loss:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Loss":
         return cls(**stored)
+
+
+def digest_of(*shown: object) -> str:
+    """Stands for exactly what was shown; each part is text or other JSON."""
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:32]
 
 
 class ConfirmationRequired(Conflict):

@@ -9,6 +9,7 @@ from domains.models import Domain
 from domains.selectors import DomainNotFound
 from domains.verification import ZoneNotComplete, instructions
 from mpanel.core.errors import Forbidden
+from mpanel.core.losses import ConfirmationRequired
 from provisioning.models import Job
 from tests.api import Api
 from tests.cast import Person
@@ -145,18 +146,58 @@ def test_what_the_customer_unticks_is_changed_on_purpose(
 
 
 def test_skipping_needs_the_customers_word(ada: Person, moving: Domain) -> None:
-    with pytest.raises(services.ConfirmationRequired) as refused:
+    with pytest.raises(ConfirmationRequired) as refused:
         services.go_on_without(ada.actor, moving.pk)
     details = refused.value.details
-    assert refused.value.code == "CONFIRMATION_REQUIRED"
-    assert "Its website goes dark." in refused.value.message
-    assert "Mail to @shop.test stops arriving." in refused.value.message
-    assert any("smtp.google.com" in line for line in details["lost"])
-    with pytest.raises(services.ConfirmationRequired):
+    assert "The website shop.test goes dark" in refused.value.message
+    assert "Mail to @shop.test stops arriving at Google Workspace" in refused.value.message
+    kinds = {(one["kind"], one["name"]) for one in details["losses"]}
+    assert kinds >= {
+        ("mail", NAME),
+        ("sending", NAME),
+        ("website", NAME),
+        ("website", f"www.{NAME}"),
+        ("wildcard", f"*.{NAME}"),
+        ("delegation", f"dev.{NAME}"),
+        ("extent", f"google._domainkey.{NAME}"),
+    }
+    with pytest.raises(ConfirmationRequired):
         services.go_on_without(ada.actor, moving.pk, confirmation="yes")
     services.go_on_without(ada.actor, moving.pk, confirmation=details["confirmation"])
     moving.refresh_from_db()
     assert moving.shown_nameservers == moving.nameservers
+
+
+def test_a_confirmation_holds_for_exactly_what_was_shown(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    """Also where the zone has more records than fit into a message."""
+    hosts = "".join(f"zz{number} IN A 192.0.2.{number}\n" for number in range(1, 40))
+    sandbox.host_elsewhere(NAME, zone_file(NAME) + hosts, transfer=True)
+    domain = connected(ada, NAME)
+    with pytest.raises(ConfirmationRequired) as refused:
+        services.go_on_without(ada.actor, domain.pk)
+    shown = refused.value.confirmation
+    assert refused.value.details["total"] > 40
+    sandbox.host_elsewhere(NAME, zone_file(NAME) + hosts.replace("zz39", "zz40"), transfer=True)
+    services.look_again(ada.actor, domain.pk)
+    settled(domain)
+    with pytest.raises(ConfirmationRequired) as again:
+        services.go_on_without(ada.actor, domain.pk, confirmation=shown)
+    services.go_on_without(ada.actor, domain.pk, confirmation=again.value.confirmation)
+
+
+def test_the_name_is_typed_on_the_page(ada: Person, moving: Domain) -> None:
+    path = f"/setup/{moving.pk}/existing/skip/"
+    page = ada.client.get(path)
+    assert "Mail to @shop.test stops arriving at Google Workspace" in page.content.decode()
+    assert ada.client.post(path).status_code == 422  # nothing typed
+    digest = page.context["typed"].digest
+    wrong = ada.client.post(path, {"typed_name": "other.test", "confirmation": digest})
+    assert (wrong.status_code, discovery(moving).status) == (422, ZoneDiscovery.FOUND)
+    assert "Nothing was changed." in wrong.content.decode()
+    right = ada.client.post(path, {"typed_name": "SHOP.test.", "confirmation": digest})
+    assert (right.status_code, discovery(moving).status) == (302, ZoneDiscovery.SKIPPED)
 
 
 def test_silent_nameservers_are_unknown_and_never_empty(
@@ -169,7 +210,7 @@ def test_silent_nameservers_are_unknown_and_never_empty(
     assert row.status == ZoneDiscovery.UNSEEN
     assert "could not be seen" in row.message
     assert domain.shown_nameservers == []
-    with pytest.raises(services.ConfirmationRequired, match="All of it is lost"):
+    with pytest.raises(ConfirmationRequired, match="All of it is lost"):
         services.go_on_without(ada.actor, domain.pk)
     services.look_again(ada.actor, domain.pk, zone_file="www IN A 192.0.2.1\n")
     row = settled(domain)
@@ -281,7 +322,9 @@ def test_the_same_story_over_the_api(ada: Person, moving: Domain, sandbox: Runni
 
     skip = api.post(f"{at}/existing-records/skip", {})
     assert (skip.status, skip.error) == (409, "CONFIRMATION_REQUIRED")
-    assert skip.body["error"]["details"]["confirmation"]
+    details = skip.body["error"]["details"]
+    assert details["total"] == len(details["losses"]) > 10
+    assert details["confirmation"]
     unknown = api.post(f"{at}/existing-records/take-over", {"leave_out": ["nothing-there"]})
     assert unknown.status == 400
     taken = api.post(f"{at}/existing-records/take-over", {})

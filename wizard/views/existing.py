@@ -3,42 +3,23 @@
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dnszones.discovery import selectors, services
 from dnszones.discovery.found import SOURCES, Found
+from dnszones.discovery.losses import losses_now
 from dnszones.models import ZoneDiscovery
 from dnszones.zone_forms import ZoneFileForm
 from domains.models import Domain
 from domains.selectors import get_domain
 from mpanel.core.errors import Conflict, Invalid, TooLarge
 from mpanel.core.pages import PageRequest, add_errors, signed_in
+from mpanel.core.typednames import TypedNameForm
 from wizard.views.page import step_page
 
 MOST_SHOWN = 1_000  # records that can be left out one by one; the others are taken over
-
-
-class TypedDomainForm(forms.Form):
-    """The domain, typed by somebody who knows what goes dark."""
-
-    typed = forms.CharField(label="Domain", max_length=300, widget=forms.TextInput(
-        attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
-    ))  # fmt: skip
-    confirmation = forms.CharField(widget=forms.HiddenInput, required=False)
-
-    def __init__(self, *given: Any, domain: Domain, **options: Any) -> None:
-        super().__init__(*given, **options)
-        self.names = {domain.name, domain.unicode_name}
-        self.fields["typed"].label = f"Type {domain} to go on all the same"
-
-    def clean_typed(self) -> str:
-        typed = str(self.cleaned_data["typed"]).strip().rstrip(".").lower()
-        if typed not in self.names:
-            raise forms.ValidationError("That is another name. Nothing was changed.")
-        return typed
 
 
 def existing_records(domain: Domain) -> dict[str, Any]:
@@ -122,26 +103,18 @@ def existing_skip(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     row = selectors.get_discovery(request.actor, domain_id)
     if row.status in ZoneDiscovery.DONE or row.status in ZoneDiscovery.BUSY:
         return redirect("setup-nameservers", domain_id=domain_id)
-    loss = selectors.loss(row)
-    form = TypedDomainForm(
-        request.POST or None, domain=found, initial={"confirmation": loss.digest}
-    )
-    if request.method == "POST" and form.is_valid():
-        try:
-            services.go_on_without(
-                request.actor, domain_id, confirmation=form.cleaned_data["confirmation"]
-            )
-        except Conflict as error:
-            form.add_error(None, error.message)
-        else:
-            return redirect("setup-nameservers", domain_id=domain_id)
+    losses, digest = losses_now(row)
+    typed = TypedNameForm(found.typed_names, digest=digest, losses=losses, given=request)
+    if request.method == "POST" and typed.is_agreed:
+        services.go_on_without(request.actor, domain_id, confirmation=digest)
+        return redirect("setup-nameservers", domain_id=domain_id)
     context = {
         "domain": found,
-        "loss": loss,
-        "form": form,
+        "typed": typed,
         **step_page(found, "nameservers", "Go on without them?", ""),
     }
-    return render(request, "wizard/existing_skip.html", context, status=422 if form.errors else 200)
+    status = 422 if request.method == "POST" else 200
+    return render(request, "wizard/existing_skip.html", context, status=status)
 
 
 def _by_name(found: list[Found]) -> list[tuple[str, list[Found]]]:
