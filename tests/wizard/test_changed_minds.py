@@ -49,10 +49,16 @@ def test_a_required_conflict_keeps_the_domain_from_ready(
     domain = verified(ada, NAME, sandbox)
     sandbox.change_record(NAME, "add", type="MX", name=NAME, content="mail.bo.test", priority=5)
     plan = planned(ada, domain)
+    setup = f"/setup/{domain.pk}"
+    assert "Mail will not work yet" in ada.client.get(f"{setup}/dns/").content.decode()
     ended(apply_plan(ada.actor, plan.pk))
+    assert "Mail does not work yet" in ada.client.get(f"{setup}/dns/").content.decode()
     Record.objects.update(next_check_at="2000-01-01T00:00Z")
     until(lambda: Record.objects.get(type="MX").verdict == "conflicts",
           sweep="dnszones.propagation")  # fmt: skip
+    page = ada.client.get(f"{setup}/propagation/").content.decode()
+    assert "Other records are in the way" in page
+    assert f'href="{setup}/dns/?edit=1"' in page
     domain.refresh_from_db()
     assert domain.status == Domain.DNS_CONFIGURING
     with pytest.raises(Conflict):
@@ -67,7 +73,10 @@ def test_a_required_conflict_keeps_the_domain_from_ready(
     agreed = agree_to_replace(ada.actor, plan.pk, replace_ids=[blocked.id])
     work_off()
     ended(sure(apply_plan, ada.actor, agreed.pk))
+    assert "Mail does not work yet" not in ada.client.get(f"{setup}/dns/").content.decode()
     spread(domain, to=Domain.READY)
+    page = ada.client.get(f"{setup}/propagation/").content.decode()
+    assert "Other records are in the way" not in page
 
 
 @pytest.mark.django_db

@@ -7,6 +7,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 import dnszones.selectors as zones
+from dnszones.changes import Change
 from dnszones.forms import PLATFORM_CARDS, SetupForm
 from dnszones.models import ChangePlan, PropagationSession
 from dnszones.services import (
@@ -66,6 +67,7 @@ def _dns_page(
         "job": _job_of(request, row),
         "waiting": row is not None and row.status in {ChangePlan.COMPUTING, ChangePlan.APPLYING},
         "applied": applied,
+        "blocked": _blocked(applied),
         "editing": request.GET.get("edit") == "1" or bool(form.errors) or stored is None,
         **step_page(
             found,
@@ -82,6 +84,12 @@ def _dns_page(
         context,
         status=422 if form.errors or typed else 200,
     )
+
+
+def _blocked(row: ChangePlan | None) -> tuple[Change, ...]:
+    """The required records that a plan could not write."""
+    plan = zones.plan_of(row) if row else None
+    return plan.blocked if plan else ()
 
 
 @signed_in
@@ -122,6 +130,9 @@ def propagation(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "domain": found,
         "session": session,
         "records": records,
+        "in_the_way": []
+        if is_ready
+        else [row for row in records if row.level == "required" and row.verdict == "conflicts"],
         "has_drifted": is_ready
         and any(record.verdict in {"missing", "conflicts"} for record in records),
         "is_ready": is_ready,
