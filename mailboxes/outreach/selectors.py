@@ -58,7 +58,7 @@ def links_of_domain(actor: Actor, domain: Domain) -> list[OutreachLink]:
         .exclude(mailbox__status__in=(Mailbox.DELETING, Mailbox.DELETED))
         .order_by("mailbox__address", "provider")
     )
-    return list(found.prefetch_related(*_details()))
+    return list(found.select_related("credential").prefetch_related(*_details()))
 
 
 def ready(actor: Actor) -> MailboxQuerySet:

@@ -555,6 +555,9 @@ def test_the_hosts_campaigns_are_neither_seen_nor_joined(
         api.post(f"{campaigns}/{hosts.id}/email-accounts", {**wish, "credential_id": str(own.pk)}),
     ):
         assert (answer.status, answer.error) == (409, "CAMPAIGNS_NOT_INCLUDED")
+    shown = ada.client.get(f"/setup/{boxes[0].domain_id}/outreach/")
+    assert "Campaigns of an included account belong to the host." in shown.content.decode()
+    assert "Show Smartlead" not in shown.content.decode()
     shown = ada.client.get(f"/setup/{boxes[0].domain_id}/outreach/smartlead/campaigns/")
     assert "account of your own" in shown.content.decode()
     assert hosts.name not in shown.content.decode()

@@ -66,6 +66,7 @@ def campaigns(request: PageRequest, domain_id: UUID, provider: str) -> HttpRespo
     ]
     if not connected:
         return redirect("setup-outreach", domain_id=domain_id)
+    connected = [link for link in connected if _is_own(link)] or connected
     shown: dict[str, Any] = {"provider": provider, "label": tool(provider).label, "problem": ""}
     try:
         with outside():
@@ -84,6 +85,11 @@ def campaigns(request: PageRequest, domain_id: UUID, provider: str) -> HttpRespo
     return _step(request, found, campaigns={**shown, "form": form, "number": len(connected)})
 
 
+def _is_own(link: OutreachLink) -> bool:
+    """Whether it is at an account of the customer's, whose campaigns it may join."""
+    return link.credential is not None and not link.credential.is_included
+
+
 def _step(
     request: PageRequest,
     found: Domain,
@@ -97,7 +103,8 @@ def _step(
     number = mail.mailboxes(actor, domain_id=found.pk).count()
     is_moving = any(link.status in MOVING for link in links)
     seats = any(seat.joined_at is None for link in links for seat in link.seats.all())
-    connected = sorted({link.provider for link in links if link.status == OutreachLink.CONNECTED})
+    connected = [link for link in links if link.status == OutreachLink.CONNECTED]
+    own = sorted({link.provider for link in connected if _is_own(link)})
     context = {
         "domain": found,
         "batches": mail.batches(actor, domain_id=found.pk),
@@ -109,7 +116,8 @@ def _step(
         "form": form or ConnectForm(credentials=list(selectors.outreach_credentials(actor))),
         "tools": {key: cls.label for key, cls in tools().items()},
         "return_to": f"/setup/{found.pk}/outreach/",
-        "connected_tools": [(key, tool(key).label) for key in connected],
+        "has_connected": bool(connected),
+        "own_tools": [(key, tool(key).label) for key in own],
         "campaigns": campaigns,
         **step_page(
             found,
