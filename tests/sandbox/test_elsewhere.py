@@ -1,8 +1,12 @@
 """The other DNS host: zones that are not here yet, with wildcards, delegations and transfers."""
 
+import html
+import re
+
 import dns.exception
 import dns.query
 import dns.rcode
+import httpx
 import pytest
 
 from tests.elsewhere import zone_file
@@ -45,3 +49,16 @@ def test_the_whole_zone_is_given_only_where_that_is_allowed(
     sandbox.host_elsewhere(zone, zone_file(zone))
     with pytest.raises(dns.exception.DNSException):
         transferred()
+
+
+def test_the_control_room_has_a_zone_file_to_begin_with(sandbox: RunningSandbox) -> None:
+    with httpx.Client(base_url=sandbox.base_url, follow_redirects=True) as browser:
+        shown = browser.get("/registrar").text
+        offered = re.search(r"<textarea[^>]*>(.*?)</textarea>", shown, re.DOTALL)
+        assert offered is not None
+        form = {"domain": "used.test", "zone_file": html.unescape(offered[1]), "next": "/registrar"}
+        assert "used.test" in browser.post("/control/registrar/elsewhere", data=form).text
+    assert sandbox.texts(RESOLVERS[0], "used.test", "MX") == ["1 smtp.google.com."]
+    assert sandbox.texts(RESOLVERS[0], "used.test", "TXT") == [
+        '"v=spf1 include:_spf.google.com -all"'
+    ]
