@@ -31,6 +31,7 @@ from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid, ProviderError
 from mpanel.core.losses import require_confirmation
+from mpanel.core.wording import counted
 from provisioning.models import Job
 from provisioning.services import start_job
 
@@ -301,7 +302,7 @@ def _begin_import(
         actor,
         "dns.import_asked",
         zone.domain,
-        f"Gave a zone file with {len(edits)} records for {zone.domain}.",
+        f"Uploaded a zone file with {counted(len(edits), 'record')} for {zone.domain}.",
         changes={"plan": str(row.pk)},
     )
     if replace_ids:

@@ -23,6 +23,7 @@ from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.losses import require_confirmation
+from mpanel.core.wording import counted
 from provisioning.models import Job
 from provisioning.services import start_job
 
@@ -112,7 +113,7 @@ def apply_plan(actor: Actor, plan_id: UUID, *, confirmation: str = "") -> Job:
         actor,
         "dns.plan_applied",
         domain,
-        f"Applied a DNS plan with {len(computed.steps)} changes to {domain}.",
+        f"Applied a DNS plan with {counted(len(computed.steps), 'change')} to {domain}.",
         changes={"plan": str(plan.pk), "changes": len(computed.steps)},
     )
     return start_job(

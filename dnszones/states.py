@@ -20,6 +20,7 @@ from domains.models import Domain
 from domains.services import forget_domain
 from domains.states import ControlIsProved, DomainIsVerified, NameserversPointHere
 from mpanel.core.errors import Conflict, NotFound
+from mpanel.core.wording import counted
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import progress, say
@@ -108,7 +109,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
                 expected=f"{len(plan.steps)} written",
             )
         return Observation.matches(
-            f"Read back: all {len(plan.steps)} changes stand in the zone."
+            f"Wrote {counted(len(plan.steps), 'change')} and read the zone back."
             if plan.steps
             else "Everything was there already."
         )

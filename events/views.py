@@ -36,7 +36,7 @@ def notification_list(request: PageRequest) -> HttpResponseBase:
         "page": page,
         "unread_only": unread,
         "page_title": "Notifications",
-        "page_subtitle": "What happened in your account.",
+        "page_subtitle": "Activity in your account.",
     }
     return render(request, "events/notification_list.html", context)
 

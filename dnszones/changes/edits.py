@@ -122,8 +122,8 @@ def _placed(
         return _change("conflict", "The zone has this record already.", (same,), wanted)
     blocked = tuple(one for one in others if excludes(wanted, one.data, lone_cname=lone_cname))
     if blocked:
-        rule = "alone at its name (RFC 1034)" if lone_cname else "beside no A, AAAA or other CNAME"
-        reason = f"A CNAME stands {rule}. There is: {listed(blocked)}"
+        rule = "other records" if lone_cname else "A, AAAA or another CNAME"
+        reason = f"A CNAME cannot be at the same name as {rule}. The zone has: {listed(blocked)}"
         return _change("conflict", reason, blocked, wanted)
     if old is None:
         return _change("create", "", (), wanted)

@@ -213,7 +213,7 @@ class GoOnWithoutRecords(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
-        "Go on without existing records",
+        "Continue without existing records",
         tag=EXISTING,
         takes=GoOnWithout,
         answers=ExistingRecords,

@@ -39,14 +39,15 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """As a person reads it."""
-        parts = [f"{self.equal} answer{'s' if self.equal != 1 else ''} equal"]
+        are = "answer is" if self.equal == 1 else "answers are"
+        parts = [f"{self.equal} {are} equal"]
         if self.planned:
             parts.append(f"{self.planned} changed on purpose")
         if self.differences:
             parts.append(f"{len(self.differences)} different")
         if self.unknown:
             parts.append(f"{self.unknown} could not be compared")
-        return f"{', '.join(parts)}; names that nobody told us about cannot be seen."
+        return f"{', '.join(parts)}. We can only compare names that we know."
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

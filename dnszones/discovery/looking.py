@@ -27,6 +27,7 @@ from domains.services import set_zone_complete
 from mpanel.core.actor import Actor, system
 from mpanel.core.dnsclient import Server
 from mpanel.core.errors import ProviderError
+from mpanel.core.wording import counted
 from provisioning.models import Job
 from provisioning.services import check_now, start_job
 
@@ -180,16 +181,15 @@ def _outcome(
         )
     if not search.is_answered:
         return ZoneDiscovery.FOUND, (
-            f"{count} records are in your zone file. The present nameservers could not be asked."
+            f"Your zone file has {counted(count, 'record')}. The present nameservers could not be "
+            "asked."
         )
     asked = len(search.asker.answers)
     if count or search.findings.left_out:
         how = f"answered {asked} names and types that we asked for"
         if search.is_transferred:
             how = "gave the whole zone"
-        return ZoneDiscovery.FOUND, (
-            f"{count} record{'s' if count != 1 else ''} found at {servers}, which {how}."
-        )
+        return ZoneDiscovery.FOUND, (f"{counted(count, 'record')} found at {servers}, which {how}.")
     if search.asker.unanswered:
         return ZoneDiscovery.UNSEEN, (
             f"{servers} left {len(search.asker.unanswered)} questions about {domain} open, and "

@@ -85,7 +85,7 @@ def _problems(text: str, *, is_policy: bool) -> Iterator[Problem]:
 def _policies(tags: dict[str, str], names: Sequence[str]) -> Iterator[Problem]:
     for tag in ("p", "sp", "np"):
         if tag in tags and tags[tag].lower() not in POLICIES:
-            sentence = f"{tag}={_short(tags[tag])} is no policy: none, quarantine or reject."
+            sentence = f"{tag}={_short(tags[tag])} is not a policy. Use none, quarantine or reject."
             yield Problem("bad_policy", "error", sentence)
     if "p" not in tags and uris_of(tags.get("rua", "")):
         sentence = "Without p= the policy is none, and older receivers ignore the record."

@@ -11,6 +11,7 @@ from dnszones.models import Record
 from dnszones.providers.base import DsRecord
 from dnszones.records import RecordData, value_of
 from dnszones.selectors import record_status
+from mpanel.core.wording import counted
 
 register = Library()
 
@@ -71,7 +72,7 @@ def steps_told(plan: ChangePlan | None) -> str:
     if plan is None:
         return "–"
     if len(plan.steps) != 1:
-        return f"{len(plan.steps)} changes"
+        return counted(len(plan.steps), "change")
     shown = main_record(plan.steps[0])
     return f"{plan.steps[0].action.capitalize()} {shown.type} {shown.name}"
 

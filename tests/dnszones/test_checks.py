@@ -205,7 +205,7 @@ def test_right_spf_and_other_texts_are_left_alone(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said", "meant"),
     [
-        ("v=DMARC1; p=bob", "p=bob is no policy", ""),
+        ("v=DMARC1; p=bob", "p=bob is not a policy", ""),
         ("v=DMARC1", "Without p=", ""),
         ("v=DMARC1; p=none; p=reject", "The tag p is there more than once", ""),
         ("v=DMARC1; p=none; rua=mailto:a@b.test; rua=mailto:c@d.test", "rua is there more", ""),

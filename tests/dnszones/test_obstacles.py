@@ -164,7 +164,7 @@ def test_what_is_wrong_with_a_dmarc_record_is_told() -> None:
     )
     assert "needs mailto:" in told(kept, "keep")[f"{name} TXT"]
     broken = plan_changes(APEX, [there("TXT", "v=DMARC1; p=bob", name=name)], DESIRED)
-    assert "p=bob is no policy" in told(broken, "conflict")[f"{name} TXT"]
+    assert "p=bob is not a policy" in told(broken, "conflict")[f"{name} TXT"]
 
 
 # --- As customers see it ---------------------------------------------------------------------

@@ -114,7 +114,7 @@ def test_a_mail_host_is_not_put_behind_the_proxy_unasked(
     assert page.status_code == 200
     shown = page.content.decode()
     assert f"MX of {NAME} leads to this name, which is proxied" in shown
-    assert "Write it all the same" in shown
+    assert "Write it anyway" in shown
 
 
 @pytest.mark.django_db

@@ -73,6 +73,8 @@ def test_a_required_conflict_keeps_the_domain_from_ready(
     agreed = agree_to_replace(ada.actor, plan.pk, replace_ids=[blocked.id])
     work_off()
     ended(sure(apply_plan, ada.actor, agreed.pk))
+    domain_page = ada.client.get(f"/domains/{domain.pk}/").content.decode()
+    assert f"Applied a DNS plan with 1 change to {NAME}." in domain_page
     assert "Mail does not work yet" not in ada.client.get(f"{setup}/dns/").content.decode()
     spread(domain, to=Domain.READY)
     page = ada.client.get(f"{setup}/propagation/").content.decode()

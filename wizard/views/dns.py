@@ -142,7 +142,7 @@ def propagation(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
             found,
             "propagation",
             "Propagation",
-            "Caches around the world let go of old answers one after the other.",
+            "Caches around the world replace old answers one by one.",
         ),
     }
     template = "wizard/propagation.html"

@@ -177,7 +177,10 @@ def nameservers(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
             found,
             "nameservers",
             "We register and delegate it" if registration else "Point your nameservers here",
-            "So that the records we write are the ones the world sees.",
+            "So that the records we write are the ones the world sees."
+            if registration
+            else "First the new zone gets the records that the domain has now. Then you change its "
+            "nameservers at your registrar.",
         ),
     }
     template = "wizard/nameservers.html"

@@ -80,8 +80,8 @@ def existing_look(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         **step_page(
             found,
             "nameservers",
-            "Give the zone file",
-            "Export it at your present DNS provider: it knows every name.",
+            "Upload the zone file",
+            "Export it at your present DNS provider: it has every name.",
         ),
     }
     return render(request, "wizard/existing_file.html", context, status=422 if form.errors else 200)
@@ -111,7 +111,7 @@ def existing_skip(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     context = {
         "domain": found,
         "typed": typed,
-        **step_page(found, "nameservers", "Go on without them?", ""),
+        **step_page(found, "nameservers", "Continue without them?", ""),
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "wizard/existing_skip.html", context, status=status)

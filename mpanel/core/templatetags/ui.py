@@ -17,6 +17,8 @@ from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from mpanel.core.wording import counted
+
 register = Library()
 
 SPRITE = "mpanel/icons.svg"
@@ -194,8 +196,7 @@ def initials(name: str) -> str:
 @register.filter
 def count(number: int, noun: str) -> str:
     """`{{ 1|count:"inbox,inboxes" }}` is "1 inbox", 1200 is "1,200 inboxes"; adds s by default."""
-    one, _, many = noun.partition(",")
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return counted(number, noun)
 
 
 @register.filter
