@@ -49,23 +49,16 @@ def may_use(zone: Zone, remote: RemoteZone) -> bool:
 
 
 def zone_provider(zone: Zone, *, timeout: float | None = None) -> DNSProvider:
-    """The provider that holds a zone, for reading and writing its records.
+    """The provider that holds a zone, for reading and writing its records: the only way to them.
 
-    `timeout`: seconds for each call. Raises `ZoneNotOurs` for a zone in an included account that
-    we know not to have made.
+    Where zones are known by name alone, another one may have taken the place of the one that we
+    made, so that is looked at first. `timeout`: seconds for each call. Raises `ZoneNotOurs` for a
+    zone in an included account that we did not make, and `ProviderError`.
     """
     credential = zone.domain.dns_credential
     if credential.is_included and zone.creation_asked_at is None:
         raise ZoneNotOurs
-    return dns_provider(credential, timeout=timeout)
-
-
-def checked_provider(zone: Zone) -> DNSProvider:
-    """`zone_provider`, after a look at the provider where its zones are known by name alone.
-
-    There another zone may have taken the place of the one that we made.
-    """
-    provider = zone_provider(zone)
+    provider = dns_provider(credential, timeout=timeout)
     if zone.marker:
         remote = provider.get_zone(zone.remote_id)
         if remote is not None and not may_use(zone, remote):

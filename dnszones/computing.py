@@ -13,7 +13,7 @@ from dnszones import (
     services,
     zonefiles,
 )
-from dnszones.access import checked_provider
+from dnszones.access import zone_provider
 from dnszones.blueprint import (
     DesiredRecord,
     MailSetup,
@@ -41,7 +41,7 @@ def provider_of(domain: Domain) -> DNSProvider:
 
 def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
     """The zone's records as they are now, and which of them are ours. Raises `ZoneNotOurs`."""
-    provider = checked_provider(plan.zone)
+    provider = zone_provider(plan.zone)
     ours = services.our_data(plan.zone, but=plan)
     return [
         ExistingRecord(

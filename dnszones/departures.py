@@ -1,11 +1,12 @@
 """What goes dark with a zone when its domain is disconnected."""
 
 from dnszones import changes, services
+from dnszones.access import ZoneNotOurs, zone_provider
 from dnszones.changes import ExistingRecord
 from dnszones.models import Zone
 from dnszones.records import same_value
 from dnszones.sights import LOOK, is_providers_own
-from dnszones.vendors import dns_provider, own_mail_hosts
+from dnszones.vendors import own_mail_hosts
 from domains.models import Domain
 from domains.services import Departure, register_departure
 from mpanel.core.errors import ProviderError
@@ -14,12 +15,15 @@ from mpanel.core.losses import Loss, digest_of
 
 def what_leaves(domain: Domain) -> Departure:
     """What is live in the domain's zone and goes with it: all of a zone that we made, in another
-    one our records. A zone that cannot be read may serve anything."""
-    zone = Zone.objects.filter(domain=domain).first()
+    one our records; nothing of a zone in an included account that we did not make. A zone that
+    cannot be read may serve anything."""
+    zone = Zone.objects.select_related("domain__dns_credential").filter(domain=domain).first()
     if zone is None or not zone.remote_id:
         return Departure()
     try:
-        remote = dns_provider(domain.dns_credential, timeout=LOOK).list_records(zone.remote_id)
+        remote = zone_provider(zone, timeout=LOOK).list_records(zone.remote_id)
+    except ZoneNotOurs:
+        return Departure()
     except ProviderError as error:
         told = f"The zone of {domain} cannot be read now, so what it serves is not known: "
         loss = Loss("extent", domain.name, f"{told}whatever it is goes dark. ({error.message})")

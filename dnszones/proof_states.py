@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from dnszones.access import checked_provider, zone_provider
+from dnszones.access import zone_provider
 from dnszones.models import Zone
 from dnszones.proofs import proof_record
 from dnszones.records import same_value
@@ -49,7 +49,7 @@ class ProofIsWritten(DesiredState[Domain]):
             raise DomainIsLeaving
         data = proof_record(subject)
         zone = _zone_of(subject)
-        provider = checked_provider(zone)
+        provider = zone_provider(zone)
         if not any(same_value(one.data, data) for one in provider.list_records(zone.remote_id)):
             provider.apply_batch(zone.remote_id, creates=[data])
         note_proof_written(subject)

@@ -6,7 +6,7 @@ from itertools import batched, chain
 from django.utils import timezone
 
 from dnszones import changes, edits, flattened, flattening, services
-from dnszones.access import checked_provider
+from dnszones.access import zone_provider
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
 from dnszones.computing import COMPUTE, inverse_of, read_zone
@@ -130,7 +130,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
             for phase in range(3)
         ]
         done = len(plan.steps) - len(left)
-        provider = checked_provider(subject.zone)
+        provider = zone_provider(subject.zone)
         # As many at a time as the provider takes whole, so that the lease is renewed in between.
         size = provider.capabilities.batch_size
         for part in chain.from_iterable(batched(phase, size) for phase in phases):

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dnszones import edits
+from dnszones.access import zone_provider
 from dnszones.discovery import selectors
 from dnszones.discovery.comparing import Comparison, compare, pairs_to_compare
 from dnszones.discovery.found import Findings, Found, shortened
@@ -20,7 +21,6 @@ from dnszones.models import ChangePlan, Zone, ZoneDiscovery
 from dnszones.providers.base import DNSProvider
 from dnszones.services import PlanNotReady, compute_again, fail_plan
 from dnszones.sights import writable_types
-from dnszones.vendors import dns_provider
 from domains.models import Domain
 from domains.selectors import CONNECTING
 from domains.services import set_zone_complete
@@ -36,7 +36,7 @@ MOST_COMPARISONS = 8  # looks, before what differs is taken for settled
 
 def look(domain: Domain, progress: Progress) -> None:
     """Ask the present nameservers what the domain publishes, and keep it."""
-    zone = Zone.objects.get(domain=domain)
+    zone = Zone.objects.select_related("domain__dns_credential").get(domain=domain)
     row, _ = ZoneDiscovery.objects.get_or_create(zone=zone)
     if row.status != ZoneDiscovery.LOOKING:
         return
@@ -56,7 +56,7 @@ def look(domain: Domain, progress: Progress) -> None:
         message = f"{domain} has no nameservers yet, so it publishes nothing that could be lost."
         _settle(row, ZoneDiscovery.EMPTY, message, **now)
         return
-    provider = dns_provider(domain.dns_credential)
+    provider = zone_provider(zone)
     findings = Findings(domain.name, writable_types(provider.capabilities), provider.label)
     given = [Found.from_json(one) for one in row.given]
     for one in given:

@@ -7,12 +7,17 @@ import pytest
 from django.utils import timezone
 
 from dnszones.access import ZoneNotOurs, was_made_by_us
+from dnszones.departures import what_leaves
+from dnszones.dnssec_states import DnssecIsOff, DnssecIsOn
+from dnszones.extras import publish_record
 from dnszones.models import Zone
+from dnszones.proof_states import ProofIsWritten
 from dnszones.providers.base import RemoteZone
+from dnszones.records import RecordData
 from dnszones.vendors import dns_provider
 from dnszones.zone_states import ZoneExists, ZoneIsReleased
 from domains.models import Domain
-from domains.services import disconnect_domain
+from domains.services import Departure, disconnect_domain
 from mpanel.core.errors import ProviderError
 from provisioning.models import Job
 from tests.api import Api
@@ -108,7 +113,8 @@ def test_a_zone_that_was_adopted_before_is_left_alone(cy: Person, sandbox: Runni
     assert cy.client.get(f"/dns/{zone.pk}/").status_code == 409
     plan = planned(cy, domain)
     assert plan.status == "failed"
-    assert ended(sure(disconnect_domain, cy.actor, domain.pk)).status == Job.SUCCEEDED
+    assert what_leaves(domain) == Departure(), "the host's zone stays, so nothing goes dark"
+    assert ended(disconnect_domain(cy.actor, domain.pk)).status == Job.SUCCEEDED
     assert hosts.list_records(zone.remote_id) == before
 
 
@@ -124,7 +130,22 @@ def test_a_zone_that_took_the_place_of_ours_is_left_alone(
     before = host_zone(powerdns)
     assert planned(ada, domain).status == "failed"
     assert ZoneExists().observe(domain).verdict == "conflicts"
-    assert ended(sure(disconnect_domain, ada.actor, domain.pk)).status == Job.SUCCEEDED
+    asked_for = RecordData(COMPANY, "TXT", "vendor-verification=1", 300)
+    for touch in (
+        lambda: publish_record(zone, asked_for, reason="Shows a vendor that it is ours."),
+        lambda: DnssecIsOn().observe(zone),
+        lambda: DnssecIsOn().apply(zone),
+        lambda: DnssecIsOff().apply(zone),
+        lambda: ProofIsWritten().observe(domain),
+    ):
+        with pytest.raises(ZoneNotOurs):
+            touch()
+    api = Api(ada.token)
+    shown = api.get(f"/api/dns/zones/{zone.pk}/records")
+    assert (shown.status, shown.error) == (409, "ZONE_NOT_OURS")
+    assert ada.client.get(f"/dns/{zone.pk}/").status_code == 409
+    assert what_leaves(domain) == Departure(), "the host's zone stays, so nothing goes dark"
+    assert ended(disconnect_domain(ada.actor, domain.pk)).status == Job.SUCCEEDED
     assert told(powerdns) == before
 
 

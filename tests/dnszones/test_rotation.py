@@ -20,7 +20,7 @@ from provisioning.services import cancel_job
 from tests.api import Api
 from tests.cast import Person
 from tests.sandboxes import RESOLVERS, RunningSandbox
-from tests.stories import connected, planned, published
+from tests.stories import connected, planned, published, use_own_account
 from tests.work import ended, hurry, sure, until, work_off
 
 ZONE = "example.test"
@@ -222,6 +222,7 @@ def test_leaving_our_server_ends_a_rotation(ada: Person, sandbox: RunningSandbox
 
 def test_disconnecting_in_the_middle_leaves_nothing(ada: Person, sandbox: RunningSandbox) -> None:
     # A zone that was there before us: it stays, and our records must go one by one.
+    use_own_account(ada)
     domain = published(ada, ZONE, sandbox)
     domain.zone.creation_asked_at = None
     domain.zone.save()
