@@ -55,7 +55,7 @@ def create_alias(actor: Actor, mailbox_id: UUID, *, local_part: str) -> Alias:
         raise Conflict("This mailbox is being deleted.")
     _require_free(mailbox, address)
     # Where the customer chooses, the address that we chose for them goes.
-    Alias.objects.filter(address=address, is_automatic=True).delete()
+    Alias.objects.filter(domain=mailbox.domain, address=address, is_automatic=True).delete()
     alias = Alias.objects.create(
         tenant_id=actor.tenant_id,
         domain=mailbox.domain,

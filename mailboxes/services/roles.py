@@ -44,17 +44,17 @@ def keep_role_addresses(domain_ids: Iterable[UUID], *, again: Sequence[str] = ()
         if domain_id in targets
     }
     addresses = {
-        f"{part}@{rows[domain_id].domain.name}": (domain_id, part)
+        (domain_id, f"{part}@{rows[domain_id].domain.name}"): part
         for domain_id, parts in wanted.items()
         for part in parts
     }
-    given = set(Alias.objects.filter(address__in=addresses).values_list("address", flat=True))
-    given |= set(
-        Mailbox.objects.present().filter(address__in=addresses).values_list("address", flat=True)
-    )
+    here = {"domain_id__in": wanted, "address__in": {address for _, address in addresses}}
+    columns = ("domain_id", "address")
+    given = set(Alias.objects.filter(**here).values_list(*columns))
+    given |= set(Mailbox.objects.present().filter(**here).values_list(*columns))
     with transaction.atomic():
-        for address, (domain_id, part) in addresses.items():
-            if address not in given:
+        for (domain_id, address), part in addresses.items():
+            if (domain_id, address) not in given:
                 _give(targets[domain_id], address, part)
         fresh = [domain_id for domain_id in targets if rows[domain_id].roles_at is None]
         MailDomain.objects.filter(domain_id__in=fresh).update(roles_at=timezone.now())
@@ -70,8 +70,15 @@ def sweep() -> None:
 
 def give_way(actor: Actor, mailboxes: Sequence[Mailbox]) -> None:
     """A new inbox takes the name of a role address that we made: its mail arrives there now."""
-    made = Alias.objects.filter(is_automatic=True, address__in=[one.address for one in mailboxes])
+    names = {(one.domain_id, one.address) for one in mailboxes}
+    made = Alias.objects.filter(
+        is_automatic=True,
+        domain_id__in={domain_id for domain_id, _ in names},
+        address__in={address for _, address in names},
+    )
     for alias in made.select_related("mailbox"):
+        if (alias.domain_id, alias.address) not in names:
+            continue
         record(actor, "alias.deleted", alias, f"{alias} is an inbox of its own now.")
         alias.delete()
 

@@ -1,16 +1,17 @@
 """postmaster@, abuse@ and where reports go: made with the first inbox, and the customer's then."""
 
 import pytest
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from dnszones.blueprint import MailSetup, setup_warnings
-from dnszones.models import Record
+from dnszones.models import Record, Zone
 from domains.models import Domain
 from events.models import Event
 from mailboxes.models import Alias, Mailbox, MailDomain
 from mailboxes.selectors import aliases
 from mailboxes.services import create_alias, delete_alias, delete_mailboxes, provision_mailboxes
-from mailboxes.services.roles import sweep
+from mailboxes.services.roles import give_way, sweep
 from tests.api import Api
 from tests.cast import Person
 from tests.wizard.rows import estate
@@ -149,6 +150,27 @@ def test_domains_of_before_get_them_too_in_a_few_queries(
     assert set(aliases(cy.actor).values_list("tenant_id", flat=True)) == {cy.tenant.pk}
     with django_assert_num_queries(9):
         sweep()
+
+
+def test_a_former_owner_of_the_name_touches_none_of_the_present_owners(
+    ada: Person, cy: Person, domain: Domain
+) -> None:
+    """Ada's domain is no longer verified, and Cy has proved the name; Ada keeps her rows."""
+    made(ada, domain, "ada")
+    Alias.objects.all().delete()
+    Domain.objects.update(verified_at=None, revoked_at=timezone.now())
+    mailbox = Mailbox.objects.get(local_part="ada")
+    for local_part in ("abuse", "dmarc"):
+        create_alias(ada.actor, mailbox.pk, local_part=local_part)
+    Zone.objects.update(remote_id="hers")
+    theirs = estate(cy, NAME, inboxes=0).domain
+    made(cy, theirs, "cy")
+    assert leads(cy) == dict.fromkeys(ALL, "cy"), "what Ada has keeps none from Cy"
+    create_alias(ada.actor, mailbox.pk, local_part="postmaster")
+    give_way(ada.actor, [Mailbox(domain=domain, address=f"{part}@{NAME}") for part in ALL])
+    assert leads(cy) == dict.fromkeys(ALL, "cy")
+    told = Event.objects.filter(tenant=ada.tenant, action="alias.deleted")
+    assert not told.exists()
 
 
 def test_they_do_not_count_as_the_customers_own(ada: Person, domain: Domain) -> None:
