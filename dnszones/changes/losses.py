@@ -301,7 +301,7 @@ def _spf_texts(zone: _Zone, name: str) -> list[str]:
 
 def _senders(text: str) -> list[str]:
     """The words of an SPF record that let somebody send; what cannot be read is kept as it is."""
-    words = [word.lower().removeprefix("+") for word in text.split()[1:]]
+    words = [word.lower().removeprefix("+") or word for word in text.split()[1:]]
     return [
         word
         for word in words

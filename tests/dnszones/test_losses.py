@@ -129,6 +129,13 @@ SPF = ("@ TXT v=spf1 include:_spf.google.com ip4:192.0.2.0/24 ~all",)
             "forged.",
         ),
         (
+            ["@ TXT v=spf1 + ip4:192.0.2.1 -all"],
+            ["@ TXT v=spf1 + ip4:192.0.2.1 -all"],
+            [],
+            "SPF of ada.test no longer names + and ip4:192.0.2.1: mail that is sent from there "
+            "looks forged.",
+        ),
+        (
             ["@ A 192.0.2.1"],
             ["@ A 192.0.2.1"],
             [],
