@@ -10,6 +10,7 @@ from dnszones.access import zone_provider
 from dnszones.changes import ChangePlan as Plan
 from dnszones.changes import ExistingRecord
 from dnszones.computing import COMPUTE, inverse_of, read_zone
+from dnszones.discovery import looking
 from dnszones.discovery.states import ExistingRecordsFound, ZoneIsComplete
 from dnszones.models import ChangePlan, Zone
 from dnszones.proof_states import ProofIsWritten, load_domain
@@ -232,6 +233,8 @@ register(
             DomainIsVerified(),
         ),
         load=load_domain,
+        on_failure=looking.not_seen,
+        on_cancel=looking.not_seen,
     )
 )
 register(

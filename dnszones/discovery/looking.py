@@ -26,12 +26,18 @@ from domains.selectors import CONNECTING
 from domains.services import set_zone_complete
 from mpanel.core.actor import Actor, system
 from mpanel.core.dnsclient import Server
-from mpanel.core.errors import ProviderError
+from mpanel.core.errors import Conflict, ProviderError
 from mpanel.core.wording import counted
 from provisioning.models import Job
 from provisioning.services import check_now, start_job
 
 MOST_COMPARISONS = 8  # looks, before what differs is taken for settled
+
+
+class Outdated(Conflict):
+    """The existing records of this domain went another way meanwhile. Go on from its page."""
+
+    code = "DISCOVERY_OUTDATED"
 
 
 def look(domain: Domain, progress: Progress) -> None:
@@ -83,6 +89,33 @@ def look(domain: Domain, progress: Progress) -> None:
         "is_transferred": search.is_transferred,
     }
     _settle(row, *_outcome(domain, search, authority.nameservers, authority.why), **now)
+
+
+def not_seen(domain: Domain, *why: str) -> None:
+    """The job that looks failed (`why`: code and sentence) or was cancelled: nothing is known, and
+    the customer may look again, give a zone file or go on without."""
+    row = ZoneDiscovery.objects.filter(zone__domain=domain).first()
+    if row and row.status == ZoneDiscovery.LOOKING:
+        reason = why[1] if why else "The work was cancelled."
+        message = f"What {domain} publishes was not looked at to the end. {reason}"
+        row.move(ZoneDiscovery.UNSEEN, message=message)
+
+
+def look_anew(domain: Domain) -> None:
+    """The job that looks is tried again. Raises `Outdated`."""
+    _again(domain, ZoneDiscovery.UNSEEN, ZoneDiscovery.LOOKING)
+
+
+def compare_anew(domain: Domain) -> None:
+    """The job that compares is tried again. Raises `Outdated`."""
+    _again(domain, ZoneDiscovery.DIFFERENT, ZoneDiscovery.COMPARING, comparisons=0)
+
+
+def _again(domain: Domain, ended: str, status: str, **columns: Any) -> None:
+    row = ZoneDiscovery.objects.get(zone__domain=domain)
+    if row.status != ended:
+        raise Outdated
+    row.move(status, message="", **columns)
 
 
 def compare_now(domain: Domain) -> Comparison | None:

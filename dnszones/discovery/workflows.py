@@ -12,6 +12,9 @@ register(
         label="Look at the existing records",
         states=(ExistingRecordsFound(),),
         load=load_domain,
+        on_failure=looking.not_seen,
+        on_cancel=looking.not_seen,
+        on_retry=looking.look_anew,
     )
 )
 register(
@@ -35,5 +38,6 @@ register(
         on_success=looking.settle_comparison,
         on_failure=looking.not_compared,
         on_cancel=looking.not_compared,
+        on_retry=looking.compare_anew,
     )
 )

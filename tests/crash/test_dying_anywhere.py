@@ -17,7 +17,8 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from dnszones.models import ChangePlan, DkimKey, Record
+from dnszones.discovery import services as discovery
+from dnszones.models import ChangePlan, DkimKey, Record, ZoneDiscovery
 from dnszones.reverts import revert_plan
 from dnszones.rotation import rotate_dkim
 from dnszones.services import apply_plan, make_plan
@@ -36,10 +37,12 @@ from tests.crash.whole import (
     assert_records_whole,
     assert_told_once,
     assert_zone_whole,
+    remote_records,
 )
+from tests.elsewhere import zone_file
 from tests.sandboxes import RunningSandbox
-from tests.stories import OWN_SERVER, planned, provisioned, published, verified
-from tests.work import sure
+from tests.stories import OWN_SERVER, connected, planned, provisioned, published, verified
+from tests.work import sure, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -112,6 +115,26 @@ def test_connecting_and_verifying(ada: Person, sandbox: RunningSandbox) -> None:
     assert_zone_whole(domain, sandbox)
     assert_jobs_whole()
     assert sandbox.request_count("cloudflare", "POST", "/zones", 200) == 1
+
+
+def test_moving_in_from_another_dns_host(ada: Person, sandbox: RunningSandbox) -> None:
+    """Looking at what the domain publishes, taking that over, and comparing."""
+    sandbox.host_elsewhere(NAME, zone_file(NAME))
+    domain = connected(ada, NAME)
+    discovery.look_again(ada.actor, domain.pk)
+    assert dies_everywhere(latest("dnszones.discover")) > 5
+    found = ZoneDiscovery.objects.get()
+    assert found.status == ZoneDiscovery.FOUND
+    discovery.take_over(ada.actor, domain.pk)
+    assert dies_everywhere(latest("dnszones.takeover")) > 10
+    assert dies_everywhere(latest("dnszones.compare")) > 5
+    assert ZoneDiscovery.objects.get().status == ZoneDiscovery.COMPLETE
+    there = remote_records(sandbox, NAME)
+    assert set(there.values()) == {1}
+    assert len(there) == len(found.found)
+    sandbox.set_nameservers(NAME, domain.nameservers)
+    until(lambda: not Job.objects.active().exists())
+    assert_jobs_whole()
 
 
 def test_planning(ada: Person, sandbox: RunningSandbox) -> None:

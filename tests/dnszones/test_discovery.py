@@ -4,13 +4,15 @@ import pytest
 
 from dnszones.discovery import looking, selectors, services
 from dnszones.discovery.selectors import get_discovery
-from dnszones.models import ChangePlan, ZoneDiscovery
+from dnszones.models import ChangePlan, Zone, ZoneDiscovery
 from domains.models import Domain
 from domains.selectors import DomainNotFound
+from domains.services import connect_domain
 from domains.verification import ZoneNotComplete, instructions
 from mpanel.core.errors import Forbidden
 from mpanel.core.losses import ConfirmationRequired
 from provisioning.models import Job
+from provisioning.services import cancel_job, retry_job
 from tests.api import Api
 from tests.cast import Person
 from tests.elsewhere import zone_file
@@ -376,6 +378,64 @@ def test_what_cannot_be_written_is_said_and_tried_again(
     sandbox.clear_faults()
     services.take_over(ada.actor, moving.pk)
     assert settled(moving).status == ZoneDiscovery.COMPLETE
+
+
+def test_a_look_that_was_cancelled_can_be_repeated(
+    ada: Person, moving: Domain, sandbox: RunningSandbox
+) -> None:
+    services.look_again(ada.actor, moving.pk)
+    job = Job.objects.get(workflow="dnszones.discover")
+    cancel_job(ada.actor, job.pk)
+    work_off()
+    row = discovery(moving)
+    assert row.status == ZoneDiscovery.UNSEEN
+    assert "was not looked at to the end" in row.message
+    with pytest.raises(ConfirmationRequired):
+        services.go_on_without(ada.actor, moving.pk)
+    retry_job(ada.actor, job.pk)
+    assert discovery(moving).status == ZoneDiscovery.LOOKING
+    assert settled(moving).status == ZoneDiscovery.FOUND
+    services.look_again(ada.actor, moving.pk)
+    assert settled(moving).status == ZoneDiscovery.FOUND
+
+
+def test_a_look_that_failed_with_its_job_can_be_repeated(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    """Here the job that connects the domain is cancelled while it looks."""
+    sandbox.host_elsewhere(NAME, zone_file(NAME))
+    domain = connect_domain(ada.actor, NAME, credential_id=ada.credential.pk)
+    job = Job.objects.get(workflow="domains.connect")
+    Zone.objects.create(domain=domain, provider="cloudflare")
+    ZoneDiscovery.objects.create(zone=domain.zone)
+    cancel_job(ada.actor, job.pk)
+    work_off()
+    assert discovery(domain).status == ZoneDiscovery.UNSEEN
+    retry_job(ada.actor, job.pk)
+    work_off()
+    services.look_again(ada.actor, domain.pk)
+    assert settled(domain).status == ZoneDiscovery.FOUND
+
+
+def test_a_comparison_that_was_cancelled_can_be_repeated(
+    ada: Person, moving: Domain, sandbox: RunningSandbox
+) -> None:
+    for address in NAMESERVERS:
+        sandbox.set_server(address, "down")
+    services.take_over(ada.actor, moving.pk)
+    until(lambda: discovery(moving).status == ZoneDiscovery.COMPARING)
+    job = Job.objects.get(workflow="dnszones.compare")
+    cancel_job(ada.actor, job.pk)
+    until(lambda: discovery(moving).status == ZoneDiscovery.DIFFERENT)
+    with pytest.raises(ConfirmationRequired, match="compared"):
+        services.go_on_without(ada.actor, moving.pk)
+    for address in NAMESERVERS:
+        sandbox.set_server(address, "up")
+    retry_job(ada.actor, job.pk)
+    assert settled(moving).status == ZoneDiscovery.COMPLETE
+    Job.objects.filter(pk=job.pk).update(status=Job.FAILED)
+    with pytest.raises(looking.Outdated):
+        retry_job(ada.actor, job.pk)
 
 
 def test_nobody_else_sees_or_decides(ada: Person, bo: Person, cy: Person, moving: Domain) -> None:
