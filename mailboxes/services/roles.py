@@ -7,12 +7,13 @@ latter come back while a record names them, or reports would be refused.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from dnszones.models import Record
@@ -25,6 +26,7 @@ from mpanel.core.actor import Actor, system
 ROLES = ("postmaster", "abuse")
 REPORTING = ("dmarc", "tls-rpt")  # purposes of records that name addresses for reports
 AT_ONCE = 200  # domains
+MOST_AUTOMATIC = 20  # role addresses of one domain, whatever its records name and have named
 OURS = "mailserver"
 _MAILTO = re.compile(r"mailto:([^@,;!\s]{1,200})@([^,;!?\s]{1,253})", re.IGNORECASE)
 
@@ -36,13 +38,19 @@ def keep_role_addresses(domain_ids: Iterable[UUID], *, again: Sequence[str] = ()
     `again`: roles that are made although they were made before. Harmless to run twice.
     """
     places = MailDomain.objects.filter(domain_id__in=domain_ids, provider=OURS)
-    rows = {place.domain_id: place for place in places.select_related("domain")}
+    automatic = Alias.objects.filter(domain=OuterRef("domain"), is_automatic=True).order_by()
+    made = automatic.values("domain").annotate(number=Count("pk")).values("number")
+    rows = {
+        place.domain_id: place
+        for place in places.select_related("domain").annotate(made=Coalesce(Subquery(made), 0))
+    }
     targets = _first_inboxes(rows)
     wanted = {
-        domain_id: _wanted(rows[domain_id], reports, again)
+        domain_id: _wanted(rows[domain_id], reports, again, made=rows[domain_id].made)
         for domain_id, reports in _report_parts(rows).items()
         if domain_id in targets
     }
+    # By domain and address: a name that changed hands may stand at two tenants.
     addresses = {
         (domain_id, f"{part}@{rows[domain_id].domain.name}"): part
         for domain_id, parts in wanted.items()
@@ -107,12 +115,13 @@ def domain_is_ready(domain: Domain) -> None:
     keep_role_addresses([domain.pk])
 
 
-def _wanted(place: MailDomain, reports: set[str], again: Sequence[str]) -> list[str]:
+def _wanted(place: MailDomain, reports: set[str], again: Sequence[str], *, made: int) -> list[str]:
     roles = again if place.roles_at else ROLES
-    return [*roles, *sorted(reports - set(roles))]
+    room = max(MOST_AUTOMATIC - made - len(roles), 0)
+    return [*roles, *sorted(reports - set(roles))[:room]]
 
 
-def _first_inboxes(rows: dict[UUID, MailDomain]) -> dict[UUID, Mailbox]:
+def _first_inboxes(rows: Mapping[UUID, MailDomain]) -> dict[UUID, Mailbox]:
     """The oldest inbox of each domain that receives."""
     same = Mailbox.objects.receiving().filter(domain=OuterRef("pk"), provider=OURS)
     oldest = Subquery(same.order_by("created_at", "id").values("pk")[:1])
@@ -121,7 +130,7 @@ def _first_inboxes(rows: dict[UUID, MailDomain]) -> dict[UUID, Mailbox]:
     return {mailbox.domain_id: mailbox for mailbox in found}
 
 
-def _report_parts(rows: dict[UUID, MailDomain]) -> dict[UUID, set[str]]:
+def _report_parts(rows: Mapping[UUID, MailDomain]) -> dict[UUID, set[str]]:
     """Of each domain, the local parts at it to which its records have reports sent."""
     found: dict[UUID, set[str]] = {domain_id: set() for domain_id in rows}
     records = Record.objects.filter(zone__domain_id__in=rows, purpose__in=REPORTING)

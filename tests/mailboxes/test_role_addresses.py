@@ -11,7 +11,7 @@ from events.models import Event
 from mailboxes.models import Alias, Mailbox, MailDomain
 from mailboxes.selectors import aliases
 from mailboxes.services import create_alias, delete_alias, delete_mailboxes, provision_mailboxes
-from mailboxes.services.roles import give_way, sweep
+from mailboxes.services.roles import MOST_AUTOMATIC, give_way, sweep
 from tests.api import Api
 from tests.cast import Person
 from tests.wizard.rows import estate
@@ -178,6 +178,16 @@ def test_they_do_not_count_as_the_customers_own(ada: Person, domain: Domain) -> 
     for number in range(100):
         create_alias(ada.actor, mailbox.pk, local_part=f"a{number}")
     assert Alias.objects.filter(mailbox=mailbox).count() == 103
+
+
+def test_records_that_name_many_addresses_make_a_few(ada: Person, domain: Domain) -> None:
+    made(ada, domain, "ada")
+    record = Record.objects.filter(zone__domain=domain, purpose="dmarc")
+    for turn in range(3):
+        named = ",".join(f"mailto:r{turn}-{number}@{NAME}" for number in range(50))
+        record.update(content=f"v=DMARC1; p=none; rua={named}")
+        sweep()
+    assert len(leads(ada)) == MOST_AUTOMATIC
 
 
 def test_elsewhere_the_customer_is_told_to_make_them() -> None:
