@@ -142,8 +142,8 @@ class Onboarding:
             take_over(self.actor, domain.pk)
             return
         raise CannotGoOn(
-            f"{row.message} Changing the nameservers now would take that away. Run this again with "
-            "--take-over, or decide in the wizard, record by record."
+            f"{row.message} Changing the nameservers now would lose this. Run this again with "
+            "--take-over, or choose the records in the wizard."
         )
 
     def publish(self, domain: Domain) -> None:

@@ -41,21 +41,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("domain")
-        parser.add_argument("--inboxes", type=int, default=50, metavar="N")
+        parser.add_argument("--inboxes", type=int, default=50, metavar="N", help="how many; 50")
         conventions = [key for key in CONVENTIONS if key != "custom"]
         parser.add_argument("--naming", choices=conventions, default="firstname.lastname")
         parser.add_argument("--account", metavar="EMAIL", help="whose domain it becomes")
-        parser.add_argument("--csv", type=Path, metavar="FILE", help="DOMAIN-inboxes.csv")
+        parser.add_argument(
+            "--csv", type=Path, metavar="FILE", help="where to write; DOMAIN-inboxes.csv"
+        )
         parser.add_argument("--registrar", choices=list(REGISTRARS), default="other")
         parser.add_argument("--dmarc", choices=["none", "quarantine", "reject"], default="none")
         parser.add_argument(
             "--take-over",
             action="store_true",
-            help="write what the domain publishes now into its zone, without a question",
+            help="copy what the domain publishes now into its zone, without asking",
         )
         parser.add_argument("--replace", action="store_true", help="overwrite conflicting records")
         parser.add_argument(
-            "--confirm", default="", metavar="DIGEST", help="go on with a plan that was refused"
+            "--confirm",
+            default="",
+            metavar="DIGEST",
+            help="agree to what a refused plan takes away",
         )
         parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for each step")
 
@@ -119,8 +124,9 @@ class Command(BaseCommand):
         told = nameserver_instructions(
             domain.registrar, domain.shown_nameservers, dns_provider=domain.dns_provider_name
         )
+        at = "your registrar" if domain.registrar == "other" else told.provider_name
         self.console.print(
-            f"Set these nameservers for {domain} at {told.provider_name} "
+            f"Set these nameservers for {domain} at {at} "
             f"(usually {told.estimated_propagation_time}):"
         )
         for nameserver in told.nameservers:
