@@ -29,6 +29,7 @@ from mpanel.core.dnsclient import Server
 from mpanel.core.errors import Conflict, ProviderError
 from mpanel.core.wording import counted
 from provisioning.models import Job
+from provisioning.run import progress as report
 from provisioning.services import check_now, start_job
 
 MOST_COMPARISONS = 8  # looks, before what differs is taken for settled
@@ -133,8 +134,8 @@ def compare_now(domain: Domain) -> Comparison | None:
     pairs = list(dict.fromkeys((*pairs_to_compare(domain.name, records), *left_out)))
     planned = _unwanted(row) | set(left_out)
     seen = compare(
-        _asker(domain, authority.servers),
-        _asker(domain, new_servers(domain)),
+        _asker(domain, authority.servers, done=row.comparisons),
+        _asker(domain, new_servers(domain), done=row.comparisons),
         pairs,
         planned=planned,
     )
@@ -262,8 +263,13 @@ def _unwanted(row: ZoneDiscovery) -> set[Pair]:
     return unwanted | {(name, kind) for name in gone for kind in kinds}
 
 
-def _asker(domain: Domain, servers: Sequence[Server]) -> Asker:
-    return Asker(domain.name, servers, timeout=settings.DNS_TIMEOUT)
+def _asker(domain: Domain, servers: Sequence[Server], *, done: int) -> Asker:
+    return Asker(
+        domain.name,
+        servers,
+        timeout=settings.DNS_TIMEOUT,
+        beat=lambda: report(done, MOST_COMPARISONS),
+    )
 
 
 def start(actor: Actor, workflow: str, domain: Domain) -> Job:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import batched
 
 from dnszones.records import RecordData, from_presentation
 from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
@@ -12,6 +13,9 @@ MOST_QUESTIONS = 6_000  # for one zone, all rounds together
 MOST_SERVERS = 4
 PATIENCE = 120.0  # seconds, however slow they answer
 AT_ONE_SERVER = 24  # open questions: many servers answer a stranger only so fast
+AT_A_TIME = 240  # questions between two looks at the clock: half a minute where all are slow
+
+TOO_SLOW = f"its nameservers took longer than {PATIENCE:.0f} s"
 
 Pair = tuple[str, str]  # name and type
 
@@ -19,7 +23,7 @@ Pair = tuple[str, str]  # name and type
 class Asker:
     """Asks the nameservers of one zone, and remembers what they said.
 
-    `beat` is called after each round of questions: what waits for slow servers shows that it lives.
+    `beat` is called after some questions: what waits for slow servers shows that it lives.
     """
 
     def __init__(
@@ -52,15 +56,25 @@ class Asker:
         todo = todo[: max(room, 0)]
         order = {pair: self._order(place) for place, pair in enumerate(todo)}
         for turn in range(len(self._servers)):
-            if not todo:
-                return
-            asked = [Question(order[pair][turn], *pair, recursive=False) for pair in todo]
-            given = asyncio.run(self._round(asked))
-            for pair, answer in zip(todo, given, strict=True):
-                self.answers[pair] = self._usable(pair[0], answer)
-            self._note_mute((one.server for one in asked), todo)
+            for some in batched(todo, AT_A_TIME):
+                self._ask_some(some, [order[pair][turn] for pair in some])
             todo = [pair for pair in todo if self.answers[pair].status == "unknown"]
-            self._beat()
+
+    def _ask_some(self, pairs: Sequence[Pair], servers: Sequence[Server]) -> None:
+        if time.monotonic() >= self._until:
+            self.is_exhausted = True
+            for pair in pairs:
+                self.answers.setdefault(pair, Answer("unknown", why=TOO_SLOW))
+            return
+        asked = [
+            Question(server, *pair, recursive=False)
+            for pair, server in zip(pairs, servers, strict=True)
+        ]
+        given = asyncio.run(self._round(asked))
+        for pair, answer in zip(pairs, given, strict=True):
+            self.answers[pair] = self._usable(pair[0], answer)
+        self._note_mute(servers, pairs)
+        self._beat()
 
     def _order(self, place: int) -> list[Server]:
         """The servers for one question: they share the questions, and mute ones come last."""
@@ -72,8 +86,7 @@ class Asker:
             *(one for one in self._servers if one in self._mute),
         ]
 
-    def _note_mute(self, servers: Iterable[Server], pairs: Sequence[Pair]) -> None:
-        asked = list(servers)
+    def _note_mute(self, asked: Sequence[Server], pairs: Sequence[Pair]) -> None:
         answered = {
             server
             for server, pair in zip(asked, pairs, strict=True)

@@ -7,6 +7,7 @@ import dns.message
 import dns.rrset
 import pytest
 
+from dnszones.discovery import questions
 from dnszones.discovery.found import Findings
 from dnszones.discovery.gathering import Search
 from dnszones.discovery.questions import MOST_QUESTIONS, Asker
@@ -199,3 +200,22 @@ def test_a_zone_that_names_more_and_more_is_not_asked_for_ever(
     search = searched(one)
     assert len(search.asker.answers) <= MOST_QUESTIONS
     assert any("not all was asked" in note for note in search.notes)
+
+
+def test_nameservers_that_mostly_keep_silent_are_given_up_in_the_middle(
+    servers: tuple[FakeServer, FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer in twenty, so that they never count as dead; and a long list of names to ask."""
+    monkeypatch.setattr(questions, "PATIENCE", 0.3)
+    one, other = servers
+    for server in servers:
+        server.always = lambda query, reply: (
+            proper(query, reply) if query.id % 20 == 0 else silent(query, reply)
+        )
+    asker = Asker(ZONE, [server.as_server() for server in servers], timeout=0.1)
+    pairs = [(f"host{number}.{ZONE}", "A") for number in range(2_000)]
+    asker.ask(pairs)
+    assert len(one.asked) + len(other.asked) < len(pairs)
+    assert asker.is_exhausted
+    assert set(asker.answers) == set(pairs)
+    assert asker.get(*pairs[-1]).status == "unknown"
