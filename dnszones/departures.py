@@ -1,10 +1,13 @@
 """What goes dark with a zone when its domain is disconnected."""
 
+from collections.abc import Callable, Sequence
+
 from dnszones import changes, services
 from dnszones.access import ZoneNotOurs, zone_provider
 from dnszones.changes import ExistingRecord
 from dnszones.models import Zone
-from dnszones.records import same_value
+from dnszones.providers.base import RemoteRecord
+from dnszones.records import RecordData, same_value
 from dnszones.sights import LOOK, is_providers_own
 from dnszones.vendors import own_mail_hosts
 from domains.models import Domain
@@ -27,19 +30,36 @@ def what_leaves(domain: Domain) -> Departure:
     except ProviderError as error:
         told = f"The zone of {domain} cannot be read now, so what it serves is not known: "
         loss = Loss("extent", domain.name, f"{told}whatever it is goes dark. ({error.message})")
-        return Departure((loss,), digest_of("unread", str(zone.pk)))
-    existing = [ExistingRecord(one.id, one.data) for one in remote]
+        return Departure((loss,), digest_of("unread", str(zone.pk)), is_known=False)
     ours = services.our_data(zone)
-    gone = [
-        one
-        for one in existing
-        if not is_providers_own(zone, one.data)
-        and (zone.creation_asked_at or any(same_value(one.data, data) for data in ours))
-    ]
-    plan = changes.plan_removal(
-        domain.name, existing, gone, reason="Goes with the domain.", own_hosts=own_mail_hosts()
-    )
+    plan = _removal(zone, remote, lambda one: bool(zone.creation_asked_at) or _is_among(one, ours))
     return Departure(plan.losses, plan.digest)
+
+
+def losses_since(zone: Zone, remote: Sequence[RemoteRecord]) -> tuple[Loss, ...]:
+    """What others wrote into a zone that we made and that would go with it, though nobody was told.
+
+    Between the customer's word and the removal there may be days in which the provider was down.
+    """
+    told = zone.domain.confirmed_losses or ()
+    ours = services.our_data(zone)
+    plan = _removal(zone, remote, lambda one: not _is_among(one, ours))
+    known = {(kind, name) for kind, name in told} | {("extent", zone.domain.name)}
+    return tuple(loss for loss in plan.losses if (loss.kind, loss.name) not in known)
+
+
+def _removal(
+    zone: Zone, remote: Sequence[RemoteRecord], is_gone: Callable[[RecordData], bool]
+) -> changes.ChangePlan:
+    existing = [ExistingRecord(one.id, one.data) for one in remote]
+    gone = [one for one in existing if not is_providers_own(zone, one.data) and is_gone(one.data)]
+    return changes.plan_removal(
+        zone.domain.name, existing, gone, reason="Goes with the domain.", own_hosts=own_mail_hosts()
+    )
+
+
+def _is_among(data: RecordData, ours: Sequence[RecordData]) -> bool:
+    return any(same_value(data, one) for one in ours)
 
 
 register_departure(what_leaves)

@@ -22,7 +22,7 @@ from domains.services import mark_ready
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
-from mpanel.core.losses import require_confirmation
+from mpanel.core.losses import MOST_SAID, Loss, require_confirmation
 from mpanel.core.wording import counted
 from provisioning.models import Job
 from provisioning.services import start_job
@@ -41,6 +41,19 @@ class DomainIsLeaving(Conflict):
     """This domain is being disconnected, so nothing more is written for it."""
 
     code = "DOMAIN_IS_LEAVING"
+
+
+class MoreWouldGo(Conflict):
+    """The zone was changed since you confirmed what goes dark. Nothing was removed."""
+
+    code = "ZONE_CHANGED"
+
+    def __init__(self, losses: Sequence[Loss]) -> None:
+        told = " ".join(loss.sentence for loss in losses[:MOST_SAID])
+        super().__init__(
+            f"The zone was changed since you confirmed what goes dark: {told} Nothing was removed. "
+            "Disconnect the domain once more if you want that."
+        )
 
 
 class PlanNotReady(Conflict):

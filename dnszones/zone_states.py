@@ -6,6 +6,7 @@ from django.utils import timezone
 from dnszones import flattened, services
 from dnszones.access import ZoneNotOurs, marker_of, may_use, was_made_by_us
 from dnszones.computing import provider_of
+from dnszones.departures import losses_since
 from dnszones.models import Zone
 from dnszones.providers.base import DNSProvider, RemoteRecord, RemoteZone
 from dnszones.records import RecordData, same_value
@@ -121,12 +122,16 @@ class ZoneIsReleased(DesiredState[Domain]):
         return Observation.matches("The zone was there before us and stays; our records are gone.")
 
     def apply(self, subject: Domain) -> None:
-        zone = Zone.objects.get(domain=subject)
+        zone = Zone.objects.select_related("domain").get(domain=subject)
         provider = provider_of(subject)
         remote = _remote_of(zone, subject)
         if remote is None:
             return
         if was_made_by_us(zone, remote):
+            if zone.domain.confirmed_losses is not None and (
+                more := losses_since(zone, provider.list_records(remote.id))
+            ):
+                raise services.MoreWouldGo(more)
             provider.delete_zone(remote.id)
         elif zone.remote_id and may_use(zone, remote):
             deletes, updates = _own_changes(subject, zone)

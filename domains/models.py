@@ -82,6 +82,9 @@ class Domain(StatusRow):
     gone_since = models.DateTimeField(null=True)
     gone_looks = models.PositiveIntegerField(default=0)
     revoked_at = models.DateTimeField(null=True)
+    # While it is disconnected: kind and name of what the customer was told that goes dark; None
+    # where they agreed to whatever it is.
+    confirmed_losses = models.JSONField(null=True)
 
     objects = DomainQuerySet.as_manager()
 

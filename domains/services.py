@@ -60,10 +60,14 @@ def register_blocker(reason: Callable[[Domain], str]) -> None:
 
 @dataclass(frozen=True)
 class Departure:
-    """What goes dark when a domain is disconnected; `digest` stands for exactly that."""
+    """What goes dark when a domain is disconnected; `digest` stands for exactly that.
+
+    `is_known`: whether its zone could be read. If not, anything may go dark.
+    """
 
     losses: tuple[Loss, ...] = ()
     digest: str = ""
+    is_known: bool = True
 
 
 # What a domain's zone serves now, which is asked outside of any transaction; the app above knows.
@@ -181,10 +185,11 @@ def change_domain(actor: Actor, domain_id: UUID, *, registrar: str, notes: str) 
 def departure_of(actor: Actor, domain_id: UUID) -> Departure:
     """What would go dark with a domain now; its zone is read at the provider.
 
-    Nothing more where the domain is leaving already.
+    Nothing more while a job takes it away already.
     """
     domain = selectors.get_domain(actor, domain_id)
-    return Departure() if domain.status == Domain.DELETING else _departures[0](domain)
+    known = latest_job(actor, workflow="domains.disconnect", subject_id=domain.pk)
+    return Departure() if known and known.is_active else _departures[0](domain)
 
 
 def disconnect_domain(actor: Actor, domain_id: UUID, *, confirmation: str = "") -> Job:
@@ -195,7 +200,7 @@ def disconnect_domain(actor: Actor, domain_id: UUID, *, confirmation: str = "") 
     require_may_leave(actor, selectors.get_domain(actor, domain_id))
     found = departure_of(actor, domain_id)
     require_confirmation(found.losses, digest=found.digest, given=confirmation)
-    return _begin_to_leave(actor, domain_id)
+    return _begin_to_leave(actor, domain_id, found)
 
 
 def require_may_leave(actor: Actor, domain: Domain) -> None:
@@ -207,7 +212,7 @@ def require_may_leave(actor: Actor, domain: Domain) -> None:
 
 
 @transaction.atomic
-def _begin_to_leave(actor: Actor, domain_id: UUID) -> Job:
+def _begin_to_leave(actor: Actor, domain_id: UUID, found: Departure) -> Job:
     domain = selectors.get_domain(actor, domain_id)
     require_may_leave(actor, domain)
     if domain.status != Domain.DELETING:
@@ -218,6 +223,9 @@ def _begin_to_leave(actor: Actor, domain_id: UUID) -> Job:
     known = latest_job(actor, workflow="domains.disconnect", subject_id=domain.pk)
     if known and known.is_active:
         return known
+    told = sorted((loss.kind, loss.name) for loss in found.losses) if found.is_known else None
+    domain.confirmed_losses = told
+    domain.save(update_fields=["confirmed_losses", "updated_at"])
     return start_job(
         actor,
         "domains.disconnect",

@@ -18,6 +18,7 @@ from domains.ownership import recheck_due_domains
 from domains.services import connect_domain, disconnect_domain
 from events.models import Event
 from mpanel.core.errors import Conflict, Forbidden, Invalid, LimitExceeded, MPanelError
+from mpanel.core.losses import ConfirmationRequired
 from provisioning.models import Job
 from provisioning.services import retry_job
 from tenants.models import ProviderCredential
@@ -333,6 +334,30 @@ def test_a_domain_with_mailboxes_stays(ada: Person) -> None:
     with pytest.raises(services.DomainInUse, match="1 mailbox is still"):
         sure(disconnect_domain, ada.actor, adas.domain.pk)
     assert Domain.objects.get().status == Domain.PROVISIONED
+
+
+def test_what_others_wrote_after_the_confirmation_is_asked_about(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    domain = connected(ada, "example.test")
+    job = sure(disconnect_domain, ada.actor, domain.pk)
+    sandbox.fault("cloudflare", "status", status=503, times=None)
+    work_off()
+    sandbox.clear_faults()
+    sandbox.change_record("example.test", "add", type="A", name="www", content="192.0.2.7", ttl=300)
+    hurry(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == (Job.FAILED, "ZONE_CHANGED")
+    assert "www.example.test goes dark" in job.error_message
+    assert [row["name"] for row in sandbox.records("example.test") if row["type"] == "A"]
+    page = ada.client.get(f"/domains/{domain.pk}/").content.decode()
+    assert "Disconnect once more" in page
+    with pytest.raises(ConfirmationRequired, match="goes dark"):
+        disconnect_domain(ada.actor, domain.pk)
+    ended(sure(disconnect_domain, ada.actor, domain.pk))
+    assert not Domain.objects.exists()
+    with pytest.raises(httpx.HTTPStatusError):
+        sandbox.records("example.test")
 
 
 def test_only_admins_disconnect(ada: Person, bo: Person) -> None:
