@@ -10,6 +10,7 @@ from dnszones.models import (
     SpfFlattening,
     SpfFlatteningChange,
     Zone,
+    ZoneDiscovery,
 )
 from mpanel.core.adminpages import ReadOnlyAdmin, StatusFilter, one_of
 
@@ -19,6 +20,15 @@ class ZoneAdmin(ReadOnlyAdmin):
     list_display = ("domain", "provider", "remote_id", "created_at")
     list_select_related = ("domain",)
     search_fields = ("domain__name", "remote_id", "id__exact")
+    ordering = ("-id",)
+
+
+@admin.register(ZoneDiscovery)
+class ZoneDiscoveryAdmin(ReadOnlyAdmin):
+    list_display = ("zone", "status_badge", "looked_at", "comparisons", "compared_at")
+    list_select_related = ("zone__domain",)
+    list_filter = (StatusFilter,)
+    search_fields = ("zone__domain__name", "id__exact")
     ordering = ("-id",)
 
 

@@ -58,6 +58,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "domains.Domain": "language",
         "domains.Registration": "shopping_cart",
         "dnszones.Zone": "dns",
+        "dnszones.ZoneDiscovery": "travel_explore",
         "dnszones.Record": "list_alt",
         "dnszones.ChangePlan": "difference",
         "dnszones.PropagationSession": "radar",
