@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings, settings
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker
 
 from sandbox.management.commands.sandbox import database_url
@@ -13,6 +15,10 @@ from tests.cast import Person, helper_of, owner
 from tests.mailservers import PrivateMailServer
 from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
+
+# How long an example takes tells of the machine, not of the product.
+hypothesis.register_profile("mpanel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.load_profile("mpanel")
 
 
 @pytest.fixture(scope="session")
