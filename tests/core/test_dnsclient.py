@@ -412,7 +412,7 @@ def test_who_stops_waiting_leaves_room_for_others(server: FakeServer) -> None:
     server.add("example.test", "A", "192.0.2.7").next = [silent] * 4
 
     async def story() -> tuple[str, bool]:
-        async with DNSClient(timeout=0.2, per_server=2) as client:
+        async with DNSClient(timeout=2, per_server=2) as client:
             at = server.as_server()
             asking = asyncio.create_task(client.ask_many([Question(at, "example.test", "A")] * 50))
             await asyncio.sleep(0.05)
