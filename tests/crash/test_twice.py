@@ -276,7 +276,7 @@ def test_a_message_that_comes_again_and_again(
     job = ended(job)
     assert job.status == "succeeded"
     writes = sum(sandbox.request_count("cloudflare", method) for method in ("POST", "DELETE"))
-    assert writes == {"connect": 1, "apply": 1, "revert": 1, "disconnect": 1}.get(name, 0)
+    assert writes == {"connect": 2, "apply": 1, "revert": 1, "disconnect": 1}.get(name, 0)
     before = job.updated_at
     for _ in range(3):
         tasks.advance(str(job.pk))

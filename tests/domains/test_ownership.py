@@ -24,7 +24,7 @@ from tests.cast import Person
 from tests.domains.test_services import PARKING, connected_by, own_account
 from tests.sandboxes import NAMESERVERS, REGISTRY, RunningSandbox
 from tests.stories import OWN_SERVER, connected, planned, use_own_account, verified
-from tests.work import ended, hurry, work_off
+from tests.work import ended, hurry, sure, work_off
 
 pytestmark = pytest.mark.django_db
 NAME = "example.test"
@@ -134,7 +134,7 @@ def test_a_plan_keeps_the_proof_and_a_disconnect_takes_it_away(
     assert "_mpanel" not in str(plan.plan)
     ended(apply_plan(ada.actor, plan.pk))
     assert any(one["name"] == f"_mpanel.{NAME}" for one in sandbox.records(NAME, with_proof=True))
-    ended(disconnect_domain(ada.actor, domain.pk))
+    ended(sure(disconnect_domain, ada.actor, domain.pk))
     assert sandbox.records(NAME, with_proof=True) == []
 
 
