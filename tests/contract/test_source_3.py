@@ -70,7 +70,9 @@ def test_a_domain_is_connected(ada: Person, sandbox: RunningSandbox) -> None:
         "provider": "godaddy",
         "provider_name": "GoDaddy",
         "nameservers": now["assigned_nameservers"],
-        "instructions": list(REGISTRARS["godaddy"].steps),
+        "instructions": [
+            step.format(dns_provider="Cloudflare") for step in REGISTRARS["godaddy"].steps
+        ],
         "documentation_url": REGISTRARS["godaddy"].documentation_url,
         "estimated_propagation_time": "15-30 minutes",
     }

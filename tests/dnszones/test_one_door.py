@@ -197,18 +197,23 @@ def test_a_corrected_text_is_asked_about_like_any_other(
     assert contents(sandbox) == {("TXT", '"v=spf1 include:x.test"')}
 
 
+def _editable(api: Api, path: str) -> list[dict[str, Any]]:
+    """The records of a zone but the one that proves whose the domain is."""
+    return [row for row in api.get(path).body["items"] if not row["name"].startswith("_mpanel.")]
+
+
 def test_a_record_that_is_wrong_already_may_get_another_ttl(
     ada: Person, zone: Zone, sandbox: RunningSandbox
 ) -> None:
     sandbox.change_record(NAME, "add", type="TXT", name="@", content='"v=spf1 inlcude:x.test"')
     sandbox.change_record(NAME, "add", type="TXT", name="q", content='"\\"quoted\\""')
     api, path = Api(ada.token), f"/api/dns/zones/{zone.pk}/records"
-    for record in api.get(path).body["items"]:
+    for record in _editable(api, path):
         given = {name: record[name] for name in ("type", "name", "content", "priority")}
         answer = agreed(api.put, f"{path}/{record['id']}", {**given, "ttl": 600})
         assert answer.status == 202, answer.raw
         work_off()
-    found = {(record["content"], record["ttl"]) for record in api.get(path).body["items"]}
+    found = {(record["content"], record["ttl"]) for record in _editable(api, path)}
     assert found == {("v=spf1 inlcude:x.test", 600), ('"quoted"', 600)}
 
 

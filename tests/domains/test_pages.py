@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from domains.models import Domain
 from domains.registrars import REGISTRARS
@@ -81,7 +82,12 @@ def test_only_what_is_offered_can_be_chosen(ada: Person, cy: Person) -> None:
 @pytest.mark.parametrize("registrar", sorted(REGISTRARS))
 def test_every_registrar_has_its_instructions(ada: Person, registrar: str) -> None:
     adas = estate(ada)
-    Domain.objects.update(registrar=registrar, status=Domain.PENDING_NAMESERVERS, verified_at=None)
+    Domain.objects.update(
+        registrar=registrar,
+        status=Domain.PENDING_NAMESERVERS,
+        verified_at=None,
+        zone_complete_at=timezone.now(),
+    )
     page = ada.client.get(f"/setup/{adas.domain.pk}/nameservers/").content.decode()
     assert ("At " + REGISTRARS[registrar].name in page) == (registrar != "other")
     for nameserver in adas.domain.nameservers:
