@@ -85,8 +85,8 @@ def place(db: None, tmp_path: Path) -> Iterator[Place]:
         region="far",
         region_label="Far",
         host="localhost",
-        mx_host="mx.kumo.test",
-        spf_name="_spf.kumo.test",
+        mx_host="mx.host.test",
+        spf_name="_spf.host.test",
         ca_file=str(ca_file),
         directory=str(directory),
     )

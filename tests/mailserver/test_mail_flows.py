@@ -284,8 +284,8 @@ def test_mail_to_role_addresses_and_reports_arrive_in_the_first_inbox(
     dmarc = MailSetup(
         domain="ada.test",
         platform="mailserver",
-        mailserver_mx=HOST,
-        mailserver_spf=HOST,
+        mailserver_mx="mx.host.test",
+        mailserver_spf="_spf.host.test",
         dkim_value=make_key().value,
     )
     (wanted,) = [one for one in desired_records(dmarc) if one.purpose == "dmarc"]
