@@ -93,9 +93,9 @@ def test_a_record_gets_another_name() -> None:
     ("zone", "edit", "said"),
     [
         ([OLD], Edit("create", OLD.data), "already"),
-        ([OLD], Edit("create", data("CNAME", "shop.test")), "at the same name"),
-        ([there("CNAME", "shop.test")], Edit("create", data("TXT", "x")), "at the same name"),
-        ([there("CNAME", "shop.test")], Edit("create", data("CNAME", "other.test")), "at the same name"),
+        ([OLD], Edit("create", data("CNAME", "shop.test")), "same name"),
+        ([there("CNAME", "shop.test")], Edit("create", data("TXT", "x")), "same name"),
+        ([there("CNAME", "shop.test")], Edit("create", data("CNAME", "other.test")), "same name"),
         ([OLD, SIBLING], Edit("update", SIBLING.data, OLD.remote_id, OLD.data), "already"),
         ([SIBLING], Edit("update", data("A", "192.0.2.9"), OLD.remote_id, OLD.data), "not there"),
         (
