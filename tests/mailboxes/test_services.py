@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from billing.models import Account
 from billing.services import TrialExpired
@@ -26,7 +27,7 @@ from tests.work import ended, until, work_off
 
 def ready_domain(person: Person, name: str = "example.test") -> Domain:
     domain = estate(person, name, inboxes=0).domain
-    Domain.objects.filter(pk=domain.pk).update(status=Domain.READY)
+    Domain.objects.filter(pk=domain.pk).update(status=Domain.READY, proof_written_at=timezone.now())
     domain.refresh_from_db()
     return domain
 
