@@ -8,11 +8,15 @@ from tests.browser.stack import Stack
 
 def test_a_dialog_asks_and_gives_the_focus_back(opened: Open, ada_session: StorageState) -> None:
     page = opened(storage_state=ada_session)
+    page.goto("/credentials/add/outreach/smartlead/")
+    page.get_by_label("Name").fill("Our Smartlead")
+    page.get_by_label("API key").fill("sandbox-shop")
+    page.get_by_role("button", name="Save and test").click()
     page.goto("/credentials/")
-    link = page.get_by_role("link", name="Remove Included DNS")
+    link = page.get_by_role("link", name="Remove Our Smartlead")
     link.focus()
     page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog", name="Remove “Included DNS”?")
+    dialog = page.get_by_role("dialog", name="Remove “Our Smartlead”?")
     expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()

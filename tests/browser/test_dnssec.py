@@ -34,10 +34,10 @@ def test_dnssec_is_turned_on_and_asks_twice_before_it_is_turned_off(
 
     page.get_by_role("link", name="Turn off DNSSEC").click()
     page.get_by_role("button", name="Turn off").click()
-    box = page.get_by_label("Turn it off all the same")
+    box = page.get_by_label("Type shop.test to confirm")
     expect(box).to_be_visible()
     expect(page.get_by_text("still has DS records")).to_be_visible()
-    box.check()
+    box.fill("shop.test")
     page.get_by_role("button", name="Turn off").click()
     expect(page.get_by_text("Resolvers that validate refuse this domain")).to_be_visible()
     stack.control("POST", "registrar/ds", {"domain": "shop.test", "records": []})
