@@ -15,7 +15,7 @@ from dnszones.models import ChangePlan
 from dnszones.records import PROXIABLE_TYPES, RecordData
 from dnszones.serializers import zones as shapes
 from dnszones.sights import Sight, look
-from mpanel.core.api.shapes import CamelPageQuery, page_of, paged
+from mpanel.core.api.shapes import CamelPageQuery, page_of, paged, rows_of_page
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.api.waiting import PREFER, outside, wait
 from mpanel.core.errors import MPanelError
@@ -140,10 +140,7 @@ class ZoneRecords(ApiView):
         with outside():
             sight = look(self.actor, zone_id)
         found = sight.find(search=query["search"], kind=query["type"].upper())
-        start = (query["page"] - 1) * query["page_size"]
-        shown = [shapes.record_of(one) for one in found[start : start + query["page_size"]]]
-        items = shapes.DnsRecord(shown, many=True).data
-        return Response({"items": items, "total": len(found)})
+        return Response(page_of(found, query, shapes.DnsRecord, show=shapes.record_of))
 
     def prepare(self, request: Request, zone_id: UUID) -> None:
         self.given = self.body(request, shapes.NewDnsRecord)
@@ -284,13 +281,10 @@ class ZoneChanges(ApiView):
         """Who wrote what, and when, the newest first: mail setups, single records, zone files."""
         query = self.query(request, CamelPageQuery)
         zone = selectors.get_zone(self.actor, zone_id)
-        found = selectors.plans_of(zone.domain)
-        start = (query["page"] - 1) * query["page_size"]
-        rows = list(found[start : start + query["page_size"]])
+        rows, total = rows_of_page(selectors.plans_of(zone.domain), query)
         can_be = reverts.revertible_ids(rows)
         shown = [shapes.change_of(row, can_be_reverted=row.pk in can_be) for row in rows]
-        items = shapes.DnsChange(shown, many=True).data
-        return Response({"items": items, "total": found.count()})
+        return Response({"items": shapes.DnsChange(shown, many=True).data, "total": total})
 
 
 class OneChange(ApiView):

@@ -11,6 +11,7 @@ from domains import serializers as shapes
 from domains.selectors import DomainNotFound
 from domains.verification import NameserverCheck
 from mpanel.core.api.errors import error_body
+from mpanel.core.api.shapes import rows_of_page
 from mpanel.core.api.views import ApiView, operation
 
 DOMAINS = "Domains"
@@ -82,11 +83,11 @@ class Domains(ApiView):
         },
     )
     def get(self, request: Request) -> Response:
-        """All of them, by name, without pages."""
+        """All of them, by name; a page of them with `page` or `page_size`. `total` counts all."""
         query = self.query(request, shapes.DomainsQuery)
         found = selectors.domains(self.actor, search=query["search"], status=query["status"])
-        rows = shapes.DomainRow(found.order_by(query["order"], "id"), many=True).data
-        return Response({"domains": rows, "total": len(rows)})
+        rows, total = rows_of_page(found.order_by(query["order"], "id"), query)
+        return Response({"domains": shapes.DomainRow(rows, many=True).data, "total": total})
 
 
 class RegisterDomain(ApiView):

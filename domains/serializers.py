@@ -13,7 +13,16 @@ from domains.registrars import REGISTRARS
 from domains.registration import MOST_YEARS
 from domains.verification import MOST_AT_ONCE
 from mpanel.core.addresses import MAX_INPUT
-from mpanel.core.api.shapes import Country, Email, ErrorDetail, Id, Shape, Text, Whole
+from mpanel.core.api.shapes import (
+    Country,
+    Email,
+    ErrorDetail,
+    Id,
+    Shape,
+    Text,
+    Whole,
+    WholeListQuery,
+)
 
 MAIL_RECORDS_STAND = {Domain.READY, Domain.PROVISIONED, Domain.CONNECTED}
 PENDING, PENDING_NAMESERVERS, VERIFIED = "pending", "pending_nameservers", "verified"
@@ -34,7 +43,7 @@ class Amount(serializers.DecimalField):
 # --- Coming in -------------------------------------------------------------------------------
 
 
-class DomainsQuery(Shape):
+class DomainsQuery(WholeListQuery):
     """Which domains."""
 
     search = Text(max_length=253, required=False, default="", allow_blank=True)
@@ -120,7 +129,7 @@ class DomainRow(Shape):
 
 
 class DomainList(Shape):
-    """All domains that were asked for."""
+    """The domains that were asked for: all, or a page of them. `total`: how many on all pages."""
 
     domains = DomainRow(many=True)
     total = serializers.IntegerField()

@@ -17,6 +17,7 @@ from mailboxes.sending.selectors import limits_today, sent_today, sent_today_by_
 from mailboxes.services import Credential
 from mailboxes.vendors import logins_of
 from mpanel.core.api.errors import error_body
+from mpanel.core.api.shapes import rows_of_page
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.errors import MPanelError
 
@@ -142,21 +143,29 @@ class Inboxes(ApiView):
         },
     )
     def get(self, request: Request) -> Response:
-        """All of them, by address, without pages."""
+        """All of them, by address; a page of them with `page` or `page_size`. `total` counts all
+        that were asked for."""
         query = self.query(request, shapes.InboxQuery)
-        rows = selectors.inbox_rows(self.actor, **query)
-        if query["status"]:
-            where = {name: query[name] for name in ("domain_id", "search")}
+        where = {name: query[name] for name in ("domain_id", "search")}
+        found = selectors.inbox_rows(self.actor, status=query["status"], **where)
+        columns, total = rows_of_page(found, query)
+        rows = [selectors.InboxRow(*row) for row in columns]
+        is_page = len(rows) < total
+        if is_page or query["status"]:
             counts = selectors.status_counts(self.actor, **where)
         else:
             counts = Counter(row.status for row in rows)
-        sent = sent_today_by_mailboxes(self.actor.tenant_id)
+        sent = (
+            sent_today(row.id for row in rows)
+            if is_page
+            else sent_today_by_mailboxes(self.actor.tenant_id)
+        )
         answer = {
             "inboxes": [
                 _inbox(row, sent.get(row.id, 0), limit)
                 for row, limit in zip(rows, limits_today(rows), strict=True)
             ],
-            "total": len(rows),
+            "total": total,
             "status_breakdown": {status: counts[status] for status in shapes.SHOWN_STATUSES},
         }
         return Response(answer)

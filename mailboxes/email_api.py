@@ -18,7 +18,7 @@ from mailboxes.panel_api import (
     MADE,
     MailboxList,
 )
-from mpanel.core.api.shapes import page_of, paged
+from mpanel.core.api.shapes import CamelPageQuery, page_of, paged
 from mpanel.core.api.views import ApiView, operation
 from provisioning.serializers import PanelJob
 
@@ -159,7 +159,8 @@ class EmailRegions(ApiView):
     @operation(
         "List regions",
         tag=EMAIL,
-        answers=shapes.MailRegions,
+        query=CamelPageQuery,
+        answers=paged(shapes.MailRegion),
         example={
             "items": [{"region": "eu-central", "label": "Frankfurt", "provider": "mailserver"}],
             "total": 1,
@@ -167,9 +168,8 @@ class EmailRegions(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Where mail servers take new domains."""
-        found = selectors.regions(self.actor)
-        items = shapes.MailRegion(found, many=True).data
-        return Response({"items": items, "total": len(found)})
+        query = self.query(request, CamelPageQuery)
+        return Response(page_of(selectors.regions(self.actor), query, shapes.MailRegion))
 
 
 class Aliases(ApiView):

@@ -379,13 +379,6 @@ class MailRegion(CamelShape):
     provider = serializers.CharField()
 
 
-class MailRegions(CamelShape):
-    """All regions."""
-
-    items = MailRegion(many=True)
-    total = serializers.IntegerField()
-
-
 class PanelAlias(CamelShape):
     """A further address of a mailbox."""
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
@@ -78,11 +79,11 @@ class InboxRow:
 
 def inbox_rows(
     actor: Actor, *, search: str = "", status: str = "", domain_id: UUID | None = None
-) -> list[InboxRow]:
-    """All of the tenant's mailboxes by address, in one query of a few columns."""
+) -> "QuerySet[Mailbox, tuple[Any, ...]]":
+    """The columns of `InboxRow` of the tenant's mailboxes, by address."""
     found = mailboxes(actor, search=search, status=status, domain_id=domain_id)
     columns = (column.name for column in fields(InboxRow))
-    return [InboxRow(*row) for row in found.select_related(None).values_list(*columns)]
+    return found.select_related(None).values_list(*columns)
 
 
 def get_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:

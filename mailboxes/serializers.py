@@ -9,7 +9,7 @@ from mailboxes.naming import CONVENTIONS, MAX_ADDRESSES, Persona
 from mailboxes.providers.base import LoginSettings
 from mailboxes.services import Credential
 from mailboxes.vendors import mail_provider_of
-from mpanel.core.api.shapes import ErrorDetail, Id, Shape, Text, Whole
+from mpanel.core.api.shapes import ErrorDetail, Id, Shape, Text, Whole, WholeListQuery
 
 # Those that source 1 names come first; a deleted one is not shown.
 SHOWN_STATUSES = (
@@ -74,7 +74,7 @@ class Provision(Shape):
         }
 
 
-class InboxQuery(Shape):
+class InboxQuery(WholeListQuery):
     """Which inboxes."""
 
     domain_id = serializers.UUIDField(required=False, default=None)
@@ -174,7 +174,7 @@ class EmailAccountShape(InboxShape):
 
 
 class InboxList(Shape):
-    """All inboxes that were asked for."""
+    """The inboxes that were asked for: all, or a page of them. `total`: how many on all pages."""
 
     inboxes = InboxShape(many=True)
     total = serializers.IntegerField()

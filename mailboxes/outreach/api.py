@@ -14,6 +14,7 @@ from mailboxes.outreach import selectors, services
 from mailboxes.outreach import serializers as shapes
 from mailboxes.outreach.errors import refusal_of
 from mailboxes.providers.outreach import Campaign
+from mpanel.core.api.shapes import page_of, paged
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.api.waiting import PREFER, outside, wait
 
@@ -52,6 +53,8 @@ EXAMPLE_INSTANTLY = {
 EXAMPLE_CAMPAIGNS = {
     "items": [{"id": "3021", "name": "Founders in Europe", "status": "active"}],
     "total": 1,
+    "page": 1,
+    "page_size": 20,
 }
 EXAMPLE_SEATS = {
     "campaign_id": "3021",
@@ -220,8 +223,7 @@ class Campaigns(ApiView):
             found = services.read_campaigns(
                 self.actor, provider=self.provider, credential_id=query["credential_id"]
             )
-        rows = [{"id": one.id, "name": one.name, "status": one.status} for one in found]
-        return Response({"items": rows, "total": len(rows)})
+        return Response(page_of(found, query, shapes.CampaignShape))
 
 
 class SmartleadCampaigns(Campaigns):
@@ -231,7 +233,7 @@ class SmartleadCampaigns(Campaigns):
         "List Smartlead's campaigns",
         tag=OUTREACH,
         query=shapes.CampaignQuery,
-        answers=shapes.CampaignsShape,
+        answers=paged(shapes.CampaignShape),
         errors=(404, 409, 502),
         example=EXAMPLE_CAMPAIGNS,
     )
@@ -248,7 +250,7 @@ class InstantlyCampaigns(Campaigns):
         "List Instantly's campaigns",
         tag=OUTREACH,
         query=shapes.CampaignQuery,
-        answers=shapes.CampaignsShape,
+        answers=paged(shapes.CampaignShape),
         errors=(404, 409, 502),
         example=EXAMPLE_CAMPAIGNS,
     )

@@ -8,7 +8,7 @@ from mailboxes.models import OutreachLink, WarmupDay
 from mailboxes.outreach.selectors import WarmupStats
 from mailboxes.outreach.services import MOST_A_DAY
 from mailboxes.providers.outreach import WarmupSettings
-from mpanel.core.api.shapes import Id, Shape, Whole, YesNo
+from mpanel.core.api.shapes import Id, PageQuery, Shape, Whole, YesNo
 
 MOST_SEATED = 100  # mailboxes of one call
 SHOWN_STATUSES = list(OutreachLink.STATUSES)
@@ -43,7 +43,7 @@ class ConnectAccount(Shape):
         )
 
 
-class CampaignQuery(Shape):
+class CampaignQuery(PageQuery):
     """Whose campaigns."""
 
     credential_id = serializers.UUIDField(
@@ -164,13 +164,6 @@ class CampaignShape(Shape):
     status = serializers.ChoiceField(
         choices=["draft", "active", "paused", "stopped", "completed", "other"]
     )
-
-
-class CampaignsShape(Shape):
-    """All campaigns of the account."""
-
-    items = CampaignShape(many=True)
-    total = serializers.IntegerField()
 
 
 class SeatShape(Shape):

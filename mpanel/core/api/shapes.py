@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -158,6 +158,18 @@ class CamelPageQuery(CamelShape):
     page_size = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=PAGE_SIZE)
 
 
+class WholeListQuery(Shape):
+    """Which page of a list that answers whole without one: those of source 1 (contract, 3)."""
+
+    page = serializers.IntegerField(
+        min_value=1,
+        max_value=FARTHEST_PAGE,
+        required=False,
+        help_text="Without page and page_size, all are answered.",
+    )
+    page_size = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, required=False)
+
+
 @cache
 def paged(item: type[Shape]) -> type[Shape]:
     """The shape of a page of these: `{items, total, page, page_size}`; the panel's has no more
@@ -173,16 +185,49 @@ def paged(item: type[Shape]) -> type[Shape]:
     return type(f"{item.__name__}Page", (base,), {**fields, "__doc__": "One page of a list."})
 
 
-def page_of(
-    found: "QuerySet[Any, Any]", query: Mapping[str, Any], item: type[Shape], **context: Any
+def rows_of_page[R](
+    found: "QuerySet[Any, R] | Sequence[R]", query: Mapping[str, Any]
+) -> tuple[list[R], int]:
+    """The rows of the page that is asked for, and how many there are on all pages.
+
+    Two queries, whatever the size. All rows in one query where `query` is a `WholeListQuery` that
+    names no page. Rows that are equal in the order of a query set are in the order of their ids, so
+    that no row is on two pages.
+    """
+    rows = _in_one_order(found) if isinstance(found, QuerySet) else found
+    if "page" not in query and "page_size" not in query:
+        everything = list(rows)
+        return everything, len(everything)
+    size = query.get("page_size", PAGE_SIZE)
+    start = (query.get("page", 1) - 1) * size
+    total = found.count() if isinstance(found, QuerySet) else len(found)
+    return (list(rows[start : start + size]) if start < total else []), total
+
+
+def _in_one_order[R](found: "QuerySet[Any, R]") -> "QuerySet[Any, R]":
+    order = found.query.order_by or (
+        found.model._meta.ordering if found.query.default_ordering else ()
+    )
+    if any(str(name).lstrip("-") in {"pk", "id"} for name in order):
+        return found
+    return found.order_by(*order, "pk")
+
+
+def page_of[R](
+    found: "QuerySet[Any, R] | Sequence[R]",
+    query: Mapping[str, Any],
+    item: type[Shape],
+    *,
+    show: Callable[[R], Any] | None = None,
+    **context: Any,
 ) -> dict[str, Any]:
-    """One page of a query set: two queries, whatever its size. `context`: for the shape."""
-    page, size = query["page"], query["page_size"]
-    total = found.count()
-    rows = found[(page - 1) * size : page * size] if (page - 1) * size < total else []
-    answer: dict[str, Any] = {"items": item(rows, many=True, context=context).data, "total": total}
+    """The answer of `paged(item)`. `show`: what the shape reads of a row, the row itself if None;
+    `context`: for the shape."""
+    rows, total = rows_of_page(found, query)
+    shown = [show(row) for row in rows] if show else rows
+    answer: dict[str, Any] = {"items": item(shown, many=True, context=context).data, "total": total}
     if not issubclass(item, CamelShape):
-        answer |= {"page": page, "page_size": size}
+        answer |= {"page": query["page"], "page_size": query["page_size"]}
     return answer
 
 
