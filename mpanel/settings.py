@@ -200,6 +200,9 @@ MAIL_SIZE_LIMIT = env.int("MAIL_SIZE_LIMIT", default=26_214_400)
 # lets the mail pass uncounted.
 MAILPOLICY_FAILS = env.str("MAILPOLICY_FAILS", default="closed")
 
+# Milters that Postfix shows mail from outside to, in this order: unix:/path or inet:host:port.
+MAIL_MILTERS = env.list("MAIL_MILTERS", default=[])
+
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="mPanel <noreply@localhost>")
 # The mail server that takes our own messages: smtp://, smtp+tls:// (STARTTLS) or smtp+ssl://.
 _mail = env.email_url(

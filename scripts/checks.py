@@ -49,6 +49,13 @@ NEEDS = (
     ),
     Need("postfix", Path("/usr/lib/postfix/sbin/master").exists, "mail server"),
     Need("postfix-pgsql", Path("/usr/lib/postfix/postfix-pgsql.so").exists, "mail server"),
+    Need(
+        "dovecot-sieve",
+        Path("/usr/lib/dovecot/modules/lib90_sieve_plugin.so").exists,
+        "mail server",
+    ),
+    Need("dovecot-managesieved", Path("/usr/lib/dovecot/managesieve").exists, "mail server"),
+    Need("rspamd", Path("/usr/bin/rspamd").exists, "mail server"),
     Need("curl", lambda: shutil.which("curl") is not None, "mail server"),
     Need("", lambda: binaries() is not None, "mail server", "it needs PostgreSQL"),
     Need("", lambda: os.getuid() == 0, "mail server", "Postfix needs root"),

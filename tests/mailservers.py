@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from imaplib import IMAP4_SSL
 from pathlib import Path
 from typing import Any, Self
@@ -55,7 +55,7 @@ class PrivateMailServer:
         self.folder.chmod(0o755)
         self.vmail = self.folder / "vmail"
         self.log = self.folder / "log" / "postfix.log"
-        first = find_free_port_block(8)
+        first = find_free_port_block(12)
         self.smtp_port, self.submission_port, self.submissions_port = first, first + 1, first + 2
         self.imaps_port, self.admin_port = first + 3, first + 4
         self.policy_address, self.signer_address, self.next_hop = (
@@ -67,6 +67,7 @@ class PrivateMailServer:
         self._choices: dict[str, Any] = {}
         self._dovecot: subprocess.Popen[bytes] | None = None
         self._postfix: subprocess.Popen[bytes] | None = None
+        self._rspamd: subprocess.Popen[bytes] | None = None
 
     # Settings
 
@@ -91,9 +92,18 @@ class PrivateMailServer:
         manage("role", f"--name={self.role}", "--password-stdin", given="a-password-of-the-tests")
 
     def configure(
-        self, *, policy: bool = False, signer: bool = False, fails: str = "closed"
+        self,
+        *,
+        policy: bool = False,
+        signer: bool = False,
+        fails: str = "closed",
+        spam: Sequence[str] = (),
+        milters: Sequence[str] = (),
     ) -> str:
-        """Write the configuration, as an operator does; what the command said."""
+        """Write the configuration, as an operator does; what the command said.
+
+        `spam`: options that choose a spam filter, and how it works.
+        """
         arguments = [
             f"--dir={self.folder}",
             f"--server={self.slug}",
@@ -113,9 +123,16 @@ class PrivateMailServer:
             "--no-outside",
             *([] if policy else ["--no-policy"]),
             *([] if signer else ["--no-signer"]),
+            *spam,
         ]
-        with override_settings(**self.settings, MAILPOLICY_FAILS=fails):
-            return manage("configure", *arguments, given="a-password-of-the-tests")
+        with override_settings(**self.settings, MAILPOLICY_FAILS=fails, MAIL_MILTERS=list(milters)):
+            said = manage("configure", *arguments, given="a-password-of-the-tests")
+        if spam:
+            # Tests stand on loopback, where rspamd checks nobody: they say who they are.
+            postfix = str(self.folder / "postfix")
+            allowed = "smtpd_authorized_xclient_hosts = 127.0.0.1"
+            run("/usr/sbin/postconf", "-c", postfix, "-e", allowed)
+        return said
 
     @contextlib.contextmanager
     def reconfigured(self, **choices: Any) -> Iterator[None]:
@@ -136,8 +153,11 @@ class PrivateMailServer:
         That is when more lines come at once than net.unix.max_dgram_qlen (docs/operating.md).
         """
         self._stop_postfix()
+        self.stop_spam_filter()
         (self.folder / "state/spool/quick-start").touch()  # without the checks of a first start
         self._start_postfix()
+        if self._choices.get("spam"):
+            self.start_spam_filter()
 
     @contextlib.contextmanager
     def blind(self) -> Iterator[None]:
@@ -190,9 +210,36 @@ class PrivateMailServer:
         self._start_postfix()
         eventually(lambda: listens(self.imaps_port), why=self.complaints)
 
+    def start_spam_filter(self) -> None:
+        """Start rspamd as its unit does, and come back when it takes messages.
+
+        It compiles its patterns when it starts for the first time, which takes minutes on a busy
+        machine: what it made is kept for the next run of the tests.
+        """
+        conf, state = self.folder / "rspamd/rspamd.conf", self.folder / "state/rspamd"
+        kept = Path(tempfile.gettempdir()) / "mpanel-rspamd-patterns"
+        for pattern in kept.glob("*.hs*"):
+            if not (state / pattern.name).exists():
+                shutil.copy(pattern, state)
+                shutil.chown(state / pattern.name, "_rspamd", "_rspamd")
+        command = ("/usr/bin/rspamd", "-f", "-c", str(conf), "-u", "_rspamd", "-g", "_rspamd")
+        self._rspamd = self._run(*command)
+        eventually(lambda: answers(state / "milter.sock"), seconds=300, why=self.complaints)
+        kept.mkdir(exist_ok=True)
+        for pattern in state.glob("*.hs*"):
+            if not (kept / pattern.name).exists():
+                shutil.copy(pattern, kept / f".{os.getpid()}")
+                (kept / f".{os.getpid()}").rename(kept / pattern.name)
+
+    def stop_spam_filter(self) -> None:
+        if self._rspamd is not None:
+            end(self._rspamd.pid, self._rspamd)
+            self._rspamd = None
+
     def stop(self) -> None:
-        """Stop both by their process ids, and wait for them and their children."""
+        """Stop all by their process ids, and wait for them and their children."""
         self._stop_postfix()
+        self.stop_spam_filter()
         if self._dovecot is not None:
             end(self._dovecot.pid, self._dovecot)
             self._dovecot = None
@@ -261,7 +308,8 @@ class PrivateMailServer:
 
     def complaints(self) -> str:
         """All logs, for a test that failed."""
-        logs = (self.folder / "started.log", self.folder / "log" / "dovecot.log", self.log)
+        named = (self.folder / "log" / name for name in ("dovecot.log", "rspamd.log"))
+        logs = (self.folder / "started.log", *named, self.log)
         return "\n".join(log.read_text(errors="replace") for log in logs if log.exists())
 
     # What customers do
@@ -338,6 +386,12 @@ def end(pid: int, started: subprocess.Popen[bytes]) -> None:
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def answers(path: Path) -> bool:
+    """Whether somebody listens on a socket in the file system."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def eventually[T](

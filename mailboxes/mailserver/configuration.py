@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mailboxes.models import MailServer
+from mpanel.core.checks import MILTER
 from mpanel.core.errors import Invalid
 
 _PATH = re.compile(r"(/[A-Za-z0-9_+@-][A-Za-z0-9._+@-]*)+")
@@ -16,6 +17,8 @@ _SECRET = re.compile(r"[A-Za-z0-9._~-]{16,128}")
 _PORTS = range(1, 65536)
 # The releases of Dovecot for which there are files (Debian 12 and 13).
 DOVECOTS = ("2.3", "2.4")
+SPAM_FILTERS = ("rspamd",)
+FORGED_OWN = ("junk", "refuse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,11 @@ class Configuration:
     0 for none, `policy` and `signer` empty for none (`host:port`). `policy_fails` says what happens
     to mail while the policy service does not answer: `closed` (try later) or `open`. `dovecot` is
     the release that will read the files, one of `DOVECOTS`.
+
+    `spam` is the filter for mail from outside, one of `SPAM_FILTERS` or empty for none. It asks
+    `resolvers` (`address:port`; none for those of the system), and what it does with mail whose
+    author is of our own domains but was not authenticated says `forged_own`, one of `FORGED_OWN`.
+    `milters` are the operator's own, which see a message before that filter does.
     """
 
     server: str
@@ -79,6 +87,10 @@ class Configuration:
     login_processes: int = 2
     admin_url: str = ""
     admin_key: str = ""
+    spam: str = ""
+    resolvers: tuple[str, ...] = ()
+    forged_own: str = "junk"
+    milters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check("server", _NAME, self.server)
@@ -106,6 +118,17 @@ class Configuration:
             raise Invalid("The user of the mail and the largest message are positive numbers.")
         if self.admin_url:
             self._check_admin()
+        self._check_filters()
+
+    def _check_filters(self) -> None:
+        if self.spam and self.spam not in SPAM_FILTERS:
+            raise Invalid(f"The spam filter is {' or '.join(SPAM_FILTERS)}, not {self.spam!r}.")
+        if self.forged_own not in FORGED_OWN:
+            raise Invalid(f"Forged mail of own domains: {' or '.join(FORGED_OWN)}.")
+        for resolver in self.resolvers:
+            _check_endpoint("resolver", resolver)
+        for milter in self.milters:
+            _check("milter", MILTER, milter)
 
     def _check_admin(self) -> None:
         if self.admin_port not in _PORTS:

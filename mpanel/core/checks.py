@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,10 @@ OUTSIDE = (
 )
 # The Cloudflare library drops our token when it finds these (wire notes, seen 2026-11).
 POISON = ("CLOUDFLARE_EMAIL", "CLOUDFLARE_API_KEY", "CLOUDFLARE_API_USER_SERVICE_KEY")
+# A milter's address as Postfix writes it.
+MILTER = re.compile(
+    r"unix:(/[A-Za-z0-9_+@-][A-Za-z0-9._+@-]*)+|inet:([A-Za-z0-9.-]+|\[[0-9a-f:.]+\]):\d{1,5}"
+)
 
 
 def is_loopback(address: str) -> bool:
@@ -132,6 +137,16 @@ def mail_policy_makes_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMe
         sentence = "MAILPOLICY_ADDRESS must be an address and a port, such as 127.0.0.1:10031."
         found.append(Error(sentence, id="mpanel.E022"))
     return found
+
+
+@register()
+def milters_are_addresses(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """What the operator has Postfix show mail from outside to."""
+    return [
+        Error(f"MAIL_MILTERS: {milter!r} is not unix:/path or inet:host:port.", id="mpanel.E040")
+        for milter in settings.MAIL_MILTERS
+        if not MILTER.fullmatch(milter)
+    ]
 
 
 @register()

@@ -111,6 +111,32 @@ def test_production_listens_where_mail_is_expected(tmp_path: Path) -> None:
     assert "listen = *\n    port = 8443\n    ssl = yes" in newer
 
 
+def test_mail_from_outside_passes_the_filters_that_were_chosen(tmp_path: Path) -> None:
+    plain = configuration(tmp_path)
+    for name in ("main.cf", "master.cf"):
+        assert "milter" not in files.render(plain, f"postfix/{name}").replace("no_milters", "")
+    own = replace(plain, milters=("inet:127.0.0.1:11332",))
+    main = files.render(own, "postfix/main.cf")
+    assert "milters = { inet:127.0.0.1:11332, default_action=tempfail }\n" in main
+    both = replace(own, spam="rspamd", resolvers=("127.0.0.1:5353", "[::1]:53"))
+    master = files.render(both, "postfix/master.cf")
+    smtp, submission = master.split("\n587 inet")
+    assert "-o smtpd_milters=$mpanel_inbound_milters" in smtp
+    assert "smtpd_milters" not in submission
+    assert "tempfail }, { unix:/var/lib/mpanel-mail/rspamd/milter.sock, default_action" in (
+        files.render(both, "postfix/main.cf")
+    )
+    rspamd = files.render(both, "rspamd/rspamd.conf")
+    assert 'nameserver = ["127.0.0.1:5353", "[::1]:53"];' in rspamd
+    assert "score = 8;" in rspamd
+    refusing = files.render(replace(both, forged_own="refuse"), "rspamd/rspamd.conf")
+    assert 'action = "reject";\n    message' in refusing
+    dict(files.write(both))
+    assert (tmp_path / "systemd/mpanel-rspamd.service").exists()
+    dict(files.write(plain))
+    assert not (tmp_path / "rspamd/rspamd.conf").exists()
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -134,6 +160,10 @@ def test_production_listens_where_mail_is_expected(tmp_path: Path) -> None:
         {"admin_url": "http://127.0.0.1:8080", "admin_key": "short"},
         {"admin_url": "ftp://127.0.0.1:8080", "admin_key": "a-key-of-sixteen-signs"},
         {"message_size": 0},
+        {"spam": "spamassassin"},
+        {"spam": "rspamd", "forged_own": "perhaps"},
+        {"spam": "rspamd", "resolvers": ('127.0.0.1:53"];',)},
+        {"milters": ("unix:/run/x, inet:evil.test:1",)},
         {"dovecot": "2.5"},
     ],
 )

@@ -10,8 +10,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from mailboxes.mailserver import files, purge, role, servers
-from mailboxes.mailserver.configuration import DOVECOTS, Configuration, Database
+from mailboxes.mailserver import files, owndomains, purge, role, servers
+from mailboxes.mailserver.configuration import (
+    DOVECOTS,
+    FORGED_OWN,
+    SPAM_FILTERS,
+    Configuration,
+    Database,
+)
 from mailboxes.models import MailServer
 from mailboxes.passwords import make_password
 from mpanel.core.errors import MPanelError
@@ -31,6 +37,9 @@ class Command(BaseCommand):
         for name, text in (("add", "enter a further mail server"), ("change", "change its row")):
             _server_arguments(actions.add_parser(name, help=text), required=name == "add")
         actions.add_parser("list", help="show all mail servers")
+        domains = actions.add_parser("domains", help="write the customers' domains for rspamd")
+        domains.add_argument("--dir", type=Path, required=True, help="as for configure")
+        domains.add_argument("--follow", action="store_true", help="go on as domains come and go")
         purging = actions.add_parser("purge", help="remove the mail of mailboxes deleted long ago")
         purging.add_argument("--dir", type=Path, required=True, help="where mail lies: /var/vmail")
         purging.add_argument("--server", default=MailServer.HOUSE, help="whose mail lies there")
@@ -42,6 +51,7 @@ class Command(BaseCommand):
             "add": add,
             "change": change,
             "list": list_servers,
+            "domains": write_domains,
             "purge": purge_mail,
         }
         try:
@@ -59,9 +69,12 @@ def configure(options: dict[str, Any]) -> Iterable[str]:
     if os.getuid() == 0 and not options["files_only"]:
         files.prepare_folders(configuration)
     changed = [path for path, is_new in files.write(configuration) if is_new]
+    if configuration.spam:
+        owndomains.write_own_domains(configuration.folder)
     yield from (f"wrote {configuration.folder / path}" for path in changed)
     if changed:
-        yield "Reload Dovecot and Postfix if they run."
+        names = ["Dovecot", *(["rspamd"] if configuration.spam else []), "Postfix"]
+        yield f"Reload {', '.join(names[:-1])} and {names[-1]} if they run."
     else:
         yield "Nothing has changed."
 
@@ -114,6 +127,13 @@ def list_servers(options: dict[str, Any]) -> Iterable[str]:
         )
 
 
+def write_domains(options: dict[str, Any]) -> Iterable[str]:
+    if options["follow"]:
+        owndomains.follow(options["dir"].absolute())
+    number = owndomains.write_own_domains(options["dir"].absolute())
+    yield "Nothing has changed." if number is None else f"Wrote {number} domains."
+
+
 def purge_mail(options: dict[str, Any]) -> Iterable[str]:
     done = purge.purge(options["dir"], server=options["server"])
     yield from (f"removed the mail of {address}" for address in done.mailboxes)
@@ -158,6 +178,10 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         message_size=settings.MAIL_SIZE_LIMIT,
         admin_url=server.admin_url,
         admin_key=server.admin_key(),
+        spam=options["spam"] or "",
+        resolvers=tuple(options["resolver"] or ()),
+        forged_own=options["forged_own"],
+        milters=tuple(settings.MAIL_MILTERS),
         **chosen,
     )
 
@@ -237,6 +261,9 @@ def _configure_arguments(parser: CommandParser) -> None:
     add("--no-policy", action="store_true", help="send without asking for limits")
     add("--no-signer", action="store_true", help="send without DKIM signatures")
     add("--no-outside", action="store_true", help="refuse mail that would leave this server")
+    add("--spam", choices=SPAM_FILTERS, help="look at mail from outside; none by default")
+    add("--resolver", action="append", metavar="ADDRESS:PORT", help="the filter's; the system's")
+    add("--forged-own", choices=FORGED_OWN, default=FORGED_OWN[0], help="mail of own domains")
     add("--dovecot", choices=DOVECOTS, help="its release; the installed one by default")
     add("--files-only", action="store_true", help="make no folders; for another machine")
 
