@@ -177,6 +177,7 @@ class Mailbox(StatusRow):
         indexes = [
             models.Index(fields=["tenant", "status", "address"], name="mailbox_by_tenant"),
             models.Index(fields=["batch", "status"], name="mailbox_by_batch"),
+            models.Index(fields=["address"], name="mailbox_by_address"),
         ]
 
     def __str__(self) -> str:

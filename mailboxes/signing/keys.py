@@ -4,8 +4,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from django.db import connection
-
 from dnszones.models import DkimKey
 
 # With `FORGET_EVERY` in between, no key is in memory for longer than 60 seconds after it was read.
@@ -63,48 +61,14 @@ class KeyRing:
 
 
 def _read(domain: str) -> SigningKey | None:
-    try:
-        rows = list(
-            DkimKey.objects.filter(
-                zone__domain__name=domain, zone__domain__verified_at__isnull=False
-            ).exclude(status=DkimKey.RETIRED)
-        )
-    finally:
-        connection.close()  # of this thread, which may not be asked again for long
+    rows = list(
+        DkimKey.objects.filter(
+            zone__domain__name=domain, zone__domain__verified_at__isnull=False
+        ).exclude(status=DkimKey.RETIRED)
+    )
     if not rows:
         return None
     for row in rows:
         if row.status == DkimKey.SIGNING:
             return SigningKey(domain, row.selector, row.private_pem().encode())
     raise NoSigningKey(domain)
-
-
-# Every address that a login which owns this one may send as (the view that Postfix reads, too).
-_SENDERS = """
-SELECT DISTINCT other.address
-FROM mail_sender own JOIN mail_sender other ON other.login = own.login
-WHERE own.address = %s
-"""
-
-
-def senders_beside(address: str) -> set[str]:
-    """The addresses that may stand as author where this one is the envelope's sender."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(_SENDERS, [address])
-            return {address, *(found for (found,) in cursor.fetchall())}
-    finally:
-        connection.close()  # of this thread, as above
-
-
-def any_is_ours(domains: set[str]) -> bool:
-    """Whether mail of one of these domains is ours to sign, so that nobody else may write it."""
-    if not domains:
-        return False
-    keys = DkimKey.objects.exclude(status=DkimKey.RETIRED)
-    try:
-        return keys.filter(
-            zone__domain__name__in=domains, zone__domain__verified_at__isnull=False
-        ).exists()
-    finally:
-        connection.close()  # of this thread, as above

@@ -14,16 +14,11 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connection
 
 from mailboxes.naming import without_extension
-from mailboxes.signing.keys import (
-    FORGET_EVERY,
-    KeyRing,
-    NoSigningKey,
-    any_is_ours,
-    senders_beside,
-)
+from mailboxes.signing.authors import any_is_ours, logins_of, own_among
+from mailboxes.signing.keys import FORGET_EVERY, KeyRing, NoSigningKey
 from mailboxes.signing.nexthop import NextHop
 from mailboxes.signing.signatures import (
     NotTheAuthor,
@@ -77,8 +72,7 @@ class Signer:
         if "" in (domains := {domain_of(author) for author in found[0]}):
             raise Unsignable("The From header cannot be read.")
         # Postfix has seen to the envelope's sender; people read the author.
-        own = senders_beside(without_extension(sender.lower()))
-        if any_is_ours({domain_of(one) for one in found[0] if without_extension(one) not in own}):
+        if any_is_ours({domain_of(one) for one in _not_own(sender, found[0])}):
             raise NotTheAuthor("The From header must be an address of the mailbox that sends.")
         if domains != {domain}:
             log.warning("the author is not of %s: passed unsigned", domain)
@@ -90,6 +84,13 @@ class Signer:
     async def in_thread[T](self, work: Callable[..., T], *arguments: object) -> T:
         """Blocking work, off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+
+
+def _not_own(sender: str, authors: set[str]) -> set[str]:
+    """The authors whose address no mailbox owns that may send as the envelope's sender."""
+    sender = without_extension(sender.lower())
+    others = {base for author in authors if (base := without_extension(author)) != sender}
+    return others and others - own_among(others, logins_of(sender))
 
 
 class SigningSession:
@@ -149,7 +150,10 @@ class SigningSession:
 
     def _hand_over(self, message: bytes, sender: str) -> str:
         try:
-            signed = self._signer.signed(message, sender)
+            try:
+                signed = self._signer.signed(message, sender)
+            finally:
+                connection.close()  # of this thread, which may not be asked again for long
         except Unsignable as error:
             answer = f"554 {error.code} {error}"
         except (DatabaseError, InterfaceError) as error:
