@@ -9,6 +9,7 @@ Counts go to the day on which they are read, since the log's lines name no year 
 """
 
 import contextlib
+import logging
 import os
 import re
 import time
@@ -29,6 +30,9 @@ from mailboxes.models import Alias, LogPosition, Mailbox, MailServer, QueuedMess
 from mailboxes.naming import without_extension
 from mailboxes.sending.limits import today
 from mailboxes.vendors import house_server
+from mpanel.core.database import outages
+
+logger = logging.getLogger(__name__)
 
 LINES_AT_ONCE = 5_000
 LONGEST_LINE = 16_384  # bytes
@@ -106,9 +110,14 @@ def read_log(path: Path, server: MailServer | None = None) -> int:
 def follow_log(path: Path, server: MailServer | None = None) -> None:
     """`read_log` for ever. A log that is not there yet is waited for."""
     while True:
-        with contextlib.suppress(FileNotFoundError):
+        # While the database is away the place in the log stays where it is.
+        with contextlib.suppress(FileNotFoundError), outages(_tell):
             read_log(path, server)
         time.sleep(SLEEP)
+
+
+def _tell(error: Exception) -> None:
+    logger.error("The database cannot work now (%s); trying again.", error)
 
 
 def sweep() -> None:

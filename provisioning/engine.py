@@ -15,11 +15,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections, transaction
+from django.db import Error, transaction
 from django.utils import timezone
 
 from events.services import record
 from mpanel.core.actor import system
+from mpanel.core.database import drop_connections, is_unavailable
 from mpanel.core.errors import MPanelError, NotFound, ProviderError
 from provisioning import backoff
 from provisioning.desired import DesiredState, Observation, Workflow, workflow_called
@@ -82,10 +83,12 @@ def advance(job_id: UUID) -> None:
             _Runner(hold).run()
     except LeaseLost:
         logger.warning("job %s was taken over by another runner", job_id)
-    except (OperationalError, InterfaceError):
+    except Error as error:
+        if not is_unavailable(error):
+            raise
         # The database went away. The lease runs out, and the clock rings for the job again.
         logger.exception("job %s lost the database", job_id)
-        close_old_connections()
+        drop_connections()
 
 
 class _Runner:
@@ -136,11 +139,13 @@ class _Runner:
                 if self.workflow.on_success:
                     self.workflow.on_success(self.workflow.load(self.job))
                 self.hold.say("Done.")
-        except (LeaseLost, OperationalError, InterfaceError):
+        except LeaseLost:
             raise
         except MPanelError as error:
             self._fail(error.code, error.message)
         except Exception as error:  # the engine's edge: a bug must not lose the job
+            if is_unavailable(error):
+                raise
             logger.exception("job %s, step %s", self.job.pk, self.step.name)
             self._try_after_bug(error)
 
@@ -163,9 +168,11 @@ class _Runner:
         try:
             with transaction.atomic():
                 callback(*arguments)
-        except (LeaseLost, OperationalError, InterfaceError):
+        except LeaseLost:
             raise
-        except Exception:
+        except Exception as error:
+            if is_unavailable(error):
+                raise
             logger.exception("job %s could not be settled", self.job.pk)
 
     def _bring_about(self) -> bool:
@@ -194,9 +201,11 @@ class _Runner:
         except MPanelError as error:
             self._fail(error.code, error.message)
             return False
-        except (LeaseLost, OperationalError, InterfaceError):
+        except LeaseLost:
             raise
         except Exception as error:  # the engine's edge: a bug must not lose the job
+            if is_unavailable(error):
+                raise
             logger.exception("job %s, step %s", self.job.pk, self.step.name)
             self._try_after_bug(error)
             return False

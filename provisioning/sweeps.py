@@ -68,5 +68,5 @@ def _keep(lease: str, holder: UUID, done: threading.Event) -> None:
             Heartbeat.beat_of_worker()
         except Error:
             logger.warning("the lease %s could not be renewed", lease)
-            connection.close_if_unusable_or_obsolete()
+            connection.close()  # a new one may reach a server that works
     connection.close()

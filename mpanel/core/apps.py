@@ -8,9 +8,12 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        from mpanel.core import checks, periodic, probes  # noqa: F401  (checks registers itself)
+        from django.db.backends.signals import connection_created
+
+        from mpanel.core import checks, database, periodic, probes  # noqa: F401  (checks registers itself)
         from mpanel.core.api import idempotency, ratelimit
 
+        connection_created.connect(database.watch, dispatch_uid="mpanel.database")
         probes.register("database", probes.database)
         periodic.register("core.old_windows", every=3600, work=ratelimit.forget_old_windows)
         periodic.register("core.old_answers", every=3600, work=idempotency.forget_old_answers)

@@ -100,10 +100,13 @@ class TooManyRequests(MPanelError):
 
 
 class Unavailable(MPanelError):
-    """The database does not answer. Please try again in a minute."""
+    """The database cannot work just now. Please try again in a moment."""
 
     code = "UNAVAILABLE"
     status = 503
+
+    def __init__(self, message: str = "", *, retry_after: int = 5) -> None:
+        super().__init__(message, details={"retry_after": retry_after})
 
 
 class ProviderError(MPanelError):

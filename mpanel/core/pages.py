@@ -1,6 +1,7 @@
 """What every page leans on: the request's shape, paging, and errors as pages."""
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -12,14 +13,16 @@ from django.core.exceptions import RequestDataTooBig
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 from mpanel.core.actor import Actor
-from mpanel.core.api.errors import API, error_response
-from mpanel.core.errors import Forbidden, Invalid, MPanelError
+from mpanel.core.api.errors import API, error_body, error_response
+from mpanel.core.database import drop_connections, is_unavailable
+from mpanel.core.errors import Forbidden, Invalid, MPanelError, Unavailable
 
 PAGE_SIZE = 20
 
@@ -34,6 +37,7 @@ TITLES = {
     429: "Too many tries",
     500: "Something went wrong on our side",
     502: "An outside service failed",
+    503: "We cannot work just now",
 }
 
 
@@ -144,6 +148,8 @@ class ErrorPageMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if is_unavailable(error):
+            return unavailable(request)
         if not isinstance(error, MPanelError):
             return None
         answer = error_page(request, status=error.status, message=error.message, code=error.code)
@@ -168,7 +174,33 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     )
 
 
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """The database cannot work now: a page that asks it nothing, and connections that are new."""
+    drop_connections()
+    error = Unavailable()
+    if request.path.startswith(API):
+        body = error_body(error.status, error.code, error.message, error.details)
+        answer: HttpResponse = JsonResponse(body, status=error.status)
+    elif request.headers.get("HX-Request"):
+        toast = {"toast": {"text": error.message, "tone": "danger"}}
+        answer = HttpResponse(status=error.status, headers={"HX-Trigger": json.dumps(toast)})
+    else:
+        context = {
+            "code": error.status,
+            "page_title": TITLES[error.status],
+            "title": TITLES[error.status],
+            "message": error.message,
+        }
+        answer = HttpResponse(render_to_string("error.html", context), status=error.status)
+    answer.headers["Retry-After"] = str(error.details["retry_after"])
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
+    # Django calls this while it handles the error, whatever middleware or view it came from.
+    if is_unavailable(sys.exc_info()[1]):
+        return unavailable(request)
     return error_page(
         request, status=500, message="We have noted what happened. Please try again in a minute."
     )

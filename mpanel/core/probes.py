@@ -5,7 +5,10 @@ A probe is cheap, asks our own database at most, and never reaches outside.
 
 from collections.abc import Callable
 
-from django.db import Error, connection
+from django.db import Error
+
+from mpanel.core.database import check_writable
+from mpanel.core.errors import Unavailable
 
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
 STANDINGS = (OK, DEGRADED, DOWN)
@@ -24,14 +27,13 @@ def standings() -> dict[str, str]:
 
 
 def database() -> str:
-    """Whether the database answers."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    """Whether the database answers, and takes changes. Raises `Unavailable` or Django's `Error`."""
+    check_writable()
     return OK
 
 
 def _standing(probe: Callable[[], str]) -> str:
     try:
         return probe()
-    except Error:
+    except (Error, Unavailable):
         return DOWN

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from mailboxes.bounces import follow_log, read_log
 from mailboxes.models import MailServer
 from mailboxes.vendors import house_server
+from mpanel.core.database import once_available
 
 
 class Command(BaseCommand):
@@ -22,8 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         slug: str = options["server"]
-        house_server()
-        server = MailServer.objects.filter(slug=slug).first()
+        server = once_available(lambda: _server(slug), tell=self._tell)
         if server is None:
             raise CommandError(f"There is no mail server called {slug}.")
         try:
@@ -32,3 +32,11 @@ class Command(BaseCommand):
             self.stdout.write(f"Read {read_log(options['file'], server)} lines.")
         except OSError as error:
             raise CommandError(f"The log cannot be read: {error}.") from None
+
+    def _tell(self, error: Exception) -> None:
+        self.stderr.write(f"The database cannot work now ({error}); trying again.")
+
+
+def _server(slug: str) -> MailServer | None:
+    house_server()
+    return MailServer.objects.filter(slug=slug).first()

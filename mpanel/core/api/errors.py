@@ -9,7 +9,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from mpanel.core.api.shapes import camel
-from mpanel.core.errors import MPanelError, TooLarge
+from mpanel.core.database import drop_connections, is_unavailable
+from mpanel.core.errors import MPanelError, TooLarge, Unavailable
 
 API = "/api/"
 
@@ -35,6 +36,9 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     """Ours and the framework's errors as answers; None lets an unknown one be a 500."""
     if isinstance(error, RequestDataTooBig):
         error = TooLarge()
+    if is_unavailable(error):
+        drop_connections()
+        error = Unavailable()
     if isinstance(error, MPanelError):
         details = _spoken(error.details, context) if error.status == 400 else error.details
         answer = Response(

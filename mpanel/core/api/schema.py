@@ -57,7 +57,7 @@ def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
                 headers = answer.setdefault("headers", {})
                 for name, text in RATE_HEADERS.items():
                     headers[name] = {"description": text, "schema": {"type": "string"}}
-                if status == "429":
+                if status in {"429", "503"}:
                     headers["Retry-After"] = {
                         "description": "Seconds to wait.",
                         "schema": {"type": "integer", "minimum": 1},

@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.db import Error
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,7 +12,6 @@ from rest_framework.views import APIView
 from mpanel.core import probes
 from mpanel.core.api.shapes import CamelShape
 from mpanel.core.api.views import ApiView, operation
-from mpanel.core.errors import Unavailable
 
 SERVICE, TAG = "mpanel-api", "Status"
 STARTED = time.monotonic()
@@ -54,11 +52,8 @@ class Health(ApiView):
         example={"status": "ok", "service": SERVICE},
     )
     def get(self, request: Request) -> Response:
-        """For load balancers: not limited, and 503 when the database does not answer."""
-        try:
-            probes.database()
-        except Error:
-            raise Unavailable from None
+        """For load balancers: not limited, and 503 when the database does not take changes."""
+        probes.database()
         return Response(PanelHealth({"status": "ok", "service": SERVICE}).data)
 
 

@@ -31,6 +31,7 @@ from mpanel.core.api.errors import error_body, exception_handler
 from mpanel.core.api.idempotency import LONGEST, answered, clean_key, once
 from mpanel.core.api.shapes import ErrorBody, Shape
 from mpanel.core.api.waiting import outside
+from mpanel.core.database import is_unavailable
 from mpanel.core.errors import Forbidden, Invalid, TooManyRequests, Unauthorized
 
 
@@ -183,6 +184,8 @@ class ApiView(APIView):
             try:
                 return handler(*args, **kwargs)
             except Exception as error:
+                if is_unavailable(error):
+                    raise  # its transaction is over
                 # What was refused is an answer too, and its counted tries must stay counted.
                 if answer := exception_handler(error, {"request": request}):
                     return answer
@@ -216,7 +219,7 @@ ERRORS = {
     415: "The body is not JSON.",
     429: "Too many requests; `Retry-After` says how many seconds to wait.",
     502: "An outside service failed; the message says what was kept.",
-    503: "mPanel cannot work now.",
+    503: "The database cannot work now; `Retry-After` says how many seconds to wait.",
 }
 CODES = {
     400: "VALIDATION_ERROR",
@@ -264,14 +267,14 @@ def operation(
     `answers`: the shape of the answer with `status`; `also`: other successes, each with its shape
     and an example. `takes`, `query`: shapes of body and query. `errors`: statuses beyond those that
     follow from the rest (400, 413 and 415 with a body, 401 and 403 unless public, 409 of a POST,
-    429 always). `media_type`: of an answer that is text and no JSON. `also_takes`: bodies that are
-    no JSON, by media type, each with its JSON schema (the view needs a parser for each).
+    429 and 503 always). `media_type`: of an answer that is text and no JSON. `also_takes`: bodies
+    that are no JSON, by media type, each with its JSON schema (the view needs a parser for each).
     """
 
     def declare(method: Callable[..., Any]) -> Callable[..., Any]:
         is_post = method.__name__ == "post"
         method.takes_body = takes is not None  # type: ignore[attr-defined]
-        statuses = {429, *errors}
+        statuses = {429, 503, *errors}
         statuses |= {400} if query or takes or is_post else set()
         statuses |= {413, 415} if takes or is_post else set()
         statuses |= set() if public else {401, 403}

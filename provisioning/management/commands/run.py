@@ -20,7 +20,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.db import Error
 from django.utils import timezone
 
 from mpanel.core.secrets import new_key
@@ -195,6 +195,6 @@ def all_answer(port: int, *, since: datetime) -> bool:
         return False
     try:
         beats = set(Heartbeat.objects.filter(seen_at__gte=since).values_list("name", flat=True))
-    except OperationalError:
+    except Error:
         return False
     return "clock" in beats and len(beats) > 1

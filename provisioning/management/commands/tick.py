@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import InterfaceError, OperationalError, close_old_connections
 
+from mpanel.core.database import outages
 from provisioning import clock
 from provisioning.models import Lease
 
@@ -24,9 +24,10 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         holder = uuid4()
         while not stop.wait(settings.TICK_INTERVAL):
-            try:
+            with outages(self._tell):
                 clock.tick(holder)
-            except (OperationalError, InterfaceError) as error:
-                self.stderr.write(f"The database does not answer ({error}); trying again.")
-                close_old_connections()
-        Lease.release("clock", holder=holder)
+        with outages(self._tell):
+            Lease.release("clock", holder=holder)
+
+    def _tell(self, error: Exception) -> None:
+        self.stderr.write(f"The database cannot work now ({error}); trying again.")

@@ -23,9 +23,9 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import InterfaceError, OperationalError, close_old_connections
 from django_q.tasks import async_task
 
+from mpanel.core.database import outages
 from provisioning.models import Heartbeat
 
 BEAT_EVERY = 10.0  # seconds
@@ -55,7 +55,7 @@ class Command(BaseCommand):
                 self._watch(cluster, name, stop)
             finally:
                 end(cluster, grace=GRACE if stop.is_set() else 0.0)
-        with contextlib.suppress(OperationalError, InterfaceError):
+        with outages(lambda error: None):
             Heartbeat.objects.filter(name=name).delete()
 
     def _watch(self, cluster: subprocess.Popen[bytes], name: str, stop: threading.Event) -> None:
@@ -64,21 +64,29 @@ class Command(BaseCommand):
         beat_every = min(BEAT_EVERY, stale_after / 3)
         patience = max(stale_after, STARTS_WITHIN)
         fresh, beaten = time.monotonic(), -math.inf
-        last = self._last_beat(name)
+        last: datetime | None = None
+        is_away = False
+
+        def wait(error: Exception) -> None:
+            # Without a database nothing can beat; that is not the cluster's fault.
+            nonlocal fresh, is_away
+            if not is_away:
+                self.stderr.write(f"The database cannot work now ({error}); waiting for it.")
+            fresh, is_away = time.monotonic(), True
+
+        with outages(wait):
+            last = self._last_beat(name)
         while not stop.wait(min(1.0, beat_every)):
             if cluster.poll() is not None:
                 self.stderr.write("The cluster ended; starting it again.")
                 return
-            try:
+            with outages(wait):
                 if time.monotonic() - beaten > beat_every:
                     beaten = time.monotonic()
                     async_task("provisioning.tasks.heartbeat")
                 if (seen := self._last_beat(name)) != last:
                     last, fresh, patience = seen, time.monotonic(), stale_after
-            except (OperationalError, InterfaceError):
-                # Without a database nothing can beat; that is not the cluster's fault.
-                close_old_connections()
-                fresh = time.monotonic()
+                is_away = False
             if time.monotonic() - fresh > patience:
                 self.stderr.write("The cluster hangs; killing it and starting it again.")
                 return
