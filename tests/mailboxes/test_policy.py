@@ -23,6 +23,7 @@ from mailboxes.sending.counting import Over, count, sender_of
 from mailboxes.sending.limits import today
 from mailboxes.sending.policy import Policy, decide
 from mailboxes.services import place_domain
+from mailboxes.serving import LONGEST
 from tenants.models import Tenant
 from tests.cast import Person
 from tests.policy import Postfix, policy_service, request, serving
@@ -210,8 +211,8 @@ def test_a_message_is_counted_once_wherever_postfix_asks(box: Mailbox) -> None:
         b"request=something_else\n\n",
         b"sasl_username=a@b.test\n\n",
         b"\x00\xff\xfe\n\n",
-        b"request=smtpd_access_policy\n" + b"x" * protocol.LONGEST,
-        b"request=smtpd_access_policy\nx=" + b"y" * protocol.LONGEST + b"\n\n",
+        b"request=smtpd_access_policy\n" + b"x" * LONGEST,
+        b"request=smtpd_access_policy\nx=" + b"y" * LONGEST + b"\n\n",
     ],
 )
 def test_garbage_is_hung_up_on_and_nobody_else_notices(raw: bytes) -> None:
@@ -228,7 +229,7 @@ def test_half_a_request_and_silence_end(monkeypatch: pytest.MonkeyPatch) -> None
     async def always(asked: protocol.Request) -> str:
         return "DUNNO"
 
-    monkeypatch.setattr(protocol, "HALF", 0.1)
+    monkeypatch.setattr("mailboxes.serving.HALF", 0.1)
     with serving(always) as port, Postfix(port) as half, Postfix(port) as idle:
         assert half.ask("a@b.test") == "DUNNO"
         half.send(b"request=smtpd_acc")
@@ -240,7 +241,7 @@ def test_one_connection_too_many_and_one_that_never_reads(monkeypatch: pytest.Mo
     async def always(asked: protocol.Request) -> str:
         return "DUNNO"
 
-    monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr("mailboxes.serving.MOST_CONNECTIONS", 2)
     with serving(always) as port, Postfix(port) as first, Postfix(port) as second:
         assert first.ask("a@b.test") == second.ask("a@b.test") == "DUNNO"
         with Postfix(port) as third:
