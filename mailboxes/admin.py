@@ -3,10 +3,13 @@
 from django.contrib import admin
 
 from mailboxes import services
+from mailboxes.logins import guesses
 from mailboxes.models import (
     Alias,
     Batch,
     CampaignSeat,
+    LoginGuesses,
+    LoginNetwork,
     LogPosition,
     Mailbox,
     MailDomain,
@@ -50,6 +53,29 @@ def open_server(actor: Actor, server: MailServer) -> None:
 )
 def close_server(actor: Actor, server: MailServer) -> None:
     services.open_server(actor, server.pk, is_open=False)
+
+
+@acts("Allow logins again", in_tenant=False)
+def lift(actor: Actor, row: LoginGuesses) -> None:
+    guesses.lift(actor, row.pk)
+
+
+@admin.register(LoginGuesses)
+class LoginGuessesAdmin(ReadOnlyAdmin):
+    list_display = ("mailbox", "network", "wrong", "since", "refused_until", "told_at")
+    list_select_related = ("mailbox",)
+    list_filter = (set_or_not("refused_until", "refused"),)
+    search_fields = ("mailbox__address", "network")
+    ordering = ("-updated_at",)
+    actions = (lift,)
+
+
+@admin.register(LoginNetwork)
+class LoginNetworkAdmin(ReadOnlyAdmin):
+    list_display = ("mailbox", "network", "last_login_at")
+    list_select_related = ("mailbox",)
+    search_fields = ("mailbox__address", "network")
+    ordering = ("-last_login_at",)
 
 
 @admin.register(Mailbox)

@@ -23,6 +23,7 @@ class MailboxesConfig(AppConfig):
             pausing,
             states,  # noqa: F401  (its workflows register themselves)
         )
+        from mailboxes.logins import guesses
         from mailboxes.sending import services as sending
         from mailboxes.services import roles
         from mailboxes.vendors import host_names
@@ -33,6 +34,7 @@ class MailboxesConfig(AppConfig):
         periodic.register("mailboxes.old_days", every=86_400, work=sending.forget_old_days)
         periodic.register("mailboxes.kumomta", every=20, work=kumomta.sweep)
         periodic.register("mailboxes.roles", every=300, work=roles.sweep)
+        periodic.register("mailboxes.guesses", every=3_600, work=guesses.forget_old)
         periodic.register("mailboxes.log", every=10, work=bounces.sweep)
         periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)
         periodic.register("mailboxes.health", every=15, work=health.sweep)
@@ -53,6 +55,13 @@ class MailboxesConfig(AppConfig):
             action="mailboxes.proved",
             title="Your inboxes are ready",
             link=lambda event: reverse("mailbox-list"),
+        )
+        kinds.register(
+            "mailbox.guessed",
+            "Passwords guessed",
+            action="mailbox.guessed",
+            title="Somebody guesses the password of a mailbox",
+            link=lambda event: reverse("mailbox-detail", args=[event.subject_id]),
         )
         kinds.register(
             "mailbox.paused",

@@ -73,6 +73,8 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "mailboxes.MailDomain": "alternate_email",
         "mailboxes.Alias": "forward_to_inbox",
         "mailboxes.SendingDay": "outgoing_mail",
+        "mailboxes.LoginGuesses": "password",
+        "mailboxes.LoginNetwork": "lan",
         "mailboxes.QueuedMessage": "schedule_send",
         "mailboxes.LogPosition": "bookmark",
         "mailboxes.OutreachLink": "campaign",

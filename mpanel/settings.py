@@ -192,6 +192,10 @@ MAILSERVER_ROLE = env.str("MAILSERVER_ROLE", default="mpanel_mail")
 MAILPOLICY_ADDRESS = env.str(
     "MAILPOLICY_ADDRESS", default=f"127.0.0.1:{SANDBOX_PORT + 5}" if SANDBOX else "127.0.0.1:10031"
 )
+# Where `manage.py loginpolicy` listens for Dovecot, and from which networks it refuses nobody: the
+# panel's own, and those of outreach tools, which log in for many customers.
+LOGINPOLICY_ADDRESS = env.str("LOGINPOLICY_ADDRESS", default="127.0.0.1:10033")
+LOGIN_TRUSTED_NETWORKS = env.list("LOGIN_TRUSTED_NETWORKS", default=["127.0.0.0/8", "::1/128"])
 MAILSIGNER_ADDRESS = env.str("MAILSIGNER_ADDRESS", default="127.0.0.1:10025")
 MAILSIGNER_NEXT_HOP = env.str("MAILSIGNER_NEXT_HOP", default="127.0.0.1:10026")
 # The largest message that may be submitted, in bytes.

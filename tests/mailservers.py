@@ -58,8 +58,8 @@ class PrivateMailServer:
         first = find_free_port_block(12)
         self.smtp_port, self.submission_port, self.submissions_port = first, first + 1, first + 2
         self.imaps_port, self.admin_port = first + 3, first + 4
-        self.policy_address, self.signer_address, self.next_hop = (
-            f"127.0.0.1:{first + step}" for step in (5, 6, 7)
+        self.policy_address, self.signer_address, self.next_hop, self.login_policy_address = (
+            f"127.0.0.1:{first + step}" for step in (5, 6, 7, 8)
         )
         self.admin_key = "a-key-for-tests-of-sessions"
         self.role = f"mail_{connection.settings_dict['NAME']}"[:63]
@@ -82,6 +82,7 @@ class PrivateMailServer:
             "MAILSERVER_ADMIN_URL": f"http://127.0.0.1:{self.admin_port}",
             "MAILSERVER_ADMIN_KEY": self.admin_key,
             "MAILPOLICY_ADDRESS": self.policy_address,
+            "LOGINPOLICY_ADDRESS": self.login_policy_address,
             "MAILSIGNER_ADDRESS": self.signer_address,
             "MAILSIGNER_NEXT_HOP": self.next_hop,
             "MAIL_SIZE_LIMIT": 1_000_000,
@@ -95,6 +96,7 @@ class PrivateMailServer:
         self,
         *,
         policy: bool = False,
+        login_policy: bool = False,
         signer: bool = False,
         fails: str = "closed",
         spam: Sequence[str] = (),
@@ -122,6 +124,7 @@ class PrivateMailServer:
             "--password-stdin",
             "--no-outside",
             *([] if policy else ["--no-policy"]),
+            *([] if login_policy else ["--no-login-policy"]),
             *([] if signer else ["--no-signer"]),
             *spam,
         ]
@@ -138,14 +141,18 @@ class PrivateMailServer:
     def reconfigured(self, **choices: Any) -> Iterator[None]:
         """Another configuration until the end of the block, taken over by a restart."""
         before, self._choices = self._choices, choices
-        self.configure(**choices)
-        self._restart()
+        self._take_over(choices)
         try:
             yield
         finally:
             self._choices = before
-            self.configure(**before)
-            self._restart()
+            self._take_over(before)
+
+    def _take_over(self, choices: dict[str, Any]) -> None:
+        if "dovecot/dovecot.conf" in self.configure(**choices):
+            self._stop_dovecot()
+            self._start_dovecot()
+        self._restart()
 
     def _restart(self) -> None:
         """Postfix anew. Not a reload, at which its master can wait for a log that nobody reads.
@@ -206,9 +213,8 @@ class PrivateMailServer:
 
     def start(self) -> None:
         """Start both, and come back when they answer."""
-        self._dovecot = self._run("/usr/sbin/dovecot", "-F", "-c", str(self._dovecot_conf))
+        self._start_dovecot()
         self._start_postfix()
-        eventually(lambda: listens(self.imaps_port), why=self.complaints)
 
     def start_spam_filter(self) -> None:
         """Start rspamd as its unit does, and come back when it takes messages.
@@ -239,7 +245,14 @@ class PrivateMailServer:
     def stop(self) -> None:
         """Stop all by their process ids, and wait for them and their children."""
         self._stop_postfix()
+        self._stop_dovecot()
         self.stop_spam_filter()
+
+    def _start_dovecot(self) -> None:
+        self._dovecot = self._run("/usr/sbin/dovecot", "-F", "-c", str(self._dovecot_conf))
+        eventually(lambda: listens(self.imaps_port), why=self.complaints)
+
+    def _stop_dovecot(self) -> None:
         if self._dovecot is not None:
             end(self._dovecot.pid, self._dovecot)
             self._dovecot = None
@@ -331,9 +344,13 @@ class PrivateMailServer:
         return ssl.create_default_context(cafile=str(self.ca_file))
 
     @contextlib.contextmanager
-    def submission(self, login: str = "", password: str = "") -> Iterator[smtplib.SMTP]:
+    def submission(
+        self, login: str = "", password: str = "", *, source: str = "127.0.0.1"
+    ) -> Iterator[smtplib.SMTP]:
         """A session on the submission port after STARTTLS, logged in where a login is given."""
-        with smtplib.SMTP(HOST, self.submission_port, "client.test", timeout=PATIENCE) as client:
+        with smtplib.SMTP(
+            HOST, self.submission_port, "client.test", PATIENCE, source_address=(source, 0)
+        ) as client:
             client.starttls(context=self.tls)
             client.ehlo()
             if login:
@@ -341,15 +358,28 @@ class PrivateMailServer:
             yield client
 
     @contextlib.contextmanager
-    def imap(self, login: str, password: str) -> Iterator[IMAP4_SSL]:
+    def imap(self, login: str, password: str, *, source: str = "127.0.0.1") -> Iterator[IMAP4_SSL]:
         """A session over IMAPS."""
-        client = IMAP4_SSL(HOST, self.imaps_port, ssl_context=self.tls, timeout=PATIENCE)
+        client = _ImapFrom(source, self.imaps_port, self.tls)
         try:
             client.login(login, password)
             yield client
         finally:
             with contextlib.suppress(IMAP4_SSL.error, OSError):  # it may have been ended
                 client.logout()
+
+
+class _ImapFrom(IMAP4_SSL):
+    """A session whose client has this address."""
+
+    def __init__(self, source: str, port: int, tls: ssl.SSLContext) -> None:
+        self._source = source
+        super().__init__(HOST, port, ssl_context=tls, timeout=PATIENCE)
+
+    def _create_socket(self, timeout: float | None) -> ssl.SSLSocket:
+        plain = socket.create_connection((self.host, self.port), timeout, (self._source, 0))
+        secured: ssl.SSLSocket = self.ssl_context.wrap_socket(plain, server_hostname=self.host)
+        return secured
 
 
 def manage(*arguments: str, given: str = "") -> str:

@@ -50,9 +50,9 @@ class Configuration:
     """One mail server: names, ports, places. Raises `Invalid` with a sentence for the operator.
 
     `listen` holds IP addresses, none for all. `submissions_port` (TLS from the first byte) may be
-    0 for none, `policy` and `signer` empty for none (`host:port`). `policy_fails` says what happens
-    to mail while the policy service does not answer: `closed` (try later) or `open`. `dovecot` is
-    the release that will read the files, one of `DOVECOTS`.
+    0 for none, `policy`, `login_policy` and `signer` empty for none (`host:port`). `policy_fails`
+    says what happens to mail while the policy service does not answer: `closed` (try later) or
+    `open`. `dovecot` is the release that will read the files, one of `DOVECOTS`.
 
     `spam` is the filter for mail from outside, one of `SPAM_FILTERS` or empty for none. It asks
     `resolvers` (`address:port`; none for those of the system), and what it does with mail whose
@@ -78,6 +78,9 @@ class Configuration:
     run: Path = Path("/run/mpanel-mail")
     log: Path = Path("/var/log/mpanel-mail")
     policy: str = ""
+    login_policy: str = ""
+    login_policy_key: str = ""
+    login_policy_nonce: str = ""
     policy_fails: str = "closed"
     signer: str = ""
     next_hop: str = ""
@@ -103,17 +106,13 @@ class Configuration:
             _check_port("submissions port", self.submissions_port)
         for name in ("folder", "certificate", "private_key", "vmail", "state", "run", "log"):
             _check(name.replace("_", " "), _PATH, str(getattr(self, name)))
-        for name in ("policy", "signer", "next_hop"):
-            if endpoint := getattr(self, name):
-                _check_endpoint(name.replace("_", " "), endpoint)
+        self._check_services()
         if self.dovecot not in DOVECOTS:
             raise Invalid(
                 f"mPanel writes files for Dovecot {' and '.join(DOVECOTS)}, not for {self.dovecot}."
             )
         if self.policy_fails not in {"closed", "open"}:
             raise Invalid("MAILPOLICY_FAILS is closed or open.")
-        if self.signer and not self.next_hop:
-            raise Invalid("A signer needs a next hop, to which it gives the signed mail.")
         if not 1 <= self.vmail_id < 2**31 or self.message_size < 1024:
             raise Invalid("The user of the mail and the largest message are positive numbers.")
         if self.admin_url:
@@ -129,6 +128,16 @@ class Configuration:
             _check_endpoint("resolver", resolver)
         for milter in self.milters:
             _check("milter", MILTER, milter)
+
+    def _check_services(self) -> None:
+        for name in ("policy", "login_policy", "signer", "next_hop"):
+            if endpoint := getattr(self, name):
+                _check_endpoint(name.replace("_", " "), endpoint)
+        if self.signer and not self.next_hop:
+            raise Invalid("A signer needs a next hop, to which it gives the signed mail.")
+        if self.login_policy:
+            for secret in (self.login_policy_key, self.login_policy_nonce):
+                _check("secret of the login policy", _SECRET, secret)
 
     def _check_admin(self) -> None:
         if self.admin_port not in _PORTS:

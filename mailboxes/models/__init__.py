@@ -1,6 +1,7 @@
 """Mailboxes and what belongs to them, split by noun."""
 
 from mailboxes.models.addresses import Alias
+from mailboxes.models.logins import LoginGuesses, LoginNetwork
 from mailboxes.models.mailbox import REVEAL_LASTS, Batch, Mailbox, MailboxQuerySet
 from mailboxes.models.outreach import CampaignSeat, OutreachLink, WarmupDay
 from mailboxes.models.sending import LogPosition, QueuedMessage, SendingDay
@@ -12,6 +13,8 @@ __all__ = [
     "Batch",
     "CampaignSeat",
     "LogPosition",
+    "LoginGuesses",
+    "LoginNetwork",
     "MailDomain",
     "MailServer",
     "Mailbox",

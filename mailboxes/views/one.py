@@ -12,6 +12,7 @@ from events.selectors import trail
 from mailboxes import selectors, services
 from mailboxes.forms import AliasForm, PasswordForm, QuotaForm
 from mailboxes.health import parts_of
+from mailboxes.logins.selectors import guesses_at
 from mailboxes.models import Mailbox
 from mailboxes.outreach.selectors import cards as outreach_cards
 from mailboxes.sending.selectors import sending_of
@@ -145,6 +146,7 @@ def mailbox_page(
         "login": provider_of_domain(place).login_settings(),
         "sending": sending_of(request.actor, mailbox.pk),
         "is_ours": is_ours(mailbox),
+        "guesses": guesses_at(request.actor, mailbox.pk),
         "health": parts_of(mailbox.health),
         "aliases": selectors.aliases(request.actor, mailbox_id=mailbox.pk),
         "quota_form": quota_form or QuotaForm(initial={"quota_mb": mailbox.quota_mb}),

@@ -98,15 +98,6 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
         )
     if urlsplit(settings.SITE_URL).scheme not in {"http", "https"}:
         refuse(6, "SITE_URL must be a full address such as https://panel.example.com.")
-    for network in settings.WEBHOOK_ALLOWED_NETWORKS:
-        try:
-            ipaddress.ip_network(network.strip())
-        except ValueError:
-            refuse(
-                20,
-                f"WEBHOOK_ALLOWED_NETWORKS: {network!r} is not a network.",
-                "Write networks such as 10.1.0.0/16, separated by commas.",
-            )
     if settings.HOUSE_POWERDNS_KEY and not (
         settings.POWERDNS_BASE_URL and settings.HOUSE_POWERDNS_NAMESERVERS
     ):
@@ -127,15 +118,31 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
 
 
 @register()
+def networks_are_networks(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Settings that list networks."""
+    found: list[CheckMessage] = []
+    for name in ("WEBHOOK_ALLOWED_NETWORKS", "LOGIN_TRUSTED_NETWORKS"):
+        for network in getattr(settings, name):
+            try:
+                ipaddress.ip_network(network.strip())
+            except ValueError:
+                sentence = f"{name}: {network!r} is not a network."
+                hint = "Write networks such as 10.1.0.0/16, separated by commas."
+                found.append(Error(sentence, hint=hint, id="mpanel.E020"))
+    return found
+
+
+@register()
 def mail_policy_makes_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Where Postfix asks whether a mailbox may send, and what holds when nobody answers."""
     found: list[CheckMessage] = []
     if settings.MAILPOLICY_FAILS not in {"open", "closed"}:
         found.append(Error("MAILPOLICY_FAILS must be open or closed.", id="mpanel.E021"))
-    _, _, port = settings.MAILPOLICY_ADDRESS.rpartition(":")
-    if not (port.isdecimal() and 0 < int(port) < 65536):
-        sentence = "MAILPOLICY_ADDRESS must be an address and a port, such as 127.0.0.1:10031."
-        found.append(Error(sentence, id="mpanel.E022"))
+    for name in ("MAILPOLICY_ADDRESS", "LOGINPOLICY_ADDRESS"):
+        _, _, port = getattr(settings, name).rpartition(":")
+        if not (port.isdecimal() and 0 < int(port) < 65536):
+            sentence = f"{name} must be an address and a port, such as 127.0.0.1:10031."
+            found.append(Error(sentence, id="mpanel.E022"))
     return found
 
 

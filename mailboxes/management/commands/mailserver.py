@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
+from mailboxes.logins.policy import key_of
 from mailboxes.mailserver import files, owndomains, purge, role, servers
 from mailboxes.mailserver.configuration import (
     DOVECOTS,
@@ -172,6 +173,9 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         imaps_port=options["imaps_port"] or server.imaps_port,
         policy="" if options["no_policy"] else settings.MAILPOLICY_ADDRESS,
         policy_fails=settings.MAILPOLICY_FAILS,
+        login_policy="" if options["no_login_policy"] else settings.LOGINPOLICY_ADDRESS,
+        login_policy_key=key_of("key"),
+        login_policy_nonce=key_of("nonce"),
         signer="" if options["no_signer"] else settings.MAILSIGNER_ADDRESS,
         next_hop="" if options["no_signer"] else settings.MAILSIGNER_NEXT_HOP,
         outside=not options["no_outside"],
@@ -259,6 +263,7 @@ def _configure_arguments(parser: CommandParser) -> None:
     add("--database-host", help="as DATABASE_URL says")
     add("--database-port", type=int)
     add("--no-policy", action="store_true", help="send without asking for limits")
+    add("--no-login-policy", action="store_true", help="let everybody guess passwords")
     add("--no-signer", action="store_true", help="send without DKIM signatures")
     add("--no-outside", action="store_true", help="refuse mail that would leave this server")
     add("--spam", choices=SPAM_FILTERS, help="look at mail from outside; none by default")
