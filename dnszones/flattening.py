@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django_q.tasks import async_task
 
 from dnszones import flattened, selectors, services
 from dnszones.changes import Change
@@ -20,6 +19,7 @@ from dnszones.records import DEFAULT_TTL
 from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record
+from mpanel.core import periodic
 from mpanel.core.actor import Actor, system
 from mpanel.core.errors import Conflict
 from provisioning.models import Job
@@ -80,7 +80,7 @@ def check_spf_now(actor: Actor, domain_id: UUID) -> SpfFlattening:
     actor.need("dns:read")
     flattening = _kept(get_domain(actor, domain_id))
     SpfFlattening.objects.filter(pk=flattening.pk).update(next_check_at=timezone.now())
-    async_task("provisioning.tasks.sweep", SWEEP)
+    periodic.start(SWEEP)
     return flattening
 
 

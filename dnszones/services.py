@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django_q.tasks import async_task
 
 from dnszones import dkim, flattened, rotation_keys, selectors
 from dnszones.blueprint import MailSetup, desired_records
@@ -20,6 +19,7 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from domains.services import mark_ready
 from events.services import record
+from mpanel.core import periodic
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.losses import MOST_SAID, Loss, require_confirmation
@@ -175,7 +175,7 @@ def check_records_now(actor: Actor, domain_id: UUID) -> Domain:
     actor.need("dns:read")
     domain = get_domain(actor, domain_id)
     if Record.objects.filter(zone__domain=domain).update(next_check_at=timezone.now()):
-        async_task("provisioning.tasks.sweep", "dnszones.propagation")
+        periodic.start("dnszones.propagation")
     return domain
 
 

@@ -7,7 +7,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django_q.tasks import async_task
 
 from billing.services import lock_account, plan_of, require_room, require_running
 from domains import registrars, selectors
@@ -15,6 +14,7 @@ from domains.models import Domain, Registration
 from domains.names import DomainName, clean_domain
 from domains.reserved import check_not_reserved
 from events.services import record
+from mpanel.core import queues
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.losses import Loss, require_confirmation
@@ -244,7 +244,7 @@ def check_nameservers_now(actor: Actor, domain_id: UUID) -> Domain:
     if job and job.is_active:
         check_now(job)
     elif domain.nameservers:
-        async_task("domains.tasks.look_at_delegation", str(domain.pk))
+        queues.send("domains.tasks.look_at_delegation", str(domain.pk))
     return domain
 
 

@@ -6,13 +6,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
-from django_q.tasks import async_task
 
 from domains import selectors
 from domains.models import Domain
 from domains.ownership import look_at_control
 from domains.registrars import NameserverInstructions, nameserver_instructions
 from domains.selectors import CONNECTING, DomainNotFound
+from mpanel.core import queues
 from mpanel.core.actor import Actor
 from mpanel.core.errors import Conflict
 from provisioning.models import Job
@@ -109,7 +109,7 @@ def _not_shown(domain: Domain) -> Conflict:
 def _wake_jobs(domains: Sequence[Domain]) -> None:
     for domain in domains:
         if domain.is_revoked:
-            async_task("domains.tasks.look_at_delegation", str(domain.pk))
+            queues.send("domains.tasks.look_at_delegation", str(domain.pk))
     ids = [domain.pk for domain in domains]
     for job in Job.objects.active().filter(workflow__in=CONNECTING, subject_id__in=ids):
         check_now(job)

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from django.db import models, transaction
 from django.utils import timezone
-from django_q.tasks import async_task
 
 from events import kinds, recipients
 from events.chain import hash_of
@@ -26,6 +25,7 @@ from events.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
+from mpanel.core import periodic, queues
 from mpanel.core.addresses import receives_mail
 
 logger = logging.getLogger(__name__)
@@ -51,10 +51,10 @@ def relay_round() -> int:
         fresh = timezone.now() - NEWS_FOR
         news = [event for event in events if event.created_at > fresh]
         if _notify(news):
-            async_task("events.tasks.send_mails")
+            queues.send("events.tasks.send_mails", queue=queues.SWEEPS)
         if _address(news):
             # By the clock's own name, so that only one runner at a time is busy with it.
-            async_task("provisioning.tasks.sweep", "events.deliveries")
+            periodic.start("events.deliveries")
     return len(events)
 
 

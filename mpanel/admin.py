@@ -24,7 +24,7 @@ from mpanel.core.adminpages import ReadOnlyAdmin
 from mpanel.core.errors import Forbidden
 from mpanel.core.pages import safe_next, signed_in
 from provisioning.models import Job
-from provisioning.probes import workers_alive
+from provisioning.probes import clusters_alive, queues_without_worker
 from tenants import browser
 from tenants.models import Tenant
 
@@ -201,8 +201,8 @@ def list_of(model: type[Model]) -> str:
 def figures() -> list[dict[str, Any]]:
     """What the overview begins with; one query each."""
     day = timezone.now() - timedelta(days=1)
+    alive = clusters_alive()
     failed = Job.objects.filter(status=Job.FAILED, finished_at__gte=day).count()
-    workers = workers_alive()
     return [
         {"label": "Tenants", "value": Tenant.objects.count(), "link": list_of(Tenant)},
         {"label": "Domains", "value": Domain.objects.count(), "link": list_of(Domain)},
@@ -219,8 +219,8 @@ def figures() -> list[dict[str, Any]]:
         },
         {
             "label": "Workers alive",
-            "value": workers,
+            "value": alive.total(),
             "link": reverse("admin:provisioning_heartbeat_changelist"),
-            "tone": "" if workers else "bad",
+            "tone": "bad" if queues_without_worker(alive) else "",
         },
     ]

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import environ
 
+from mpanel.core import queues
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("MPANEL_VAR_DIR", BASE_DIR / "var"))
 
@@ -268,7 +270,10 @@ NAMESERVER_INTERVAL = env.int("NAMESERVER_INTERVAL", default=10 if SANDBOX else 
 SPF_REFRESH_INTERVAL = env.int("SPF_REFRESH_INTERVAL", default=3600)  # seconds
 TICK_INTERVAL = env.float("TICK_INTERVAL", default=2.0)  # seconds
 JOB_LEASE = env.int("JOB_LEASE", default=60)  # seconds a silent runner keeps its job
+# Processes of each worker that do jobs, that send sign-in codes, and that run periodic sweeps.
 WORKERS = env.int("WORKERS", default=2)
+URGENT_WORKERS = env.int("URGENT_WORKERS", default=2)
+SWEEP_WORKERS = env.int("SWEEP_WORKERS", default=2)
 WORKER_STALE_AFTER = env.int("WORKER_STALE_AFTER", default=90)  # seconds without a heartbeat
 
 # --- Django ----------------------------------------------------------------------------------
@@ -353,7 +358,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 Q_CLUSTER = {
-    "name": "mpanel",
+    "name": queues.JOBS,
     "orm": "default",
     "workers": WORKERS,
     "timeout": 600,
@@ -365,7 +370,12 @@ Q_CLUSTER = {
     "poll": 0.2,
     "save_limit": -1,
     "catch_up": False,
+    "scheduler": False,  # the clock is ours (manage.py tick)
     "label": "Queue",
+    "ALT_CLUSTERS": {
+        queues.URGENT: {"workers": URGENT_WORKERS, "queue_limit": URGENT_WORKERS},
+        queues.SWEEPS: {"workers": SWEEP_WORKERS, "queue_limit": SWEEP_WORKERS},
+    },
 }
 
 AUTH_USER_MODEL = "tenants.User"

@@ -81,6 +81,6 @@ class SweepAdmin(ReadOnlyAdmin):
 
 @admin.register(Heartbeat)
 class HeartbeatAdmin(ReadOnlyAdmin):
-    list_display = ("name", "seen_at")
+    list_display = ("name", "queue", "seen_at")
     search_fields = ("name",)
     ordering = ("-seen_at",)

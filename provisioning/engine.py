@@ -124,6 +124,7 @@ class _Runner:
                 continue
             if self._is_cancelled() or not self._bring_about():
                 return
+            Heartbeat.beat_of_worker()
         self._succeed()
 
     def _added(self, position: int, state: DesiredState[Any]) -> JobStep:

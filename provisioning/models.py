@@ -12,6 +12,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from mpanel.core import queues
 from mpanel.core.models import Row, StatusRow
 from provisioning.desired import Observation
 
@@ -260,22 +261,27 @@ class Heartbeat(models.Model):
     _last_beat: ClassVar[float] = -math.inf
 
     name = models.CharField(max_length=100, primary_key=True)
+    # Which queue a worker's cluster takes its messages from; "" for the clock.
+    queue = models.CharField(max_length=32, blank=True, default="")
     seen_at = models.DateTimeField()
 
     def __str__(self) -> str:
         return self.name
 
     @classmethod
-    def beat(cls, name: str) -> None:
-        cls.objects.update_or_create(name=name, defaults={"seen_at": timezone.now()})
+    def beat(cls, name: str, *, queue: str = "") -> None:
+        defaults = {"seen_at": timezone.now(), "queue": queue}
+        cls.objects.update_or_create(name=name, defaults=defaults)
 
     @classmethod
     def beat_of_worker(cls) -> None:
-        """Beat for the watched worker that this process belongs to, every few seconds at most.
+        """Beat for the watched cluster that this process belongs to, every few seconds at most.
 
-        Called as long work goes on, so that a busy worker is not taken for one that hangs.
+        Called whenever a message, a step or a part of one is done, so that a cluster with much to
+        do is not taken for one that hangs.
         """
         worker = os.environ.get("MPANEL_WORKER")
-        if worker and time.monotonic() - cls._last_beat > BEAT_AT_MOST_EVERY:
+        beat_every = min(BEAT_AT_MOST_EVERY, settings.WORKER_STALE_AFTER / 6)
+        if worker and time.monotonic() - cls._last_beat > beat_every:
             cls._last_beat = time.monotonic()
-            cls.beat(worker)
+            cls.beat(worker, queue=os.environ.get("Q_CLUSTER_NAME", queues.JOBS))

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from django_q.tasks import async_task
 
 from events.services import record
+from mpanel.core import queues
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict
 from provisioning import selectors
@@ -17,7 +17,7 @@ from provisioning.models import Job, JobLog, JobStep
 
 def ring(job_id: UUID) -> None:
     """Wake the engine for a job: the queue message is written in the caller's transaction."""
-    async_task("provisioning.tasks.advance", str(job_id))
+    queues.send("provisioning.tasks.advance", str(job_id))
 
 
 @transaction.atomic
@@ -130,7 +130,7 @@ def look_again(actor: Actor, job_id: UUID) -> Job:
     job = selectors.get_job(actor, job_id)
     if job.is_active:
         raise Conflict("This job is still under way.")
-    async_task("provisioning.tasks.look_again", str(job.pk))
+    queues.send("provisioning.tasks.look_again", str(job.pk))
     return job
 
 

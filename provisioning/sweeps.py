@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.models import Q
 from django.utils import timezone
-from django_q.tasks import async_task
 
+from mpanel.core import periodic
 from mpanel.core.periodic import all_sweeps
 from provisioning.models import CLOCKS_DIFFER, Heartbeat, Lease, Sweep
 
@@ -37,13 +37,16 @@ def start_due() -> list[str]:
                 Sweep.objects.filter(is_due, name=sweep.name).update(due_at=following)
             )
         if first:
-            async_task("provisioning.tasks.sweep", sweep.name)
+            periodic.start(sweep.name)
             started.append(sweep.name)
     return started
 
 
 def run(name: str) -> bool:
-    """Run a sweep now; False when one of this name is running elsewhere."""
+    """Run a sweep now; False when one of this name is running elsewhere.
+
+    One that left work is started again, behind what waits in its queue.
+    """
     holder, lease = uuid4(), f"sweep:{name}"
     if not Lease.take(lease, holder=holder, seconds=settings.JOB_LEASE):
         return False
@@ -51,11 +54,13 @@ def run(name: str) -> bool:
     keeper = threading.Thread(target=_keep, args=(lease, holder, done), daemon=True)
     keeper.start()
     try:
-        all_sweeps()[name].work()
+        has_more = all_sweeps()[name].work()
     finally:
         done.set()
         keeper.join()
         Lease.release(lease, holder=holder)
+    if has_more:
+        periodic.start(name)
     return True
 
 

@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.urls import reverse
 
-from mpanel.core import periodic, probes
+from mpanel.core import periodic, probes, queues
 
 
 class TenantsConfig(AppConfig):
@@ -15,7 +15,12 @@ class TenantsConfig(AppConfig):
         from tenants.probes import mail
 
         probes.register("mail", mail)
-        periodic.register("tenants.forgotten_codes", every=5, work=services.send_forgotten_codes)
+        periodic.register(
+            "tenants.forgotten_codes",
+            every=5,
+            work=services.send_forgotten_codes,
+            queue=queues.URGENT,
+        )
         periodic.register("tenants.old_codes", every=3600, work=services.forget_old_codes)
         periodic.register("tenants.forgotten_tests", every=10, work=services.run_forgotten_tests)
         periodic.register(

@@ -122,10 +122,13 @@ class Process:
 
 
 class Worker(Process):
-    """`manage.py worker`: the watchdog, and below it the cluster that does the work."""
+    """`manage.py worker`: the watchdog, and below it the clusters that do the work.
 
-    def __init__(self, **environment: object) -> None:
-        super().__init__("worker", **environment)
+    `queue`: of this one alone.
+    """
+
+    def __init__(self, *, queue: str = "", **environment: object) -> None:
+        super().__init__("worker", *([f"--queue={queue}"] if queue else []), **environment)
 
     @property
     def cluster(self) -> list[int]:

@@ -28,6 +28,7 @@ from mailboxes.selectors import batches, mailboxes
 from mailboxes.services import provision_mailboxes, provisioning_job
 from mpanel.core.actor import Actor
 from mpanel.core.errors import MPanelError
+from provisioning import probes
 from provisioning.models import Heartbeat, Job
 from provisioning.services import retry_job
 from tenants.selectors import credentials_for
@@ -248,10 +249,9 @@ class Onboarding:
 
 
 def require_running_parts() -> None:
-    """Raise `CannotGoOn` unless clock and a worker have shown that they live."""
-    beats = Heartbeat.objects.filter(seen_at__gt=timezone.now() - ALIVE)
-    names = set(beats.values_list("name", flat=True))
-    if "clock" not in names or len(names) < 2:
+    """Raise `CannotGoOn` unless clock and workers have shown that they live."""
+    clock = Heartbeat.objects.filter(name=probes.CLOCK, seen_at__gt=timezone.now() - ALIVE)
+    if not clock.exists() or probes.queues_without_worker(probes.clusters_alive(ALIVE)):
         raise CannotGoOn(
             "Nothing would work this off: no worker or no clock has answered in the last minute. "
             "Start mPanel with `make run` (or the worker and tick processes), then try again."

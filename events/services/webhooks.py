@@ -6,13 +6,13 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
-from django_q.tasks import async_task
 
 from events import selectors
 from events.addresses import complaint_about
 from events.delivery import give_up_pending
 from events.models import Event, WebhookDelivery, WebhookEndpoint, new_secret, tenant_model
 from events.services.records import record
+from mpanel.core import periodic
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict, Invalid
 
@@ -136,7 +136,7 @@ def send_test(actor: Actor, webhook_id: UUID) -> Event:
     if not endpoint.enabled:
         raise WebhookIsOff
     event = record(actor, "webhook.tested", endpoint, f"Tested the webhook “{endpoint.name}”.")
-    async_task("provisioning.tasks.sweep", "events.relay")
+    periodic.start("events.relay")
     return event
 
 
@@ -154,7 +154,7 @@ def redeliver(actor: Actor, webhook_id: UUID, delivery_id: UUID) -> WebhookDeliv
         delivery.endpoint,
         f"Sent “{delivery.event.action}” to the webhook “{delivery.endpoint.name}” once more.",
     )
-    async_task("provisioning.tasks.sweep", "events.deliveries")
+    periodic.start("events.deliveries")
     return delivery
 
 

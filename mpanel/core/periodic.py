@@ -3,24 +3,40 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mpanel.core import queues
+
+SLICE = 5.0  # seconds after which a sweep leaves its worker to others and goes on later
+
 
 @dataclass(frozen=True)
 class PeriodicSweep:
-    """`every`: seconds between two starts. `work` takes all that is due and writes in bulk."""
+    """`every`: seconds between two starts. `work` takes what is due, and writes in bulk.
+
+    `work` ends after about `SLICE` seconds and returns True where more is due: it is then called
+    again at once, behind what waited in its queue meanwhile.
+    """
 
     name: str
     every: float
-    work: Callable[[], None]
+    work: Callable[[], bool | None]
+    queue: str = queues.SWEEPS
 
 
 _sweeps: dict[str, PeriodicSweep] = {}
 
 
-def register(name: str, *, every: float, work: Callable[[], None]) -> None:
+def register(
+    name: str, *, every: float, work: Callable[[], bool | None], queue: str = queues.SWEEPS
+) -> None:
     """Make a sweep known; an app does this when Django starts."""
-    _sweeps[name] = PeriodicSweep(name, every, work)
+    _sweeps[name] = PeriodicSweep(name, every, work, queue)
 
 
 def all_sweeps() -> dict[str, PeriodicSweep]:
     """Every sweep by its name."""
     return dict(_sweeps)
+
+
+def start(name: str) -> None:
+    """Have a sweep run now rather than when it is next due."""
+    queues.send("provisioning.tasks.sweep", name, queue=_sweeps[name].queue)

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django_q.tasks import async_task
 
+from mpanel.core import queues
 from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.locks import hold
@@ -65,7 +65,7 @@ def ask_for_code(
         known=asker.known,
         expires_at=timezone.now() + GOOD_FOR,
     )
-    async_task("tenants.tasks.send_code", str(asked.pk))
+    queues.send("tenants.tasks.send_code", str(asked.pk), queue=queues.URGENT)
     return asked
 
 

@@ -9,10 +9,9 @@ from uuid import UUID
 from django.db import IntegrityError, models, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
-from django_q.tasks import async_task
 
 from events.services import record
-from mpanel.core import registry
+from mpanel.core import queues, registry
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict, Invalid, ProviderError
 from tenants import included, selectors
@@ -165,7 +164,7 @@ def start_test(actor: Actor, credential_id: UUID) -> ProviderCredential:
     credential = selectors.get_credential(actor, credential_id)
     credential.test_asked_at = timezone.now()
     credential.save(update_fields=["test_asked_at", "updated_at"])
-    async_task("tenants.tasks.test_credential", str(credential.pk))
+    queues.send("tenants.tasks.test_credential", str(credential.pk))
     return credential
 
 

@@ -17,6 +17,7 @@ from django_q.models import OrmQ
 
 from dnszones.models import Record
 from events.models import Event
+from mpanel.core import queues
 from mpanel.core.actor import ADMIN, OWNER
 from provisioning.models import Heartbeat
 from tenants.models import Customer, OneTimeCode, ProviderCredential, Session, Tenant, User
@@ -85,7 +86,10 @@ def test_status_tells_what_is_known(ada: Person, django_assert_num_queries: Any)
     nothing_runs = {"clock": "down", "database": "ok", "dns": "ok", "mail": "ok", "queue": "down"}
     assert dependencies() == nothing_runs
     Heartbeat.beat("clock")
-    Heartbeat.beat("host:1:abc")
+    Heartbeat.beat("host:1:abc:jobs", queue=queues.JOBS)
+    Heartbeat.beat("host:1:abc:sweeps", queue=queues.SWEEPS)
+    assert dependencies()["queue"] == "down"  # nobody sends sign-in codes
+    Heartbeat.beat("host:1:abc:urgent", queue=queues.URGENT)
     assert set(dependencies().values()) == {"ok"}
 
     now = timezone.now()

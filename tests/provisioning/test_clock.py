@@ -12,9 +12,10 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
+from django_q.tasks import async_task
 
-from mpanel.core import periodic
-from provisioning import clock, sweeps, tasks
+from mpanel.core import periodic, queues
+from provisioning import clock, engine, sweeps
 from provisioning.models import Heartbeat, Job, Lease, Sweep
 from tests.cast import Person
 from tests.processes import at_once
@@ -31,7 +32,7 @@ def messages(name: str) -> list[str]:
 
 
 @contextmanager
-def sweeping(work: Callable[[], None], *, every: float = 60) -> Iterator[str]:
+def sweeping(work: Callable[[], bool | None], *, every: float = 60) -> Iterator[str]:
     """A sweep of that work, known while the block runs."""
     name = f"test.{uuid4()}"
     periodic.register(name, every=every, work=work)
@@ -137,11 +138,13 @@ def test_the_clock_shows_that_it_lives() -> None:
 
 def test_a_worker_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPANEL_WORKER", "here:1")
+    monkeypatch.setenv("Q_CLUSTER_NAME", queues.SWEEPS)
+    monkeypatch.setattr(Heartbeat, "_last_beat", float("-inf"))
     before = timezone.now()
-    tasks.heartbeat()
-    tasks.heartbeat()
-    assert Heartbeat.objects.get(name="here:1").seen_at >= before
-    assert Heartbeat.objects.count() == 1
+    for _ in range(2):
+        async_task("provisioning.tasks.heartbeat", sync=True)
+    beat = Heartbeat.objects.get()
+    assert (beat.name, beat.queue, beat.seen_at >= before) == ("here:1", queues.SWEEPS, True)
 
 
 def test_a_busy_worker_shows_that_it_lives_too(
@@ -153,8 +156,17 @@ def test_a_busy_worker_shows_that_it_lives_too(
     monkeypatch.setenv("MPANEL_WORKER", "here:2")
     monkeypatch.setattr(Heartbeat, "_last_beat", float("-inf"))
     workshop.world.before_apply["floor"] = lambda: run.progress(1, 1)
-    workshop.start(ada)
-    work_off()
+    job = workshop.start(ada)
+
+    def beat_again() -> None:
+        """The step before this one has beaten; forget that, to see this one's."""
+        seen.append(Heartbeat.objects.filter(name="here:2").delete()[0])
+        monkeypatch.setattr(Heartbeat, "_last_beat", float("-inf"))
+
+    seen: list[int] = []
+    workshop.world.before_apply["walls"] = workshop.world.before_apply["roof"] = beat_again
+    engine.advance(job.pk)
+    assert seen == [1, 1]  # the progress of the floor, and the walls without any
     assert Heartbeat.objects.filter(name="here:2").exists()
 
 

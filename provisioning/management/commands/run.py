@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 from django.utils import timezone
 
+from mpanel.core import queues
+from mpanel.core.processes import process_called
 from mpanel.core.secrets import new_key
 from provisioning.models import Heartbeat
 
@@ -64,10 +67,10 @@ class Command(BaseCommand):
     def run_parts(self, port: int, stop: threading.Event) -> None:
         """Start all parts, say where they are, and watch them until told to stop."""
         started = timezone.now()
-        self.start("sandbox", "sandbox", f"--mail-policy=127.0.0.1:{port + 6}")
-        self.start("mailpolicy", "mailpolicy")
-        self.start("worker", "worker")
-        self.start("clock", "tick")
+        policy = f"--mail-policy=127.0.0.1:{port + 6}"
+        self.spawn("sandbox", ("manage.py", "sandbox", policy))
+        for name in ("mailpolicy", "worker", "tick"):
+            self.spawn(name, process_called(name).command)
         self.start_web(port)
         deadline = time.monotonic() + PATIENCE
         while not stop.is_set() and not all_answer(port, since=started):
@@ -97,18 +100,15 @@ class Command(BaseCommand):
         if done.returncode:
             raise CommandError(f"manage.py {arguments[0]} failed:\n{done.stderr or done.stdout}")
 
-    def start(self, name: str, *arguments: str) -> None:
-        self.spawn(name, [sys.executable, "manage.py", *arguments])
-
     def start_web(self, port: int) -> None:
         bind = [f"--bind=127.0.0.1:{port}", *([f"--bind=[::1]:{port}"] if has_ipv6() else [])]
-        command = ["-m", "gunicorn", "mpanel.wsgi", *bind, "--workers=2", "--threads=4"]
-        self.spawn("web", [sys.executable, *command, "--log-level=warning"])
+        options = [*bind, "--workers=2", "--threads=4", "--log-level=warning"]
+        self.spawn("web", [*process_called("web").command, *options])
 
-    def spawn(self, name: str, command: list[str]) -> None:
+    def spawn(self, name: str, command: Sequence[str]) -> None:
         with (self.logs / f"{name}.log").open("ab") as log:
             self.parts[name] = subprocess.Popen(
-                command,
+                [sys.executable, *command],
                 cwd=settings.BASE_DIR,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
@@ -182,7 +182,7 @@ def has_ipv6() -> bool:
 
 
 def all_answer(port: int, *, since: datetime) -> bool:
-    """Whether web, sandbox, mail policy, worker and clock have shown that they work."""
+    """Whether web, sandbox, mail policy, workers and clock have shown that they work."""
     for url in (f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{port + 1}/control/health"):
         try:
             with urllib.request.urlopen(url, timeout=3):  # noqa: S310  (our own address)
@@ -194,7 +194,8 @@ def all_answer(port: int, *, since: datetime) -> bool:
     except OSError:
         return False
     try:
-        beats = set(Heartbeat.objects.filter(seen_at__gte=since).values_list("name", flat=True))
+        # The clock takes from no queue.
+        beats = set(Heartbeat.objects.filter(seen_at__gte=since).values_list("queue", flat=True))
     except Error:
         return False
-    return "clock" in beats and len(beats) > 1
+    return "" in beats and beats.issuperset(queues.ALL)
