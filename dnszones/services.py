@@ -25,7 +25,7 @@ from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.losses import MOST_SAID, Loss, require_confirmation
 from mpanel.core.wording import counted
 from provisioning.models import Job
-from provisioning.services import start_job
+from provisioning.services import request_cancel, start_job
 
 OWN_DKIM = ("mailserver", "custom")
 MOST_DKIM_KEYS = 10  # in one zone: each is made and kept for whoever names a new selector
@@ -229,10 +229,8 @@ def begin_plan(
     for old in replaced:
         old.move(ChangePlan.SUPERSEDED)
     # What would have been applied at once ends here: nothing failed, so nobody is told.
-    setups = Job.objects.active().filter(workflow="dnszones.setup")
-    setups.filter(subject_id__in=[old.pk for old in replaced]).update(
-        cancel_requested=True, run_at=timezone.now()
-    )
+    setups = Job.objects.filter(workflow="dnszones.setup")
+    request_cancel(setups.filter(subject_id__in=[old.pk for old in replaced]))
     plan = ChangePlan.objects.create(
         zone=zone,
         created_by_id=actor.user_id,

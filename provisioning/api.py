@@ -112,7 +112,7 @@ class RetryJob(ApiView):
         example={**EXAMPLE_DETAIL, "status": "pending"},
     )
     def post(self, request: Request, job_id: UUID) -> Response:
-        """What is done already is skipped. Harmless while it runs; 409 when it is done."""
+        """What is done already is skipped. A job that waits tries now; 409 when it is done."""
         job = services.retry_job(self.actor, job_id)
         return Response(shapes.PanelJobDetail(job).data)
 

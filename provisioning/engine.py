@@ -155,6 +155,9 @@ class _Runner:
         if not Job.objects.filter(pk=self.job.pk, cancel_requested=True).exists():
             return False
         with transaction.atomic():
+            if self.step.status == JobStep.RUNNING:
+                self.step.status = JobStep.PENDING
+                self.step.save()
             self._end(Job.CANCELLED)
             # What is gone meanwhile needs no settling.
             with suppress(NotFound):
@@ -242,11 +245,11 @@ class _Runner:
         if deadline and timezone.now() - self.step.started_at > deadline:
             self._fail("TIMED_OUT", f"Gave up after {_span(deadline)}. {seen.summary}")
             return
+        self.step.attempts = 0  # it answered: only failures in a row make us give up
         with transaction.atomic():
-            if self.job.waiting_for != seen.summary:
+            waits = self._pause(self.state.interval, seen.summary)
+            if waits and self.job.waiting_for != seen.summary:
                 self.hold.say(seen.summary)
-            self.step.attempts = 0  # it answered: only failures in a row make us give up
-            self._pause(self.state.interval, seen.summary)
 
     def _try_after_bug(self, error: Exception) -> None:
         name = type(error).__name__
@@ -261,13 +264,19 @@ class _Runner:
             return
         wait = backoff.delay(self.step.attempts, at_least=at_least)
         with transaction.atomic():
-            self.hold.say(f"{message} Trying again in {wait:.0f} s.", JobLog.WARNING)
-            self._pause(timedelta(seconds=wait), message)
+            if self._pause(timedelta(seconds=wait), message):
+                self.hold.say(f"{message} Trying again in {wait:.0f} s.", JobLog.WARNING)
 
-    def _pause(self, span: timedelta, why: str) -> None:
+    def _pause(self, span: timedelta, why: str) -> bool:
+        """Wait for so long, in the caller's transaction; False where the job was cancelled."""
+        # This holds the row: a request to cancel came before it, or finds the job waiting.
+        self.hold.renew()
+        if self._is_cancelled():
+            return False
         self.step.status = JobStep.WAITING
         self.step.save()
         self.hold.let_go(Job.WAITING, run_at=timezone.now() + span, waiting_for=why)
+        return True
 
     def _fail(self, code: str, message: str) -> None:
         """End the job with a stable code and a sentence for the person who must act."""
@@ -276,6 +285,9 @@ class _Runner:
             self.step.finished_at = timezone.now()
             self.step.save()
             self._end_as_failed(code, message)
+            if self.subject is None:  # the runner that loaded it died after the last step
+                with suppress(NotFound):
+                    self.subject = self.workflow.load(self.job)
             if self.subject is not None:
                 self._settle(self.workflow.on_failure, self.subject, code, message)
             self.hold.say(message, JobLog.ERROR)

@@ -18,11 +18,12 @@ from provisioning.desired import Observation
 
 BEAT_AT_MOST_EVERY = 5.0  # seconds
 CLOCKS_DIFFER = timedelta(minutes=5)  # by less than this, between machines
+APPLIED = 0.9  # share of a step that was applied and not yet observed
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """What jobs are called."""
+    """Query methods for jobs."""
 
     def active(self) -> "JobQuerySet":
         """Not ended: waiting for its turn, running, or waiting for something outside."""
@@ -177,10 +178,10 @@ class JobStep(Row):
 
     @property
     def share(self) -> float:
-        """How much of this step is done, 0 to 1."""
+        """How much of this step is done, 0 to 1; 1 only once it is observed to be so."""
         if self.status == self.DONE:
             return 1.0
-        return self.done / self.total if self.total else 0.0
+        return APPLIED * self.done / self.total if self.total else 0.0
 
     @property
     def observation(self) -> Observation | None:

@@ -12,7 +12,7 @@ from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict
 from provisioning import selectors
 from provisioning.desired import workflow_called
-from provisioning.models import Job, JobLog, JobStep
+from provisioning.models import Job, JobLog, JobQuerySet, JobStep
 
 
 def ring(job_id: UUID) -> None:
@@ -80,22 +80,41 @@ def cancel_job(actor: Actor, job_id: UUID) -> Job:
     if not workflow_called(job.workflow).cancellable:
         raise Conflict("This job cannot be stopped half-way.")
     if not job.cancel_requested:
-        Job.objects.filter(pk=job.pk).update(cancel_requested=True)
-        # A waiting job ends at once; a running one before its next step.
-        Job.objects.filter(pk=job.pk, status=Job.WAITING).update(run_at=timezone.now())
         JobLog.objects.create(job=job, text=f"{actor.email} asked to cancel.", level="warning")
         record(actor, "job.cancelled", job, f"Cancelled the job “{job}”.")
-        ring(job.pk)
+    request_cancel(Job.objects.filter(pk=job.pk))
     job.refresh_from_db()
     return job
 
 
 @transaction.atomic
+def request_cancel(jobs: JobQuerySet) -> None:
+    """Have these jobs end: one that waits now, one that runs before its next step or wait.
+
+    Asking again wakes them again. Nobody is told; `cancel_job` is for people.
+    """
+    now = timezone.now()
+    # Held until the flag is committed, so that a runner that is about to wait sees it.
+    held = jobs.active().select_for_update().order_by("pk").values_list("pk", "status")
+    wanted = list(held)
+    Job.objects.filter(pk__in=[pk for pk, _ in wanted]).update(cancel_requested=True)
+    waking = [pk for pk, status in wanted if status != Job.RUNNING]
+    Job.objects.filter(pk__in=waking).update(run_at=now, rung_at=now)
+    for job_id in waking:
+        ring(job_id)
+
+
+@transaction.atomic
 def retry_job(actor: Actor, job_id: UUID) -> Job:
-    """Try a failed or cancelled job again; what already matches is skipped. Twice is harmless."""
+    """Try a failed or cancelled job again; what already matches is skipped. Twice is harmless.
+
+    A job that waits for its next try or look does so now.
+    """
     actor.require(ADMIN, "jobs:write")
     job = _locked(actor, job_id)
     if job.is_active:
+        check_now(job)
+        job.refresh_from_db()
         return job
     job.move(
         Job.PENDING,
@@ -137,5 +156,7 @@ def look_again(actor: Actor, job_id: UUID) -> Job:
 @transaction.atomic
 def check_now(job: Job) -> None:
     """Let a waiting job look now rather than at its next interval."""
-    if Job.objects.filter(pk=job.pk, status=Job.WAITING).update(run_at=timezone.now()):
+    now = timezone.now()
+    waiting = Job.objects.filter(pk=job.pk, status=Job.WAITING)
+    if waiting.update(run_at=now, rung_at=now):
         ring(job.pk)

@@ -56,7 +56,7 @@ def job_detail(request: PageRequest, job_id: UUID) -> HttpResponseBase:
 def job_retry(request: PageRequest, job_id: UUID) -> HttpResponseBase:
     """Try a failed job again."""
     services.retry_job(request.actor, job_id)
-    messages.success(request, "Trying again; what is done already is skipped.")
+    messages.success(request, "Trying now; what is done already is skipped.")
     return redirect(safe_next(request, f"/jobs/{job_id}/"))
 
 
