@@ -21,9 +21,9 @@ from domains.models import Domain
 from mpanel.core.actor import system
 from mpanel.core.dnsclient import TemporaryFailure
 
-MOST_PER_SWEEP = 1_000
-MOST_PLANS = 200  # begun by one sweep; the others are due at the next one
-LOOKS_FOR = 120.0  # seconds, for all records of a sweep
+MOST_PER_SWEEP = 200
+MOST_PLANS = 50  # begun by one sweep; the others are due at the next one
+LOOKS_FOR = 15.0  # seconds, for all records of a sweep: a source of many senders needs some
 SETTLED = timedelta(minutes=5)  # after which a nameserver that shows another text means it
 
 
@@ -38,8 +38,11 @@ class Look:
     trouble: str = ""
 
 
-def sweep() -> None:
-    """Look at every source that is due, publish what changed, and take former parts away."""
+def sweep() -> bool:
+    """Look at sources that are due, publish what changed, and take former parts away.
+
+    Whether more are due, and this look brought something.
+    """
     now = timezone.now()
     busy = ChangePlan.objects.filter(kind=ChangePlan.SPF, status__in=UNDER_WAY)
     kept = (
@@ -62,6 +65,7 @@ def sweep() -> None:
             {"goal": CLEAN},
             label="Remove former parts of the SPF record",
         )
+    return len(rows) == MOST_PER_SWEEP and bool(looks)
 
 
 async def _look(rows: Sequence[SpfFlattening]) -> dict[UUID, Look]:

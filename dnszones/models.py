@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dnszones.records import RecordData
 from mpanel.core.models import Row, StatusRow
-from mpanel.core.secrets import seal, unseal
+from mpanel.core.secrets import SealedField, seal, unseal
 
 SESSION_LASTS = timedelta(hours=48)
 
@@ -72,7 +72,7 @@ class DkimKey(StatusRow):
     zone = models.ForeignKey(Zone, models.CASCADE, related_name="dkim_keys")
     selector = models.CharField(max_length=63)
     public_value = models.TextField()
-    sealed = models.TextField()
+    sealed = SealedField()
     status = models.CharField(max_length=32, default=NEXT)
     published_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)

@@ -30,16 +30,17 @@ from mpanel.core.actor import system
 from mpanel.core.dnsclient import Question, Server
 from mpanel.core.errors import Conflict
 
-MOST_ZONES = 2_500  # per sweep
+MOST_ZONES = 500  # per sweep: a few seconds
 ADDRESSES_GOOD_FOR = timedelta(hours=1)
 CHUNK = 500  # rows per statement
 
 
-def sweep() -> None:
-    """Look at every record that is due, and write back what changed."""
-    check_zones(
-        Record.objects.due().values_list("zone_id", flat=True).distinct().order_by()[:MOST_ZONES]
-    )
+def sweep() -> bool:
+    """Look at records that are due, and write back what changed. Whether more are due."""
+    due = Record.objects.due().values_list("zone_id", flat=True).distinct().order_by()
+    zone_ids = list(due[:MOST_ZONES])
+    check_zones(zone_ids)
+    return len(zone_ids) == MOST_ZONES
 
 
 def check_zones(zone_ids: Iterable[UUID]) -> int:

@@ -13,7 +13,7 @@ from domains.registrars import REGISTRARS
 from mpanel.core import registry
 from mpanel.core.models import StatusRow
 from mpanel.core.money import Money
-from mpanel.core.secrets import seal, unseal
+from mpanel.core.secrets import SealedField, seal, unseal
 
 
 def new_token() -> str:
@@ -196,7 +196,7 @@ class Registration(StatusRow):
     cost = models.PositiveBigIntegerField()
     max_cost = models.PositiveBigIntegerField()
     currency = models.CharField(max_length=3)
-    sealed_contact = models.TextField()
+    sealed_contact = SealedField(bound_as="contact")
     asked_at = models.DateTimeField(null=True)
     remote_id = models.CharField(max_length=64, blank=True)
     remote_ids = models.JSONField(default=dict)

@@ -1,12 +1,12 @@
 """The sweep of deliveries: claims what is due, sends it, and writes down what came of it.
 
 A delivery is claimed by compare-and-set with a lease, so two runners share the work, and what a
-dead one held is sent again. Nothing is sent inside a transaction. A run goes on while anything is
-due or under way; an endpoint that is slow holds its own few places and nobody else's.
+dead one held is sent again. Nothing is sent inside a transaction. A run takes what is due for one
+slice, and ends when nothing is under way; an endpoint that is slow holds its own few places and
+nobody else's.
 """
 
 import random
-import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -22,11 +22,11 @@ from events.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from events.sending import Outcome, Parcel, Sender
 from events.services.records import record
 from mpanel.core.actor import system
+from mpanel.core.periodic import Slice
 
 AT_ONCE = 50  # in flight
 EACH = 4  # of them to one endpoint
 LEASE = timedelta(seconds=60)
-RUNS_FOR = 300.0  # seconds; the next run goes on
 LOOKS_EVERY = 0.25  # seconds between two looks for more while some are under way
 
 # After each failed try; about a day and four hours in all (Standard Webhooks, "retries").
@@ -49,20 +49,23 @@ def wait_after(
     return max(wait, min(asked or 0.0, LONGEST_ASKED))
 
 
-def deliver() -> None:
-    """Send all that is due, and what becomes due meanwhile."""
-    until = time.monotonic() + RUNS_FOR
+def deliver() -> bool:
+    """Send what is due and becomes due meanwhile, for one slice; whether more is due."""
+    present = Slice()
     if not WebhookDelivery.objects.due(timezone.now(), each=EACH).exists():
-        return
+        return False
     networks = allowed_networks()
     with Sender(lambda: CheckedTransport(networks=networks)) as sender:
+        takes_more = True
         while True:
-            if time.monotonic() < until:
+            if takes_more:
                 for parcel in claim(AT_ONCE - sender.in_flight):
                     sender.submit(parcel)
+                takes_more = not present.is_over
             if not sender.in_flight:
-                return
+                break
             keep(sender.wait(LOOKS_EVERY))
+    return WebhookDelivery.objects.due(timezone.now(), each=EACH).exists()
 
 
 def claim(room: int) -> list[Parcel]:

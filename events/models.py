@@ -5,6 +5,7 @@ and makes the notifications and deliveries that follow (`events/relay.py`).
 """
 
 import base64
+import contextlib
 import json
 import secrets
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from mpanel.core.models import Row, StatusRow
-from mpanel.core.secrets import seal, unseal
+from mpanel.core.secrets import SealedField, Unsealable, seal, unseal
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  (how every such secret begins)
 OLD_SECRET_GOOD_FOR = timedelta(hours=24)
@@ -208,8 +209,8 @@ class WebhookEndpoint(Row):
     actions = models.JSONField(default=list)
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=500, blank=True)
-    sealed_secret = models.TextField()
-    sealed_previous = models.TextField(blank=True)
+    sealed_secret = SealedField()
+    sealed_previous = SealedField(blank=True)
     previous_until = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(default=0)
     failing_since = models.DateTimeField(null=True)
@@ -239,14 +240,20 @@ class WebhookEndpoint(Row):
 
     def set_secret(self, secret: str) -> None:
         """Sign with this from now on, and with the present one as well for a day."""
-        if self.sealed_secret:
-            present = unseal(self.sealed_secret, row=self, column="sealed_secret")
-            self.sealed_previous = seal(present, row=self, column="sealed_previous")
-            self.previous_until = timezone.now() + OLD_SECRET_GOOD_FOR
+        self.sealed_previous, self.previous_until = "", None
+        # One that cannot be opened signs nothing any more; that must not keep it from a new one.
+        with contextlib.suppress(Unsealable):
+            if self.sealed_secret:
+                present = unseal(self.sealed_secret, row=self, column="sealed_secret")
+                self.sealed_previous = seal(present, row=self, column="sealed_previous")
+                self.previous_until = timezone.now() + OLD_SECRET_GOOD_FOR
         self.sealed_secret = seal(secret, row=self, column="sealed_secret")
 
     def secrets(self) -> list[str]:
-        """What signs a delivery now, the present secret first: for the sender only."""
+        """What signs a delivery now, the present secret first: for the sender only.
+
+        Raises `Unsealable`.
+        """
         found = [unseal(self.sealed_secret, row=self, column="sealed_secret")]
         if self.previous_until and timezone.now() < self.previous_until:
             found.append(unseal(self.sealed_previous, row=self, column="sealed_previous"))

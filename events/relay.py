@@ -25,7 +25,7 @@ from events.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from mpanel.core import periodic, queues
+from mpanel.core import periodic
 from mpanel.core.addresses import receives_mail
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def relay_round() -> int:
         fresh = timezone.now() - NEWS_FOR
         news = [event for event in events if event.created_at > fresh]
         if _notify(news):
-            queues.send("events.tasks.send_mails", queue=queues.SWEEPS)
+            periodic.start("events.mails")
         if _address(news):
             # By the clock's own name, so that only one runner at a time is busy with it.
             periodic.start("events.deliveries")

@@ -23,6 +23,7 @@ from mailboxes.models import Mailbox, MailDomain, OutreachLink, SendingDay
 from mailboxes.sending.limits import limit_on, ramp_of, today
 from mpanel.core.checks import parse_resolvers
 from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
+from mpanel.core.periodic import Slice
 
 WEIGHTS: Final = {
     "authentication": 30,
@@ -222,8 +223,12 @@ def _recipients(number: int) -> str:
 # --- Measuring -------------------------------------------------------------------------------
 
 
-def sweep() -> None:
-    """Measure what was measured too long ago, and at once what was never measured."""
+def sweep() -> bool:
+    """Measure what was measured too long ago, and at once what was never measured.
+
+    For one slice; whether more may be due.
+    """
+    present = Slice()
     before = timezone.now() - timedelta(seconds=settings.HEALTH_INTERVAL)
     working = Mailbox.objects.working()
     due = MailDomain.objects.filter(
@@ -233,6 +238,9 @@ def sweep() -> None:
     )
     for chunk in batched(due.order_by("health_at").values_list("pk", flat=True), AT_ONCE):
         measure(chunk)
+        if present.is_over:
+            return True
+    return False
 
 
 def measure(mail_domain_ids: Sequence[UUID]) -> None:

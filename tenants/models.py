@@ -13,7 +13,7 @@ from mpanel.core import actor, registry
 from mpanel.core.addresses import CANONICAL, clean_address
 from mpanel.core.errors import Invalid
 from mpanel.core.models import Row, StatusRow, new_id
-from mpanel.core.secrets import seal, unseal
+from mpanel.core.secrets import SealedField, seal, unseal
 from tenants import included
 
 
@@ -203,7 +203,7 @@ class SecondFactor(Row):
     """A user's authenticator (TOTP, RFC 6238) and the hashes of recovery codes not used yet."""
 
     user = models.OneToOneField(User, models.CASCADE, related_name="second_factor")
-    sealed = models.TextField()
+    sealed = SealedField()
     confirmed_at = models.DateTimeField(null=True)
     # The last time step that was accepted, so that no code works twice.
     last_step = models.BigIntegerField(default=0)
@@ -332,7 +332,7 @@ class ProviderCredential(Row):
     label = models.CharField(max_length=120)
     is_included = models.BooleanField(default=False)
     public = models.JSONField(default=dict)
-    sealed = models.TextField(blank=True)
+    sealed = SealedField(blank=True)
     result = models.CharField(max_length=16, default=UNTESTED)
     result_message = models.TextField(blank=True)
     test_asked_at = models.DateTimeField(null=True)

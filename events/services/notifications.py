@@ -1,7 +1,6 @@
 """Notifications: read, wished for, and sent by mail."""
 
 import smtplib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,9 +19,9 @@ from events.kinds import all_kinds
 from events.models import Notification, Preference
 from mpanel.core.actor import Actor
 from mpanel.core.errors import Invalid
+from mpanel.core.periodic import Slice
 
 HELD_FOR = timedelta(minutes=2)
-WORKS_FOR = 60.0  # seconds of sending before somebody else may have the worker
 MOST_AT_ONCE = 500
 
 
@@ -80,14 +79,18 @@ def change_preferences(actor: Actor, wishes: Mapping[str, Wish]) -> None:
 # --- Mail ------------------------------------------------------------------------------------
 
 
-def send_mails() -> None:
-    """Send what is to be sent by mail. Two who do this at once share the work."""
-    until = time.monotonic() + WORKS_FOR
+def send_mails() -> bool:
+    """Send what is to be sent by mail, for one slice; whether more waits.
+
+    Two who do this at once share the work.
+    """
+    present = Slice()
     waiting = Notification.objects.to_mail(timezone.now()).order_by("id")
     for notification_id in list(waiting.values_list("pk", flat=True)[:MOST_AT_ONCE]):
         _send_mail(notification_id)
-        if time.monotonic() > until:
-            break
+        if present.is_over:
+            return Notification.objects.to_mail(timezone.now()).exists()
+    return False
 
 
 def _send_mail(notification_id: UUID) -> None:

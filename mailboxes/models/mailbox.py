@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from mpanel.core.models import Row, StatusRow
-from mpanel.core.secrets import seal, unseal
+from mpanel.core.secrets import SealedField, seal, unseal
 
 REVEAL_LASTS = timedelta(minutes=10)
 
@@ -123,7 +123,7 @@ class Mailbox(StatusRow):
     first_name = models.CharField(max_length=80, blank=True)
     last_name = models.CharField(max_length=80, blank=True)
     status = models.CharField(max_length=32, default=PROVISIONING)
-    sealed_password = models.TextField(blank=True)
+    sealed_password = SealedField(blank=True)
     # bcrypt, for the mail system.
     password_hash = models.CharField(max_length=80, blank=True)
     # A fast salted digest of the random password, only until the login is proved

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from mpanel.core.models import Row, StatusRow
-from mpanel.core.secrets import seal, unseal
+from mpanel.core.secrets import SealedField, seal, unseal
 
 
 class MailServer(Row):
@@ -33,7 +33,7 @@ class MailServer(Row):
     addresses = models.JSONField(default=list, blank=True)
     # Dovecot's or KumoMTA's own HTTP interface, for ending sessions and reloading; empty for none.
     admin_url = models.CharField(max_length=500, blank=True)
-    sealed_admin_key = models.TextField(blank=True)
+    sealed_admin_key = SealedField(blank=True)
     # Where a server that reads files finds them (KumoMTA).
     directory = models.CharField(max_length=500, blank=True)
     # Whether new domains may be placed on it.

@@ -1,7 +1,6 @@
 """The daily look at every connected mailbox's warm-up, in bulk."""
 
 import logging
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,13 +24,13 @@ from mailboxes.providers.outreach import (
     WarmupDayCount,
 )
 from mpanel.core.errors import ProviderError
+from mpanel.core.periodic import Slice
 
 logger = logging.getLogger(__name__)
 
 EVERY = 30.0  # seconds between two sweeps
 KEYS_AT_ONCE = 5
 MOST_PER_KEY = 200
-LASTS = 240.0  # seconds, of one sweep
 LOST = "The mailbox is no longer at {where}. Connect it again."
 
 
@@ -45,22 +44,30 @@ class Seen:
     asked: list[OutreachLink] = field(default_factory=list)
     error: ProviderError | None = None
 
+    @property
+    def was_cut_short(self) -> bool:
+        return self.error is None and len(self.asked) < len(self.group.links)
 
-def look_at_warmup() -> None:
-    """Fetch what is due, five keys at once and each key at its pace; then write all of it."""
+
+def look_at_warmup() -> bool:
+    """Fetch what is due, five keys at once and each key at its pace; then write all of it.
+
+    For one slice, of every key one call at least; whether more is due.
+    """
+    present = Slice()
     records.settle_changed_domains()
     groups = _due()
     if not groups:
-        return
+        return False
     # The providers are built here: what follows in threads uses no database.
     seen = [Seen(group) for group in groups]
     for one in seen:
         _ = one.group.provider
-    ends = time.monotonic() + LASTS
     with ThreadPoolExecutor(KEYS_AT_ONCE) as pool:
-        list(pool.map(lambda one: _ask(one, one.group.provider, ends), seen))
+        list(pool.map(lambda one: _ask(one, one.group.provider, present), seen))
     for one in seen:
         _keep(one)
+    return any(one.was_cut_short for one in seen)
 
 
 def _due() -> list[Group]:
@@ -75,7 +82,7 @@ def _due() -> list[Group]:
     return [Group(group.links[:MOST_PER_KEY], group.credential) for group in groups]
 
 
-def _ask(seen: Seen, provider: OutreachProvider, ends: float) -> None:
+def _ask(seen: Seen, provider: OutreachProvider, present: Slice) -> None:
     """One key's mailboxes, one call after the other. Nothing is raised."""
     pace = Pace(interval_of(provider))
     try:
@@ -85,7 +92,7 @@ def _ask(seen: Seen, provider: OutreachProvider, ends: float) -> None:
             batch = seen.group.links[start : start + provider.days_at_once]
             there = [link for link in batch if link.mailbox.address in seen.senders]
             if there:
-                if time.monotonic() > ends:
+                if seen.asked and present.is_over:
                     return
                 pace.wait()
                 seen.days |= provider.warmup_days([link.remote_id for link in there])

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from mpanel.core.errors import Conflict
-from mpanel.core.secrets import seal, unseal
+from mpanel.core.secrets import SealedField, seal, unseal
 
 
 def new_id() -> UUID:
@@ -80,7 +80,7 @@ class IdempotentAnswer(models.Model):
     id = models.CharField(max_length=64, primary_key=True)
     request_digest = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField(default=0)
-    sealed = models.TextField(blank=True)
+    sealed = SealedField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

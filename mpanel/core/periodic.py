@@ -1,11 +1,23 @@
 """The one registry of periodic work: each app says what and how often, the clock starts it."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mpanel.core import queues
 
 SLICE = 5.0  # seconds after which a sweep leaves its worker to others and goes on later
+
+
+class Slice:
+    """The time that a sweep has before it leaves its worker to others."""
+
+    def __init__(self) -> None:
+        self.ends = time.monotonic() + SLICE
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.ends
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from mpanel.core import queues
 from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.locks import hold
+from mpanel.core.periodic import Slice
 from mpanel.core.secrets import digest, numeric_code, same
 from tenants.models import OneTimeCode
 from tenants.services.guesses import WINDOW, Asker, asker_of, count_guess, forgive
@@ -97,12 +98,18 @@ def send_code(code_id: UUID) -> bool:
 
 
 def send_forgotten_codes() -> None:
-    """Send what was asked for but not sent: its message was lost, or the mail server was down."""
+    """Send what was asked for but not sent: its message was lost, or the mail server was down.
+
+    The newest first: people wait for those.
+    """
+    present = Slice()
     now = timezone.now()
     waiting = OneTimeCode.objects.filter(
         sent_at=None, expires_at__gt=now, created_at__lt=now - timedelta(seconds=5)
-    ).values_list("pk", flat=True)[:100]
-    for code_id in waiting:
+    ).order_by("-id")
+    for code_id in waiting.values_list("pk", flat=True)[:100]:
+        if present.is_over:
+            break
         with contextlib.suppress(OSError, smtplib.SMTPException):
             send_code(code_id)
 

@@ -111,7 +111,7 @@ def test_a_process_refuses_to_start(tmp_path: Path, variables: dict[str, str], s
         "PATH": os.environ["PATH"],
         "MPANEL_VAR_DIR": str(tmp_path),
         "SECRET_KEY": "a key for the tests, long enough for every check",
-        "ENCRYPTION_KEYS": new_key("test"),
+        "ENCRYPTION_KEYS": new_key(),
         "SANDBOX": "yes",
         "DJANGO_SETTINGS_MODULE": "mpanel.settings",
         **variables,
@@ -141,7 +141,7 @@ def test_production_settings_pass_djangos_own_checks(tmp_path: Path) -> None:
         "PATH": os.environ["PATH"],
         "MPANEL_VAR_DIR": str(tmp_path),
         "SECRET_KEY": "".join(chr(33 + number % 90) for number in range(7, 600, 11)),
-        "ENCRYPTION_KEYS": new_key("a"),
+        "ENCRYPTION_KEYS": new_key(),
         "SITE_URL": "https://panel.example.com",
         "ALLOWED_HOSTS": "panel.example.com",
     }

@@ -11,6 +11,7 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 from django.utils import timezone
+from django_q.models import OrmQ
 from standardwebhooks import WebhookVerificationError
 
 from events import delivery as delivery_module
@@ -43,6 +44,7 @@ from events.services import (
     send_test,
 )
 from events.services.webhooks import TooManyWebhooks, WebhookIsOff
+from mpanel.core import periodic
 from mpanel.core.errors import Forbidden, Invalid
 from tests.cast import Person
 from tests.events.receiver import Answer, Receiver
@@ -653,12 +655,16 @@ def test_old_tries_go(ada: Person, receiver: Receiver) -> None:
     assert not WebhookDelivery.objects.exists()
 
 
-def test_a_run_ends_in_time(
+def test_a_run_gives_way_to_other_sweeps_and_goes_on_behind_them(
     ada: Person, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery_module, "RUNS_FOR", 0.0)
+    monkeypatch.setattr(periodic, "SLICE", 0.0)
     hook(ada, receiver)
-    happen(ada)
-    deliver()
-    assert receiver.taken == []
-    assert only().status == "pending"
+    happen(ada, 6)
+    assert deliver()
+    assert len(receiver.taken) == delivery_module.EACH
+    periodic.start("events.deliveries")
+    OrmQ.objects.exclude(pk=OrmQ.objects.latest("pk").pk).delete()
+    work_off()
+    assert len(receiver.taken) == 6
+    assert not deliver()

@@ -144,7 +144,7 @@ def write_env(path: Path, port: int) -> dict[str, str]:
         known = {name: value for name, _, value in lines}
     values = {
         "SECRET_KEY": known.get("SECRET_KEY") or secrets.token_urlsafe(48),
-        "ENCRYPTION_KEYS": known.get("ENCRYPTION_KEYS") or new_key("local"),
+        "ENCRYPTION_KEYS": known.get("ENCRYPTION_KEYS") or new_key(),
         "SANDBOX": "yes",
         "SANDBOX_PORT": str(port + 1),
         "MAILPOLICY_ADDRESS": f"127.0.0.1:{port + 6}",

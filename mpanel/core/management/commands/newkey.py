@@ -1,6 +1,5 @@
 """`manage.py newkey`: a fresh entry for ENCRYPTION_KEYS."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -15,4 +14,4 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(new_key(f"{datetime.now(UTC):%Y%m%d}"))
+        self.stdout.write(new_key())
