@@ -21,6 +21,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from mpanel.core import queues
+from mpanel.core.database import check_writable
 from provisioning.models import Heartbeat
 
 BEAT_EVERY = 10.0  # seconds between two messages to a cluster that has nothing to do
@@ -49,7 +50,10 @@ class WatchedCluster:
         self._last: datetime | None = None
 
     def fault(self) -> str:
-        """Why the cluster must be started anew; "" while it works. May raise database errors."""
+        """Why the cluster must be started anew; "" while it works.
+
+        Raises what the database raises, and `Unavailable`.
+        """
         assert self._process is not None
         if self._process.poll() is not None:
             return "ended"
@@ -59,7 +63,10 @@ class WatchedCluster:
         if seen is not None and seen != self._last:
             self._last, self._fresh = seen, time.monotonic()
             self._patience = self._stale_after
-        return "hangs" if time.monotonic() - self._fresh > self._patience else ""
+        if time.monotonic() - self._fresh <= self._patience:
+            return ""
+        check_writable()  # no cluster beats in a database that is read-only
+        return "hangs"
 
     def _send_something(self) -> None:
         """A message whose end beats, unless some wait already, which do the same."""

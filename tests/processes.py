@@ -124,11 +124,11 @@ class Process:
 class Worker(Process):
     """`manage.py worker`: the watchdog, and below it the clusters that do the work.
 
-    `queue`: of this one alone.
+    `queues`: only these.
     """
 
-    def __init__(self, *, queue: str = "", **environment: object) -> None:
-        super().__init__("worker", *([f"--queue={queue}"] if queue else []), **environment)
+    def __init__(self, *queues: str, **environment: object) -> None:
+        super().__init__("worker", *(f"--queue={queue}" for queue in queues), **environment)
 
     @property
     def cluster(self) -> list[int]:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def hasty_worker() -> Worker:
     """Of the jobs' queue, with a watchdog that loses its patience soon."""
-    return Worker(queue=queues.JOBS, WORKER_STALE_AFTER=4, LOG_LEVEL="WARNING")
+    return Worker(queues.JOBS, WORKER_STALE_AFTER=4, LOG_LEVEL="WARNING")
 
 
 def beats() -> int:
@@ -62,7 +62,7 @@ def test_a_hung_cluster_is_killed_and_started_again(ada: Person) -> None:
 
 
 def test_a_cluster_that_hangs_or_died_does_not_outlive_its_watchdog(ada: Person) -> None:
-    with Worker(queue=queues.JOBS, WORKER_STALE_AFTER=30) as worker:
+    with Worker(queues.JOBS, WORKER_STALE_AFTER=30) as worker:
         eventually(lambda: beats() == 1)
         first = worker.cluster
         worker.kill_cluster()

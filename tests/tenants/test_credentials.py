@@ -161,10 +161,11 @@ def test_keys_rotate(ada: Person, settings: LazySettings) -> None:
     before = list(settings.ENCRYPTION_KEYS)
     credential = use_own_account(ada)
     settings.ENCRYPTION_KEYS = [new_key(), *before]
+    (front, _, _) = settings.ENCRYPTION_KEYS[0].partition(":")
     assert credential.values()["api_token"] == "sandbox-ada"
     assert credential.sealed.startswith("v1.test.")
     services.change_credential(ada.actor, credential.pk, label="Renamed", values=credential.public)
-    assert ada.credential.sealed.startswith("v1.next.")
+    assert ada.credential.sealed.startswith(f"v1.{front}.")
     settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS[:1]
     assert ada.credential.values()["api_token"] == "sandbox-ada"
     settings.ENCRYPTION_KEYS = before
