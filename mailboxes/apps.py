@@ -64,6 +64,13 @@ class MailboxesConfig(AppConfig):
             link=lambda event: reverse("mailbox-detail", args=[event.subject_id]),
         )
         kinds.register(
+            "mailbox.forwarded",
+            "Mail forwarded outside",
+            action="mailbox.forwarded",
+            title="Mail of a mailbox is now forwarded outside",
+            link=lambda event: reverse("mailbox-rules", args=[event.subject_id]),
+        )
+        kinds.register(
             "mailbox.paused",
             "Sending paused",
             action="mailbox.paused",

@@ -9,10 +9,21 @@ from django.core.files.uploadedfile import UploadedFile
 
 from domains.models import Domain
 from mailboxes.imports import MOST_BYTES, MOST_ROWS
+from mailboxes.mailserver.configuration import MOST_REDIRECTS
 from mailboxes.naming import CONVENTIONS, MAX_ADDRESSES, Persona, parse_custom, parse_personas
 from mailboxes.selectors import Region
-from mailboxes.services import QUOTAS_MB
+from mailboxes.services import MOST_SUBJECT, MOST_TEXT, QUOTAS_MB, Vacation
 from mpanel.core.errors import Invalid
+
+
+class DateInput(forms.DateInput):
+    """A day, as browsers let people choose one."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
 
 GIVEN_OR_MADE = "12 to 72 letters, digits and signs. Leave it empty and we make a strong one."
 
@@ -166,6 +177,57 @@ class QuotaForm(forms.Form):
     """How much mail it may hold."""
 
     quota_mb = QuotaField()
+
+
+class RulesForm(forms.Form):
+    """Forwarding and the vacation note of a mailbox."""
+
+    forward_to = forms.CharField(
+        label="Forward to",
+        required=False,
+        max_length=2_000,
+        help_text=f"One address a line, {MOST_REDIRECTS} at most. Bounces and spam stay here.",
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "ada@example.org"}),
+    )
+    keeps_copy = forms.BooleanField(label="Keep a copy in this mailbox", required=False)
+    vacation_is_on = forms.BooleanField(label="Answer with a vacation note", required=False)
+    vacation_subject = forms.CharField(label="Subject", required=False, max_length=MOST_SUBJECT)
+    vacation_text = forms.CharField(
+        label="Note",
+        required=False,
+        max_length=MOST_TEXT,
+        help_text="Who writes gets it once a day.",
+        widget=forms.Textarea(attrs={"rows": 5}),
+    )
+    vacation_starts_on = forms.DateField(label="From", required=False, widget=DateInput())
+    vacation_ends_on = forms.DateField(
+        label="Until", required=False, widget=DateInput(), help_text="The last day, in UTC."
+    )
+    replaces_script = forms.BooleanField(
+        label="Switch off the script that a mail program made", required=False
+    )
+
+    def __init__(self, *args: Any, asks_consent: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not asks_consent:
+            del self.fields["replaces_script"]
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What `set_rules` takes."""
+        given = self.cleaned_data
+        vacation = Vacation(
+            subject=given["vacation_subject"],
+            text=given["vacation_text"],
+            starts_on=given["vacation_starts_on"],
+            ends_on=given["vacation_ends_on"],
+        )
+        return {
+            "forward_to": given["forward_to"].split(),
+            "keeps_copy": given["keeps_copy"],
+            "vacation": vacation if given["vacation_is_on"] else None,
+            "replaces_script": given.get("replaces_script", False),
+        }
 
 
 class AliasForm(forms.Form):

@@ -9,7 +9,15 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from mailboxes.models import Alias, Batch, Mailbox, MailboxQuerySet, MailDomain, MailServer
+from mailboxes.models import (
+    Alias,
+    Batch,
+    DeliveryRules,
+    Mailbox,
+    MailboxQuerySet,
+    MailDomain,
+    MailServer,
+)
 from mailboxes.vendors import house_server
 from mpanel.core.actor import Actor
 from mpanel.core.errors import NotFound
@@ -251,3 +259,10 @@ def taken_local_parts(domain_id: UUID) -> set[str]:
     chosen = Alias.objects.filter(domain_id=domain_id).exclude(is_automatic=True)
     further = chosen.order_by().values_list("local_part")
     return {local_part for (local_part,) in given.union(further).order_by() if local_part}
+
+
+def rules_of(actor: Actor, mailbox: Mailbox) -> DeliveryRules:
+    """Forwarding and vacation note of a mailbox; where none were set, rules that do nothing."""
+    actor.need("mailboxes:read")
+    found = DeliveryRules.objects.filter(tenant_id=actor.tenant_id, mailbox=mailbox)
+    return found.first() or DeliveryRules(mailbox=mailbox, tenant_id=mailbox.tenant_id)

@@ -6,6 +6,7 @@ from mailboxes import api as json
 from mailboxes import email_api as email
 from mailboxes import health_api as health
 from mailboxes import panel_api as panel
+from mailboxes import rules_api as rules
 from mailboxes import views
 from mailboxes.outreach import api as outreach
 from mailboxes.outreach import views as outreach_pages
@@ -26,6 +27,7 @@ pages = [
     path("<uuid:mailbox_id>/delete/", views.mailbox_delete, name="mailbox-delete"),
     path("<uuid:mailbox_id>/password/", views.mailbox_password, name="mailbox-password"),
     path("<uuid:mailbox_id>/quota/", views.mailbox_quota, name="mailbox-quota"),
+    path("<uuid:mailbox_id>/rules/", views.mailbox_rules, name="mailbox-rules"),
     path("<uuid:mailbox_id>/sending/", sending_pages.mailbox_sending, name="mailbox-sending"),
     path("<uuid:mailbox_id>/resume/", sending_pages.mailbox_resume, name="mailbox-resume"),
     path("domains/<uuid:domain_id>/sending/", sending_pages.domain_sending, name="domain-sending"),
@@ -57,6 +59,7 @@ api = [
     path("mailboxes/<uuid:mailbox_id>/quota", panel.MailboxQuota.as_view()),
     path("mailboxes/<uuid:mailbox_id>/suspend", panel.SuspendMailbox.as_view()),
     path("mailboxes/<uuid:mailbox_id>/activate", panel.ActivateMailbox.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/rules", rules.MailboxRules.as_view()),
     path("mailboxes/<uuid:mailbox_id>/sending", sending.MailboxSending.as_view()),
     path("mailboxes/<uuid:mailbox_id>/limits", sending.MailboxLimits.as_view()),
     path("mailboxes/<uuid:mailbox_id>/resume", sending.MailboxResume.as_view()),

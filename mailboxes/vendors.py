@@ -93,6 +93,11 @@ def is_ours(mailbox: Mailbox) -> bool:
     return bool(registry.get("mail", mailbox.provider).is_ours)
 
 
+def holds_rules(mailbox: Mailbox) -> bool:
+    """Whether a mailbox can have forwarding and vacation notes through us."""
+    return mail_provider_of(mailbox).holds_rules
+
+
 def _mail_server(mail: MailDomain | None) -> MailServerProvider:
     server = (mail and mail.server) or house_server()
     return MailServerProvider(
@@ -105,6 +110,7 @@ def _mail_server(mail: MailDomain | None) -> MailServerProvider:
         timeout=settings.VENDOR_TIMEOUT,
         admin_url=server.admin_url,
         admin_key=server.admin_key(),
+        has_sieve=bool(settings.MAILSERVER_SIEVE_PORT),
     )
 
 

@@ -187,6 +187,10 @@ MAILSERVER_ADDRESSES = env.list("MAILSERVER_ADDRESSES", default=[])
 # which running sessions are ended; empty for none.
 MAILSERVER_ADMIN_URL = env.str("MAILSERVER_ADMIN_URL", default="")
 MAILSERVER_ADMIN_KEY = env.str("MAILSERVER_ADMIN_KEY", default="")
+# Where mail programs edit filters (ManageSieve); 0 for no filters: vacation, forwarding, Junk. And
+# the Postfix server on each mail server's machine to which filters give what they send.
+MAILSERVER_SIEVE_PORT = env.int("MAILSERVER_SIEVE_PORT", default=4190)
+MAILSIEVE_NEXT_HOP = env.str("MAILSIEVE_NEXT_HOP", default="127.0.0.1:10027")
 # The database's role by which Dovecot and Postfix read the mail views, and nothing else.
 MAILSERVER_ROLE = env.str("MAILSERVER_ROLE", default="mpanel_mail")
 # Where `manage.py mailpolicy` and `manage.py mailsigner` listen for Postfix, and where the signer

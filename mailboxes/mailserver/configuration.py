@@ -15,6 +15,17 @@ _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{16,128}")
 _PORTS = range(1, 65536)
+MOST_REDIRECTS = 5  # to how many addresses a mailbox's filters may send one message on
+# What the panel may have Dovecot do over its HTTP interface.
+_SESSIONS = ("who", "kick")
+_FILTERS = (
+    "sieve list",
+    "sieve get",
+    "sieve put",
+    "sieve activate",
+    "sieve deactivate",
+    "sieve delete",
+)
 # The releases of Dovecot for which there are files (Debian 12 and 13).
 DOVECOTS = ("2.3", "2.4")
 SPAM_FILTERS = ("rspamd",)
@@ -54,6 +65,9 @@ class Configuration:
     says what happens to mail while the policy service does not answer: `closed` (try later) or
     `open`. `dovecot` is the release that will read the files, one of `DOVECOTS`.
 
+    `sieve_port`: where mail programs edit filters (ManageSieve, RFC 5804), 0 for no filters at all.
+    What these send goes to `sieve_next_hop`, a Postfix server.
+
     `spam` is the filter for mail from outside, one of `SPAM_FILTERS` or empty for none. It asks
     `resolvers` (`address:port`; none for those of the system), and what it does with mail whose
     author is of our own domains but was not authenticated says `forged_own`, one of `FORGED_OWN`.
@@ -90,6 +104,8 @@ class Configuration:
     login_processes: int = 2
     admin_url: str = ""
     admin_key: str = ""
+    sieve_port: int = 0
+    sieve_next_hop: str = "127.0.0.1:10027"
     spam: str = ""
     resolvers: tuple[str, ...] = ()
     forged_own: str = "junk"
@@ -130,7 +146,9 @@ class Configuration:
             _check("milter", MILTER, milter)
 
     def _check_services(self) -> None:
-        for name in ("policy", "login_policy", "signer", "next_hop"):
+        if self.sieve_port:
+            _check_port("ManageSieve port", self.sieve_port)
+        for name in ("policy", "login_policy", "signer", "next_hop", "sieve_next_hop"):
             if endpoint := getattr(self, name):
                 _check_endpoint(name.replace("_", " "), endpoint)
         if self.signer and not self.next_hop:
@@ -151,6 +169,11 @@ class Configuration:
     def admin_port(self) -> int:
         """Where Dovecot's HTTP interface listens; 0 for nowhere."""
         return port_of(self.admin_url) if self.admin_url else 0
+
+    @property
+    def admin_commands(self) -> str:
+        """All that its key is good for, as Dovecot reads the list."""
+        return ",".join((*_SESSIONS, *(_FILTERS if self.sieve_port else ())))
 
     @property
     def admin_is_local(self) -> bool:

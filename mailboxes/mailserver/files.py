@@ -12,13 +12,14 @@ from pathlib import Path
 
 from django.template import Context, Engine
 
-from mailboxes.mailserver.configuration import Configuration
+from mailboxes.mailserver.configuration import MOST_REDIRECTS, Configuration
 from mpanel.core.errors import Invalid
 
 TEMPLATES = Path(__file__).parent / "templates"
 # The users and groups that Debian's packages make.
 POSTFIX, DOVECOT, RSPAMD = "postfix", "dovecot", "_rspamd"
 MAPS = ("domains", "recipients", "aliases", "senders", "refusals", "reachable")
+SIEVEC, MANAGESIEVE = Path("/usr/bin/sievec"), Path("/usr/lib/dovecot/managesieve-login")
 _UNSET = "(unset)"
 OWN_DOMAINS = "rspamd/own-domains"  # the customers' domains, which rspamd reads as it changes
 
@@ -47,6 +48,7 @@ FILES = (
 )
 # Only the process that asks the database can read its password: libpq reads it from this file.
 PGPASS = ConfigurationFile("dovecot/pgpass", 0o600, DOVECOT)
+BEFORE = ConfigurationFile("dovecot/before.sieve", 0o644)
 SPAM = (
     ConfigurationFile("rspamd/rspamd.conf", 0o644),
     ConfigurationFile("systemd/mpanel-rspamd.service", 0o644),
@@ -56,7 +58,8 @@ SPAM = (
 def files_of(configuration: Configuration) -> tuple[ConfigurationFile, ...]:
     """The files that the release of Dovecot, Postfix and the spam filter read."""
     secrets = (PGPASS,) if configuration.dovecot == "2.4" else ()
-    return (*FILES, *secrets, *(SPAM if configuration.spam else ()))
+    filters = (BEFORE,) if configuration.sieve_port else ()
+    return (*FILES, *secrets, *filters, *(SPAM if configuration.spam else ()))
 
 
 def installed_dovecot() -> str:
@@ -79,14 +82,37 @@ def write(configuration: Configuration) -> Iterator[tuple[str, bool]]:
     for file in wanted:
         text = render(configuration, file.path)
         yield file.path, _write(configuration.folder / file.path, text, file)
-    for file in {PGPASS, *SPAM} - set(wanted):
+    for file in {PGPASS, BEFORE, *SPAM} - set(wanted):
         (configuration.folder / file.path).unlink(missing_ok=True)
+
+
+def compile_filters(configuration: Configuration) -> None:
+    """Have Dovecot compile the script that runs before those of mailboxes, which LMTP may not.
+
+    Raises `Invalid` where its programs are not installed or do not take the script.
+    """
+    if not (SIEVEC.exists() and MANAGESIEVE.exists()):
+        raise Invalid(
+            "dovecot-sieve and dovecot-managesieved are not installed here. Install them, or set "
+            "MAILSERVER_SIEVE_PORT=0 to do without filters."
+        )
+    folder = configuration.folder / "dovecot"
+    command = [
+        str(SIEVEC),
+        "-c",
+        str(folder / "dovecot.conf"),
+        str(configuration.folder / BEFORE.path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Invalid(f"Dovecot does not take its filter: {done.stderr.strip()}")
 
 
 def render(configuration: Configuration, path: str) -> str:
     """One file's text."""
     engine = Engine(dirs=[str(TEMPLATES)], autoescape=False, string_if_invalid=_UNSET)
-    template = re.sub(r"^dovecot/", f"dovecot-{configuration.dovecot}/", path)
+    own = f"dovecot-{configuration.dovecot}/"
+    template = path if (TEMPLATES / path).exists() else re.sub(r"^dovecot/", own, path)
     text = engine.get_template(template).render(Context(_values(configuration), autoescape=False))
     assert _UNSET not in text, f"{path} names a value that nobody gives"
     return re.sub(r"\n{2,}", "\n" if path.endswith("master.cf") else "\n\n", text).strip() + "\n"
@@ -139,6 +165,8 @@ def _values(configuration: Configuration) -> dict[str, object]:
         "milters": ", ".join(_milters(configuration)),
         "dns": ", ".join(f'"{resolver}"' for resolver in configuration.resolvers),
         "own_domains": configuration.folder / OWN_DOMAINS,
+        "most_redirects": MOST_REDIRECTS,
+        "admin_commands": configuration.admin_commands,
         "admin_port": configuration.admin_port,
         "admin_address": "127.0.0.1" if configuration.admin_is_local else "*",
         "admin_tls": "no" if configuration.admin_is_local else "yes",

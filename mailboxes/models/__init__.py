@@ -4,6 +4,7 @@ from mailboxes.models.addresses import Alias
 from mailboxes.models.logins import LoginGuesses, LoginNetwork
 from mailboxes.models.mailbox import REVEAL_LASTS, Batch, Mailbox, MailboxQuerySet
 from mailboxes.models.outreach import CampaignSeat, OutreachLink, WarmupDay
+from mailboxes.models.rules import DeliveryRules
 from mailboxes.models.sending import LogPosition, QueuedMessage, SendingDay
 from mailboxes.models.servers import MailDomain, MailServer
 
@@ -12,6 +13,7 @@ __all__ = [
     "Alias",
     "Batch",
     "CampaignSeat",
+    "DeliveryRules",
     "LogPosition",
     "LoginGuesses",
     "LoginNetwork",

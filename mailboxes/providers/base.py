@@ -112,6 +112,14 @@ class DomainClaim:
     is_verified: bool
 
 
+@dataclass(frozen=True)
+class ActiveScript:
+    """A Sieve script of a mailbox that runs as mail arrives."""
+
+    name: str
+    text: str
+
+
 class MailProvider(ABC):
     """Holds inboxes. A provider is made with a customer's credentials, by field name.
 
@@ -130,6 +138,12 @@ class MailProvider(ABC):
     claims_domains: ClassVar[bool] = False
     # The platform of the DNS setup whose records lead to it (dnszones.blueprint.PLATFORMS).
     platform: ClassVar[str] = "mailserver"
+
+    @property
+    def holds_rules(self) -> bool:
+        """Whether mailboxes can have forwarding and vacation notes through us."""
+        return False
+
     # How an inbox is proved, as texts go on after "Proved 3 inboxes ...".
     proved_by: ClassVar[str] = "by logging in"
 
@@ -169,6 +183,18 @@ class MailProvider(ABC):
         """
         (state,) = self.observe_accounts([wanted])
         return state
+
+    def active_script(self, email: str) -> "ActiveScript | None":
+        """The Sieve script that runs as mail arrives, None for none. Raises `ProviderError`."""
+        raise NotImplementedError
+
+    def put_script(self, email: str, name: str, text: str) -> None:
+        """Write a script and have it run instead of another. Raises `ProviderError`."""
+        raise NotImplementedError
+
+    def drop_script(self, email: str, name: str) -> None:
+        """Remove a script, also where it runs; none of that name is fine."""
+        raise NotImplementedError
 
     def claim_domain(self, name: str) -> None:
         """Enter a domain into the directory; one that is there already is fine.

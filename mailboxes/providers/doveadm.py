@@ -1,4 +1,4 @@
-"""Who is logged in to Dovecot, and ending their sessions: its HTTP interface.
+"""Sessions at Dovecot, and scripts of mailboxes: its HTTP interface.
 
 https://doc.dovecot.org/2.3/admin_manual/doveadm_http_api/ (seen 2026-11 with 2.3.19.1
 and 2.4.1)
@@ -12,9 +12,11 @@ from typing import Any
 
 import httpx
 
+from mailboxes.providers.base import ActiveScript
 from mpanel.core.errors import ProviderError
 
 _NOBODY = 68  # sysexits.h: EX_NOUSER
+_REFUSED = 65  # sysexits.h: EX_DATAERR, without a word of why
 _AT_ONCE = 100  # commands in one request
 
 
@@ -49,6 +51,42 @@ class Doveadm:
         """Close every connection of this address; none is fine."""
         self._call("kick", [email])
 
+    def active_script(self, email: str) -> ActiveScript | None:
+        """The Sieve script that runs as mail arrives, None for none."""
+        found = self._one("sieveList", {"user": email})
+        active = [str(row.get("script", "")) for row in found if row.get("active") == "ACTIVE"]
+        if not active:
+            return None
+        (row, *_) = self._one("sieveGet", {"user": email, "scriptname": active[0]}) or [{}]
+        text = row.get("sieve script")
+        if not isinstance(text, str):
+            raise self._strange()
+        return ActiveScript(active[0], text)
+
+    def put_script(self, email: str, name: str, text: str) -> None:
+        """Write a script and have it run instead of another, which stays as it is."""
+        wanted = {"user": email, "scriptname": name, "activate": True, "file": text}
+        self._one("sievePut", wanted)
+
+    def drop_script(self, email: str, name: str) -> None:
+        """Remove a script, also where it runs; none of that name is fine."""
+        active = self.active_script(email)
+        if active is not None and active.name == name:
+            self._one("sieveDeactivate", {"user": email})
+        self._one("sieveDelete", {"user": email, "scriptname": [name]})
+
+    def _one(self, command: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows that one command answers; a user or script that is not there has none."""
+        answer = self._post([[command, parameters, "1"]])
+        return self._rows(answer, ["1"])
+
+    def _post(self, commands: list[list[Any]]) -> httpx.Response:
+        try:
+            with httpx.Client(verify=self._tls(), timeout=self._timeout, trust_env=False) as client:
+                return client.post(self._url, headers=self._headers, json=commands)
+        except (httpx.TransportError, OSError):
+            raise _no_answer() from None
+
     def _call(self, command: str, emails: Sequence[str]) -> list[dict[str, Any]]:
         """The rows that a command answers for these addresses.
 
@@ -63,8 +101,7 @@ class Doveadm:
                     answer = client.post(self._url, headers=self._headers, json=commands)
                     rows += self._rows(answer, some)
         except (httpx.TransportError, OSError):
-            message = "The mail server's admin interface does not answer."
-            raise ProviderError("NO_ANSWER", message, retryable=True) from None
+            raise _no_answer() from None
         return rows
 
     def _tls(self) -> ssl.SSLContext:
@@ -85,6 +122,12 @@ class Doveadm:
         for kind, content in each:
             if kind == "error" and content == {"type": "exitCode", "exitCode": _NOBODY}:
                 continue
+            if kind == "error" and content.get("type") == "unAuthorized":
+                message = "The mail server was configured without this. Configure it again."
+                raise ProviderError("RULES_UNAVAILABLE", message, retryable=False)
+            if kind == "error" and content == {"type": "exitCode", "exitCode": _REFUSED}:
+                message = "The mail server refuses this script."
+                raise ProviderError("SCRIPT_REFUSED", message, retryable=False)
             if answer.status_code != 200 or kind != "doveadmResponse" or not _are_rows(content):
                 raise self._strange()
             rows += content
@@ -93,6 +136,11 @@ class Doveadm:
     def _strange(self) -> ProviderError:
         message = "The mail server's admin interface gave an answer without sense."
         return ProviderError("STRANGE_ANSWER", message, retryable=True)
+
+
+def _no_answer() -> ProviderError:
+    message = "The mail server's admin interface does not answer."
+    return ProviderError("NO_ANSWER", message, retryable=True)
 
 
 def _are_rows(content: object) -> bool:

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from mailboxes.providers.base import (
     AccountState,
+    ActiveScript,
     Login,
     LoginSettings,
     MailProvider,
@@ -25,6 +26,7 @@ from mailboxes.providers.base import (
     WantedAccount,
 )
 from mailboxes.providers.doveadm import Doveadm
+from mpanel.core.errors import ProviderError
 from mpanel.core.registry import provider
 
 # Wrong password, mechanism not good enough for this user (RFC 4954, 6), disabled (RFC 5248).
@@ -62,8 +64,8 @@ class MailServer(MailProvider):
 
     `ca_file`: PEM of the CA that signed the servers' certificates; empty for the system's.
     `timeout`: seconds, for each step of a conversation. `admin_url` and `admin_key`: Dovecot's HTTP
-    interface; without one, running sessions are left to end by themselves. No credentials are
-    needed.
+    interface; without one, running sessions are left to end by themselves, and nothing can be
+    forwarded. `has_sieve`: whether it runs filters. No credentials are needed.
     """
 
     key: ClassVar[str] = "mailserver"
@@ -83,11 +85,13 @@ class MailServer(MailProvider):
         timeout: float,
         admin_url: str = "",
         admin_key: str = "",
+        has_sieve: bool = False,
     ) -> None:
         self._smtp = (smtp_host, smtp_port)
         self._imap = (imap_host, imap_port)
         self._ca_file = ca_file
         self._timeout = timeout
+        self._has_sieve = has_sieve
         self._doveadm = (
             Doveadm(admin_url, admin_key, ca_file=ca_file, timeout=timeout) if admin_url else None
         )
@@ -144,6 +148,29 @@ class MailServer(MailProvider):
         if self._doveadm and not (wanted.may_log_in and wanted.is_present and not wanted.password):
             self._doveadm.end_sessions(wanted.email)
         return AccountState(email=wanted.email, outcome="matches")
+
+    @property
+    def holds_rules(self) -> bool:
+        """Scripts are written over the HTTP interface, and run where ManageSieve is offered."""
+        return self._doveadm is not None and self._has_sieve
+
+    def active_script(self, email: str) -> ActiveScript | None:
+        """As the port says."""
+        return self._scripts().active_script(email)
+
+    def put_script(self, email: str, name: str, text: str) -> None:
+        """As the port says."""
+        self._scripts().put_script(email, name, text)
+
+    def drop_script(self, email: str, name: str) -> None:
+        """As the port says."""
+        self._scripts().drop_script(email, name)
+
+    def _scripts(self) -> Doveadm:
+        if self._doveadm is None:
+            message = "The mail server has no admin interface, by which scripts are written."
+            raise ProviderError("RULES_UNAVAILABLE", message, retryable=False)
+        return self._doveadm
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

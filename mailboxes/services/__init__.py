@@ -49,11 +49,20 @@ from mailboxes.services.reveal import (
     reveal_batch,
     reveal_password,
 )
+from mailboxes.services.rules import (
+    MOST_SUBJECT,
+    MOST_TEXT,
+    RulesUnavailable,
+    Vacation,
+    set_rules,
+)
 from mailboxes.services.servers import ServerNotFound, open_server
 
 __all__ = [
     "ACTIONS",
     "MOST_AT_ONCE",
+    "MOST_SUBJECT",
+    "MOST_TEXT",
     "PROVED",
     "QUOTAS_MB",
     "READY",
@@ -67,9 +76,11 @@ __all__ = [
     "ManagedElsewhere",
     "NothingToReveal",
     "Outcome",
+    "RulesUnavailable",
     "ServerNotFound",
     "StillProvisioning",
     "TooManyAliases",
+    "Vacation",
     "activate_mailbox",
     "ask_to_reveal",
     "begin_batch",
@@ -96,6 +107,7 @@ __all__ = [
     "reveal_batch",
     "reveal_password",
     "set_quota",
+    "set_rules",
     "start_provisioning",
     "suspend_mailbox",
 ]

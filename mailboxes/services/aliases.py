@@ -9,6 +9,7 @@ from events.services import record
 from mailboxes import selectors
 from mailboxes.models import Alias, Mailbox
 from mailboxes.naming import local_part_error
+from mailboxes.services import rules
 from mailboxes.services.lifecycle import ManagedElsewhere
 from mailboxes.vendors import is_ours
 from mpanel.core.actor import ADMIN, Actor
@@ -65,6 +66,7 @@ def create_alias(actor: Actor, mailbox_id: UUID, *, local_part: str) -> Alias:
     )
     what = f"the catch-all of {mailbox.domain}" if alias.is_catch_all else f"the alias {address}"
     record(actor, "alias.created", alias, f"Gave {mailbox} {what}.")
+    rules.addresses_changed(actor, mailbox)
     return alias
 
 
@@ -75,6 +77,7 @@ def delete_alias(actor: Actor, alias_id: UUID) -> None:
     alias = selectors.get_alias(actor, alias_id)
     record(actor, "alias.deleted", alias, f"Took {alias} away from {alias.mailbox}.")
     alias.delete()
+    rules.addresses_changed(actor, alias.mailbox)
 
 
 def _clean(local_part: str) -> str:

@@ -7,6 +7,7 @@ from mailboxes.states.claims import DomainInDirectory, DomainIsVerified, Verific
 from mailboxes.states.enforcement import ChangedPasswordsAreHashed, MailboxesAsWanted
 from mailboxes.states.provisioning import AccountsAsWanted, LoginsAreProved, PasswordsAreHashed
 from mailboxes.states.removal import MailboxesAbsent, Removal
+from mailboxes.states.rules import ScriptIsActive
 
 __all__ = [
     "AccountsAsWanted",
@@ -18,6 +19,7 @@ __all__ = [
     "MailboxesAsWanted",
     "PasswordsAreHashed",
     "Removal",
+    "ScriptIsActive",
     "VerificationIsPublished",
 ]
 

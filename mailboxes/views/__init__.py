@@ -20,6 +20,7 @@ from mailboxes.views.one import (
     mailbox_retry,
     mailbox_suspend,
 )
+from mailboxes.views.rules import mailbox_rules
 
 __all__ = [
     "alias_add",
@@ -43,5 +44,6 @@ __all__ = [
     "mailbox_quota",
     "mailbox_retry",
     "mailbox_reveal",
+    "mailbox_rules",
     "mailbox_suspend",
 ]

@@ -148,6 +148,7 @@ def mailbox_page(
         "is_ours": is_ours(mailbox),
         "guesses": guesses_at(request.actor, mailbox.pk),
         "health": parts_of(mailbox.health),
+        "rules": selectors.rules_of(request.actor, mailbox),
         "aliases": selectors.aliases(request.actor, mailbox_id=mailbox.pk),
         "quota_form": quota_form or QuotaForm(initial={"quota_mb": mailbox.quota_mb}),
         "alias_form": alias_form or AliasForm(),

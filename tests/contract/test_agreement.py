@@ -42,6 +42,8 @@ OURS = {
     "POST /api/v1/webhooks/{}/deliveries/{}/redeliver": "a delivery is sent once more",
     "POST /api/mailboxes/bulk": "one act on many mailboxes",
     "POST /api/mailboxes/import": "mailboxes from a list",
+    "GET /api/mailboxes/{}/rules": "forwarding and vacation notes",
+    "PUT /api/mailboxes/{}/rules": "forwarding and vacation notes",
     "GET /api/mailboxes/{}/sending": "what was sent, and how much may be",
     "PUT /api/mailboxes/{}/limits": "sending limits and warm-ups are set",
     "POST /api/mailboxes/{}/resume": "sending that was paused goes on",

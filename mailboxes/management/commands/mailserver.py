@@ -70,6 +70,8 @@ def configure(options: dict[str, Any]) -> Iterable[str]:
     if os.getuid() == 0 and not options["files_only"]:
         files.prepare_folders(configuration)
     changed = [path for path, is_new in files.write(configuration) if is_new]
+    if configuration.sieve_port and not options["files_only"]:
+        files.compile_filters(configuration)
     if configuration.spam:
         owndomains.write_own_domains(configuration.folder)
     yield from (f"wrote {configuration.folder / path}" for path in changed)
@@ -182,6 +184,8 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         message_size=settings.MAIL_SIZE_LIMIT,
         admin_url=server.admin_url,
         admin_key=server.admin_key(),
+        sieve_port=settings.MAILSERVER_SIEVE_PORT,
+        sieve_next_hop=settings.MAILSIEVE_NEXT_HOP,
         spam=options["spam"] or "",
         resolvers=tuple(options["resolver"] or ()),
         forged_own=options["forged_own"],

@@ -1,0 +1,145 @@
+"""Forwarding and vacation notes: who may set what, on the page and over the API."""
+
+from datetime import date
+
+import pytest
+from django.conf import LazySettings
+from django.urls import reverse
+
+from events.models import Event
+from mailboxes import sieve
+from mailboxes.models import DeliveryRules, Mailbox
+from mailboxes.services import RulesUnavailable, Vacation, create_alias, set_rules
+from mpanel.core.errors import Invalid
+from provisioning.models import Job
+from tenants.services import create_api_key
+from tests.api import Api
+from tests.cast import Person
+from tests.mailserver.rooms import inbox
+
+pytestmark = pytest.mark.django_db
+
+NOTE = Vacation(subject="Away", text="Back soon.")
+
+
+@pytest.fixture
+def mailbox(ada: Person, settings: LazySettings) -> Mailbox:
+    settings.MAILSERVER_ADMIN_URL = "http://127.0.0.1:1"
+    settings.MAILSERVER_ADMIN_KEY = "a-key-of-sixteen-signs"
+    return inbox(ada, "ada@ada.test")
+
+
+def test_forwarding_outside_is_told_to_the_whole_account(ada: Person, mailbox: Mailbox) -> None:
+    inbox(ada, "bo@ada.test")
+    set_rules(ada.actor, mailbox.pk, forward_to=["bo@ada.test"])
+    assert not Event.objects.filter(action="mailbox.forwarded").exists()
+    set_rules(ada.actor, mailbox.pk, forward_to=["bo@ada.test", "Ada@Example.org"])
+    told = Event.objects.get(action="mailbox.forwarded")
+    assert told.sentence == "Mail of ada@ada.test is forwarded outside, to ada@example.org."
+    # What was there before is not told once more.
+    set_rules(ada.actor, mailbox.pk, forward_to=["ada@example.org"], vacation=NOTE)
+    assert Event.objects.filter(action="mailbox.forwarded").count() == 1
+    rules = DeliveryRules.objects.get(mailbox=mailbox)
+    assert rules.is_pending
+    assert rules.forward_to == ["ada@example.org"]
+    assert Job.objects.filter(workflow="mailboxes.rules").count() == 3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({"forward_to": ["ada@ada.test"]}, "forward_to"),
+        ({"forward_to": ["sales@ada.test"]}, "forward_to"),
+        ({"forward_to": ["nobody@ada.test"]}, "forward_to"),
+        ({"forward_to": ['x"; keep; redirect "y@example.org']}, "forward_to"),
+        ({"forward_to": [f"x{number}@example.org" for number in range(6)]}, "forward_to"),
+        ({"vacation": Vacation(subject=" ", text="x")}, "vacation_subject"),
+        ({"vacation": Vacation(subject="a\nb", text="x")}, "vacation_subject"),
+        ({"vacation": Vacation(subject="a", text=" ")}, "vacation_text"),
+        (
+            {
+                "vacation": Vacation(
+                    subject="a", text="b", starts_on=date(2026, 2, 2), ends_on=date(2026, 2, 1)
+                )
+            },
+            "vacation_ends_on",
+        ),
+    ],
+)
+def test_rules_that_cannot_be(
+    ada: Person, mailbox: Mailbox, wanted: dict[str, object], field: str
+) -> None:
+    create_alias(ada.actor, mailbox.pk, local_part="sales")
+    with pytest.raises(Invalid) as refused:
+        set_rules(ada.actor, mailbox.pk, **wanted)  # type: ignore[arg-type]
+    assert field in refused.value.details
+
+
+def test_rules_need_a_server_that_runs_them(
+    ada: Person, mailbox: Mailbox, settings: LazySettings
+) -> None:
+    settings.MAILSERVER_SIEVE_PORT = 0
+    with pytest.raises(RulesUnavailable):
+        set_rules(ada.actor, mailbox.pk, vacation=NOTE)
+    page = ada.client.get(reverse("mailbox-rules", args=[mailbox.pk]))
+    assert "takes no forwarding" in page.content.decode()
+
+
+def test_what_is_typed_stays_text_in_the_script() -> None:
+    text = sieve.script(
+        forward_to=["o'hara@example.org"],
+        keeps_copy=False,
+        vacation=('"; discard; "', 'One\\\r\n"two"'),
+        vacation_starts_on=date(2026, 11, 27),
+        vacation_ends_on=None,
+        own_addresses=["sales@ada.test"],
+    )
+    assert ':subject "\\"; discard; \\"" "One\\\\\n\\"two\\""' in text
+    assert '"ge" "date" "2026-11-27"' in text
+    assert 'redirect "o\'hara@example.org";' in text
+    assert sieve.is_as_written(text)
+    assert sieve.is_as_written(text.replace("\n", "\r\n"))
+    assert not sieve.is_as_written(text.replace("hara", "hare"))
+
+
+def test_rules_on_the_page(ada: Person, bo: Person, cy: Person, mailbox: Mailbox) -> None:
+    url = reverse("mailbox-rules", args=[mailbox.pk])
+    given = {
+        "forward_to": "x@example.org\r\ny@example.org",
+        "vacation_is_on": "on",
+        "vacation_subject": "Away",
+        "vacation_text": "Back soon.",
+        "vacation_ends_on": "",
+    }
+    assert cy.client.get(url).status_code == 404
+    assert cy.client.post(url, given).status_code == 404
+    assert bo.client.post(url, given).status_code == 403
+    assert ada.client.post(url, {**given, "forward_to": "nonsense"}).status_code == 422
+    assert ada.client.post(url, given).status_code == 302
+    page = ada.client.get(reverse("mailbox-detail", args=[mailbox.pk])).content.decode()
+    assert "x@example.org, y@example.org, without a copy here" in page
+    assert "Being set" in page
+    assert "replaces_script" not in ada.client.get(url).content.decode()
+    DeliveryRules.objects.update(
+        is_pending=False, error_code="OTHER_SCRIPT_ACTIVE", error_message="A mail program made one."
+    )
+    page = ada.client.get(url).content.decode()
+    assert "A mail program made one." in page
+    assert "replaces_script" in page
+
+
+def test_rules_over_the_api(ada: Person, cy: Person, mailbox: Mailbox) -> None:
+    url, mine = f"/api/mailboxes/{mailbox.pk}/rules", Api(ada.token)
+    assert Api(cy.token).get(url).status == 404
+    assert mine.get(url).body["status"] == "active"
+    note = {"subject": "Away", "text": "Back soon.", "endsOn": "2026-12-31"}
+    given = {"forwardTo": ["x@example.org"], "keepsCopy": False, "vacation": note}
+    answer = mine.put(url, given)
+    assert answer.status == 200, answer.body
+    now = {**given, "vacation": {**note, "startsOn": None}, "status": "pending", "error": None}
+    assert answer.body == now
+    assert mine.get(url).body == now
+    # Who has mail sent outside reads it.
+    key = Api(create_api_key(ada.actor, name="x", scopes=["mailboxes:write"]).plain)
+    assert key.put(url, {"forwardTo": ["z@example.org"]}).status == 403
+    assert key.put(url, {"vacation": note}).status == 200
