@@ -61,7 +61,7 @@ class PrivateMailServer:
         self.policy_address, self.signer_address, self.next_hop, self.login_policy_address = (
             f"127.0.0.1:{first + step}" for step in (5, 6, 7, 8)
         )
-        self.sieve_port, self.sieve_next_hop = first + 8, f"127.0.0.1:{first + 9}"
+        self.sieve_port, self.sieve_next_hop = first + 9, f"127.0.0.1:{first + 10}"
         self.admin_key = "a-key-for-tests-of-sessions"
         self.role = f"mail_{connection.settings_dict['NAME']}"[:63]
         self.ca_file, self._certificate, self._key = make_certificates(self.folder)
