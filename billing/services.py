@@ -20,6 +20,8 @@ class TrialExpired(Forbidden):
     """Your trial has ended. Choose a plan to go on; nothing was deleted, and mail still arrives."""
 
     code = "TRIAL_EXPIRED"
+    title = "Your trial has ended"
+    remedy = "settings-plan"
 
 
 def lock_account(tenant_id: UUID) -> Account:

@@ -22,6 +22,7 @@ class DnszonesConfig(AppConfig):
             rotation,
             rotation_states,
             states,
+            troubles,
             vendors,
         )
         from dnszones.discovery import workflows  # noqa: F401

@@ -6,13 +6,14 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from dnszones import dnssec
 from domains.models import Domain
 from domains.selectors import get_domain
 from mpanel.core.losses import ConfirmationRequired
 from mpanel.core.pages import PageRequest, signed_in
+from mpanel.core.places import require_POST
 from mpanel.core.typednames import FIELD, TypedNameForm
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from dnszones import reverts, selectors, services
 from dnszones.models import ChangePlan
@@ -18,6 +18,7 @@ from events.selectors import trail
 from mpanel.core.api.waiting import outside
 from mpanel.core.errors import ProviderError, TooManyRequests
 from mpanel.core.pages import PageRequest, paginate, safe_next, signed_in
+from mpanel.core.places import require_POST
 from mpanel.core.typednames import TypedNameForm
 from provisioning.selectors import jobs
 

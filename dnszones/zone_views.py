@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from dnszones import edits, selectors
 from dnszones.changes import Edit
@@ -19,6 +19,7 @@ from dnszones.sights import Sight, ZoneRecord, look, writable_types
 from dnszones.views import SILENT, plan_page, typed_form
 from dnszones.zone_api import zone_file_response
 from dnszones.zone_forms import RecordForm, ZoneFileForm
+from mpanel.core import troubles
 from mpanel.core.api.waiting import outside
 from mpanel.core.errors import (
     Conflict,
@@ -28,6 +29,7 @@ from mpanel.core.errors import (
     TooLarge,
 )
 from mpanel.core.pages import PageRequest, add_errors, paginate, search_text, signed_in
+from mpanel.core.places import require_POST
 from mpanel.core.typednames import TypedNameForm
 
 
@@ -35,12 +37,16 @@ from mpanel.core.typednames import TypedNameForm
 @require_GET
 def zone_list(request: PageRequest) -> HttpResponseBase:
     """The tenant's zones; searched, paged."""
-    search = search_text(request)
-    page = paginate(request, selectors.zones(request.actor, search=search))
+    search, wanted = search_text(request), request.GET.get("status", "")
+    _, trouble = troubles.asked(Zone, wanted)
+    found = selectors.zones(request.actor, search=search).filter(trouble)
+    page = paginate(request, troubles.marked(found))
     context = {
         "page": page,
         "rows": [(zone, *_status(zone)) for zone in page],
         "q": search,
+        "status": wanted,
+        "troubles": troubles.choices(Zone, wanted),
         "section": "dns",
         "page_title": "DNS",
         "page_subtitle": "Each domain's zone, with all of its records.",

@@ -17,6 +17,7 @@ class DomainsConfig(AppConfig):
             registration,
             services,
             states,  # noqa: F401  (it registers itself)
+            troubles,  # noqa: F401  (they register themselves)
             vendors,  # noqa: F401  (it registers itself)
         )
         from events import kinds

@@ -5,13 +5,15 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from domains import selectors, services
 from domains.forms import DomainForm
 from domains.models import Domain
+from mpanel.core import troubles
 from mpanel.core.api.waiting import outside
 from mpanel.core.pages import PageRequest, paginate, safe_next, search_text, signed_in
+from mpanel.core.places import require_POST
 from mpanel.core.typednames import TypedNameForm
 
 
@@ -20,12 +22,15 @@ from mpanel.core.typednames import TypedNameForm
 def domain_list(request: PageRequest) -> HttpResponseBase:
     """The tenant's domains; searched, filtered, paged."""
     search, status = search_text(request), request.GET.get("status", "")
-    page = paginate(request, selectors.domains(request.actor, search=search, status=status))
+    named, trouble = troubles.asked(Domain, status)
+    found = selectors.domains(request.actor, search=search, status=named).filter(trouble)
+    page = paginate(request, troubles.marked(found))
     context = {
         "page": page,
         "q": search,
         "status": status,
         "statuses": Domain.STATUSES,
+        "troubles": troubles.choices(Domain, status),
         "section": "domains",
         "page_title": "Domains",
         "page_subtitle": "Each with how far its e-mail setup is.",

@@ -11,7 +11,11 @@ class EventsConfig(AppConfig):
     name = "events"
 
     def ready(self) -> None:
-        from events import kinds, services
+        from events import (
+            kinds,
+            services,
+            troubles,  # noqa: F401  (they register themselves)
+        )
         from events.delivery import deliver
         from events.relay import relay
 

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from events import selectors, services
 from events.csvfiles import audit_lines
@@ -15,7 +15,8 @@ from events.forms import AuditForm, PreferencesForm, WebhookEditForm, WebhookFor
 from events.models import WebhookDelivery
 from events.services.notifications import Wish
 from mpanel.core.errors import Conflict, Invalid
-from mpanel.core.pages import PageRequest, add_errors, chosen_ids, paginate, signed_in
+from mpanel.core.pages import PageRequest, add_errors, chosen_ids, paginate, safe_next, signed_in
+from mpanel.core.places import require_POST
 
 SETTINGS = {"section": "settings"}
 WEBHOOKS = ("Webhooks", "/settings/webhooks/")
@@ -49,7 +50,7 @@ def notification_read(request: PageRequest) -> HttpResponseBase:
         services.mark_all_read(request.actor)
     else:
         services.mark_read(request.actor, chosen_ids(request, "notification"))
-    return redirect("settings-notifications")
+    return redirect(safe_next(request, "/settings/notifications/"))
 
 
 @signed_in

@@ -22,6 +22,7 @@ class MailboxesConfig(AppConfig):
             kumomta,
             pausing,
             states,  # noqa: F401  (its workflows register themselves)
+            troubles,  # noqa: F401  (they register themselves)
         )
         from mailboxes.logins import guesses
         from mailboxes.sending import services as sending

@@ -39,6 +39,9 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 # One line above every page, e.g. to name a staging system, and where it leads.
 BANNER_TEXT = env.str("BANNER_TEXT", default="")
 BANNER_URL = env.str("BANNER_URL", default="")
+# Whom customers ask, for a larger plan or when something failed: an e-mail address, or the address
+# of a page (https://). Empty: they are told to ask their host.
+SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="")
 
 # --- The sandbox: where every vendor's address points when it is on --------------------------
 

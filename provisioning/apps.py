@@ -16,6 +16,7 @@ class ProvisioningConfig(AppConfig):
         from django_q.signals import post_execute_in_worker
 
         from events import kinds
+        from provisioning import troubles  # noqa: F401  (they register themselves)
         from provisioning.housekeeping import tidy
         from provisioning.probes import clock, queue
 

@@ -5,9 +5,11 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
+from mpanel.core import troubles
 from mpanel.core.pages import PageRequest, paginate, safe_next, search_text, signed_in
+from mpanel.core.places import require_POST
 from provisioning import selectors, services
 from provisioning.models import Job
 
@@ -17,12 +19,15 @@ from provisioning.models import Job
 def job_list(request: PageRequest) -> HttpResponseBase:
     """The tenant's jobs, newest first; filtered, searched, paged."""
     status, search = request.GET.get("status", ""), search_text(request)
-    page = paginate(request, selectors.jobs(request.actor, status=status, search=search))
+    named, trouble = troubles.asked(Job, status)
+    found = selectors.jobs(request.actor, status=named, search=search).filter(trouble)
+    page = paginate(request, found)
     context = {
         "page": page,
         "status": status,
         "q": search,
         "statuses": {"active": "Under way", **Job.STATUSES},
+        "troubles": troubles.choices(Job, status),
         "any_active": any(job.is_active for job in page),
         "section": "jobs",
         "page_title": "Jobs",

@@ -11,7 +11,11 @@ class TenantsConfig(AppConfig):
 
     def ready(self) -> None:
         from events import kinds, recipients
-        from tenants import selectors, services
+        from tenants import (
+            selectors,
+            services,
+            troubles,  # noqa: F401  (they register themselves)
+        )
         from tenants.probes import mail
 
         probes.register("mail", mail)

@@ -10,6 +10,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
 from mpanel.core.actor import Actor
+from mpanel.core.interrupted import tell_what_was_not_done
 from tenants import selectors, services
 from tenants.models import Session, User
 
@@ -39,6 +40,7 @@ def sign_in(request: HttpRequest, user: User) -> Session:
     request.new_device = device  # type: ignore[attr-defined]  # the middleware sets the cookie
     login(request, user, backend=BACKEND)
     request.session[KEY] = str(session.pk)
+    tell_what_was_not_done(request)
     return session
 
 

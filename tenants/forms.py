@@ -275,5 +275,6 @@ class CredentialForm(forms.Form):
 def _widget(field: CredentialField) -> forms.Widget:
     attrs = {"autocomplete": "off", "spellcheck": "false"}
     if field.secret:
-        return SecretText(attrs) if field.is_long else forms.PasswordInput(attrs)
+        long = {**attrs, "data-secret": True}  # as an input for passwords, kept nowhere
+        return SecretText(long) if field.is_long else forms.PasswordInput(attrs)
     return forms.TextInput(attrs)

@@ -7,6 +7,7 @@ from wizard import views
 pages = [
     path("", views.home, name="home"),
     path("overview/", views.overview, name="overview"),
+    path("settings/plan/", views.plan, name="settings-plan"),
     path("setup/", views.start, name="setup"),
     path("setup/register/", views.register, name="setup-register"),
     path("setup/<uuid:domain_id>/", views.resume, name="setup-resume"),

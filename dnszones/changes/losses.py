@@ -265,6 +265,8 @@ def _extent(
     measured = sum(record.data.key not in own for record in existing)
     if measured > HANDFUL and altered > LARGEST_SHARE * measured:
         told = f"The plan changes or deletes {altered} of the zone's {measured} records."
+        if altered == measured and all(step.after is None for step in steps if step.before):
+            told = f"All {measured} records of the zone are deleted."
         yield Loss("extent", zone_name, told)
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from dnszones.changes import Change, ChangePlan, ExistingRecord
-from dnszones.models import Record
+from dnszones.models import PropagationSession, Record
 from dnszones.providers.base import DsRecord
 from dnszones.records import RecordData, value_of
 from dnszones.selectors import record_status
@@ -24,6 +24,22 @@ def clock(moment: str) -> str:
         return ""
     shown = "%H:%M" if found.date() == timezone.now().date() else "%H:%M on %-d %b"
     return f"{found:{shown}} UTC"
+
+
+@register.simple_tag
+def sighting_state(sighting: dict[str, object], own: dict[str, object] | None, session: str) -> str:
+    """The word for what a server showed, for `{% state %}`.
+
+    An old answer in a cache, and a record that a zone shows in a moment, are waited for.
+    `own`: what the zone itself says, for a resolver. `session`: the propagation session's status.
+    """
+    verdict = str(sighting["verdict"])
+    if verdict not in {"missing", "conflicts"}:
+        return verdict
+    if own and own["verdict"] == "matches":
+        return "waiting"
+    is_watched = session == PropagationSession.POLLING
+    return "waiting" if verdict == "missing" and is_watched else verdict
 
 
 @register.filter

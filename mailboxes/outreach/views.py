@@ -5,13 +5,14 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from mailboxes.outreach import selectors, services
 from mailboxes.outreach.forms import ConnectForm
 from mailboxes.outreach.vendors import tool, tools
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.pages import PageRequest, add_errors, chosen_ids, safe_next, signed_in
+from mpanel.core.places import require_POST
 
 
 @signed_in
@@ -22,7 +23,7 @@ def outreach_connect(request: PageRequest) -> HttpResponseBase:
     rows = list(selectors.ready(request.actor).filter(pk__in=wanted))
     if not rows:
         messages.info(request, "Tick mailboxes that work first.")
-        return redirect("mailbox-list")
+        return redirect(safe_next(request, "/mailboxes/"))
     form = ConnectForm(
         request.POST if request.POST.get("sure") == "yes" else None,
         credentials=list(selectors.outreach_credentials(request.actor)),

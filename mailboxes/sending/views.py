@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.forms import Form
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from mailboxes.models import Mailbox
 from mailboxes.sending import services
@@ -21,6 +21,7 @@ from mailboxes.sending.selectors import (
 )
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.pages import PageRequest, add_errors, signed_in
+from mpanel.core.places import require_POST
 from mpanel.core.templatetags.ui import count
 
 

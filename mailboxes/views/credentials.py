@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from mailboxes import selectors, services
 from mailboxes.csvfiles import CredentialRow, credentials_csv
@@ -19,6 +19,7 @@ from mailboxes.views.lists import uuid_or_none
 from mailboxes.views.one import mailbox_page
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, signed_in
+from mpanel.core.places import require_POST
 
 
 @signed_in

@@ -1,12 +1,13 @@
 """Pages about a domain's mail: where it is handled, its catch-all and its aliases."""
 
+from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib import messages
 from django.forms import Form
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from domains.selectors import get_domain
 from mailboxes import selectors, services
@@ -22,6 +23,7 @@ from mailboxes.sending.selectors import sending_of_domain
 from mailboxes.vendors import provider_of_domain
 from mpanel.core.errors import Conflict, Invalid, NotFound
 from mpanel.core.pages import PageRequest, add_errors, paginate, safe_next, search_text, signed_in
+from mpanel.core.places import require_POST
 
 SUGGESTED = 50  # mailboxes in the list that a browser offers while one types
 
@@ -106,7 +108,7 @@ def alias_delete(request: PageRequest, alias_id: UUID) -> HttpResponseBase:
         else "Mail for addresses that nobody has is refused from now on, unless another mailbox "
         "takes it.",
         "confirm_label": "Remove",
-        "action": f"{request.path}?next={here}",
+        "action": f"{request.path}?next={quote(here)}",
         "cancel_url": here,
         "tone": "danger",
         "section": "mailboxes",

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from domains.selectors import domains as domains_of
 from mailboxes import selectors, services
@@ -14,8 +14,11 @@ from mailboxes.models import Mailbox
 from mailboxes.sending.views import show_use
 from mailboxes.services import Outcome
 from mailboxes.views.making import show_passwords
-from mpanel.core.pages import PageRequest, chosen_ids, paginate, search_text, signed_in
+from mpanel.core import troubles
+from mpanel.core.pages import PageRequest, chosen_ids, paginate, safe_next, search_text, signed_in
+from mpanel.core.places import require_POST
 
+LIST = "/mailboxes/"
 SHOWN_STATUSES = (
     Mailbox.ACTIVE,
     Mailbox.WARMING,
@@ -38,8 +41,9 @@ def mailbox_list(request: PageRequest) -> HttpResponseBase:
     """The tenant's mailboxes; searched, filtered, paged."""
     search, status = search_text(request), request.GET.get("status", "")
     domain_id = uuid_or_none(request.GET.get("domain", ""))
-    found = selectors.mailboxes(request.actor, search=search, status=status, domain_id=domain_id)
-    page = paginate(request, found)
+    named, trouble = troubles.asked(Mailbox, status)
+    found = selectors.mailboxes(request.actor, search=search, status=named, domain_id=domain_id)
+    page = paginate(request, troubles.marked(found.filter(trouble)))
     show_use(page)
     context = {
         "page": page,
@@ -48,6 +52,7 @@ def mailbox_list(request: PageRequest) -> HttpResponseBase:
         "domain_id": domain_id,
         "domains": domains_of(request.actor),
         "statuses": {key: Mailbox.STATUSES[key] for key in SHOWN_STATUSES},
+        "troubles": troubles.choices(Mailbox, status),
         "filtered": bool(search or status or domain_id),
         "any_moving": any(box.status in {"provisioning", "deleting"} for box in page),
         "section": "mailboxes",
@@ -65,7 +70,7 @@ def mailbox_bulk(request: PageRequest) -> HttpResponseBase:
     action, wanted = request.POST.get("action", ""), chosen_ids(request, "mailbox")
     if not wanted:
         messages.info(request, "Tick the mailboxes first.")
-        return redirect("mailbox-list")
+        return redirect(safe_next(request, LIST))
     if action == "reset-password" and request.POST.get("sure") != "yes":
         return _ask_to_reset(request, wanted)
     outcomes = services.change_mailboxes(request.actor, action, wanted)
@@ -77,7 +82,7 @@ def mailbox_bulk(request: PageRequest) -> HttpResponseBase:
         ]
         return show_passwords(request, made, refused=[found for found in outcomes if found.error])
     _say(request, action, outcomes)
-    return redirect("mailbox-list")
+    return redirect(safe_next(request, LIST))
 
 
 @signed_in
@@ -88,13 +93,13 @@ def mailbox_delete_many(request: PageRequest) -> HttpResponseBase:
     rows = list(selectors.mailboxes(request.actor).filter(pk__in=wanted))
     if not rows:
         messages.info(request, "Tick the mailboxes to delete first.")
-        return redirect("mailbox-list")
+        return redirect(safe_next(request, LIST))
     if request.POST.get("sure") != "yes":
-        return ask_to_delete(request, rows, "/mailboxes/")
+        return ask_to_delete(request, rows, safe_next(request, LIST))
     services.change_mailboxes(request.actor, "delete", [row.pk for row in rows])
     what = rows[0] if len(rows) == 1 else f"{len(rows)} mailboxes"
     messages.success(request, f"{what} {'is' if len(rows) == 1 else 'are'} being deleted.")
-    return redirect("mailbox-list")
+    return redirect(safe_next(request, LIST))
 
 
 def ask_to_delete(request: PageRequest, rows: Sequence[Mailbox], cancel_url: str) -> HttpResponse:
@@ -125,7 +130,7 @@ def _ask_to_reset(request: PageRequest, wanted: Sequence[UUID]) -> HttpResponse:
         "text": f"{_names(rows)}: the present passwords stop at once, and running sessions end. "
         "The new ones are shown this one time.",
         "confirm_label": "Reset passwords",
-        "cancel_url": "/mailboxes/",
+        "cancel_url": safe_next(request, LIST),
         "tone": "danger",
         "section": "mailboxes",
         "rows": rows,

@@ -13,7 +13,7 @@ from mailboxes.imports import RowOutcome
 from mailboxes.services import READY, Credential, Outcome
 from mailboxes.vendors import logins_of
 from mpanel.core.errors import Conflict, Invalid, LimitExceeded, NotFound
-from mpanel.core.pages import PageRequest, add_errors, signed_in
+from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
 
 CRUMBS = [("Mailboxes", "/mailboxes/")]
 
@@ -108,6 +108,7 @@ def show_passwords(
         "credentials": [(item, logins[item.mailbox.domain_id]) for item in credentials],
         "refused": refused,
         "is_new": is_new,
+        "back": safe_next(request, "/mailboxes/"),
         "section": "mailboxes",
         "page_title": "New mailbox" if is_new else "New passwords",
         "crumbs": CRUMBS,

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.forms import Form
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from events.selectors import trail
 from mailboxes import selectors, services
@@ -20,6 +20,7 @@ from mailboxes.vendors import is_ours, provider_of_domain
 from mailboxes.views.lists import ask_to_delete
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
+from mpanel.core.places import require_POST
 
 
 @signed_in

@@ -32,6 +32,8 @@ MILTER = re.compile(
     r"unix:(/[A-Za-z0-9_+@-][A-Za-z0-9._+@-]*)+|inet:([A-Za-z0-9.-]+|\[[0-9a-f:.]+\]):\d{1,5}"
 )
 
+ADDRESS = r"[^\s@:/]+@[^\s@:/]+"
+
 
 def is_loopback(address: str) -> bool:
     """Whether a URL, `host[:port]` or host stands for this machine."""
@@ -130,6 +132,16 @@ def networks_are_networks(app_configs: Any, **kwargs: Any) -> Sequence[CheckMess
                 hint = "Write networks such as 10.1.0.0/16, separated by commas."
                 found.append(Error(sentence, hint=hint, id="mpanel.E020"))
     return found
+
+
+@register()
+def support_can_be_reached(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Whom customers are told to ask."""
+    contact = settings.SUPPORT_CONTACT
+    if not contact or contact.startswith("https://") or re.fullmatch(ADDRESS, contact):
+        return []
+    sentence = "SUPPORT_CONTACT must be an e-mail address, or an address with https://."
+    return [Error(sentence, id="mpanel.E030")]
 
 
 @register()

@@ -13,6 +13,9 @@ class MPanelError(Exception):
 
     code: ClassVar[str] = "ERROR"
     status: ClassVar[int] = 500
+    # The title of its page and the page that says what to do, where it has its own.
+    title: ClassVar[str] = ""
+    remedy: ClassVar[str] = ""
 
     def __init__(self, message: str = "", *, details: Mapping[str, Any] | None = None) -> None:
         self.message = message or " ".join((self.__doc__ or "").split())
@@ -51,6 +54,8 @@ class LimitExceeded(MPanelError):
 
     code = "PLAN_LIMIT_EXCEEDED"
     status = 402
+    title = "Your plan is full"
+    remedy = "settings-plan"
 
 
 class Forbidden(MPanelError):

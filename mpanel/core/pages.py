@@ -1,10 +1,11 @@
 """What every page leans on: the request's shape, paging, and errors as pages."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 import uuid6
@@ -14,8 +15,9 @@ from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
@@ -23,10 +25,19 @@ from mpanel.core.actor import Actor
 from mpanel.core.api.errors import API, error_body, error_response
 from mpanel.core.database import drop_connections, is_unavailable
 from mpanel.core.errors import Forbidden, Invalid, MPanelError, Unavailable
+from mpanel.core.interrupted import ask_to_sign_in
+from mpanel.core.places import OVERVIEW, came_from, section_of
 
 PAGE_SIZE = 20
 
-CODES = {400: "MALFORMED_REQUEST", 403: "FORBIDDEN", 404: "NOT_FOUND", 500: "ERROR"}
+CODES = {
+    400: "MALFORMED_REQUEST",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    413: "TOO_LARGE",
+    500: "ERROR",
+    503: "UNAVAILABLE",
+}
 
 TITLES = {
     400: "That did not work",
@@ -36,9 +47,14 @@ TITLES = {
     409: "That is not possible now",
     429: "Too many tries",
     500: "Something went wrong on our side",
+    405: "There is no page at this address",
+    413: "That is too large",
     502: "An outside service failed",
     503: "We cannot work just now",
 }
+NO_PAGE = "It only takes what a button of a page sends, and nothing was done now."
+
+logger = logging.getLogger(__name__)
 
 
 class PageRequest(HttpRequest):
@@ -54,23 +70,18 @@ def signed_in(
 ) -> Callable[..., HttpResponseBase]:
     """Send visitors to the sign-in page, and back afterwards."""
 
+    @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if getattr(request, "actor", None) is None:
             if request.user.is_authenticated:
-                raise Forbidden("Your account is suspended. Please write to us.")
-            sign_in = f"/sign-in/?next={quote(request.get_full_path())}"
-            if getattr(request, "htmx", False):
-                # A partial cannot show a sign-in page; the whole page goes there.
-                return HttpResponse(headers={"HX-Redirect": sign_in})
-            return redirect(sign_in)
+                raise Forbidden("Your account is suspended. Ask those who run this panel.")
+            return ask_to_sign_in(request)
         answer = view(request, *args, **kwargs)
         # What is shown to one person is kept by no cache, so "back" after sign-out shows nothing.
         answer.headers.setdefault("Cache-Control", "no-store, private")
         return answer
 
-    guarded.__name__ = view.__name__
-    guarded.__doc__ = view.__doc__
-    guarded.__module__ = view.__module__
+    guarded.for_members = True  # type: ignore[attr-defined]
     return guarded
 
 
@@ -111,28 +122,81 @@ def chosen_ids(request: HttpRequest, name: str) -> list[UUID]:
 
 
 def banner(request: HttpRequest) -> dict[str, str]:
-    """Context processor: the line above every page."""
-    return {"banner_text": settings.BANNER_TEXT, "banner_url": settings.BANNER_URL}
+    """Context processor: the line above every page, and whom to ask."""
+    contact = settings.SUPPORT_CONTACT
+    return {
+        "banner_text": settings.BANNER_TEXT,
+        "banner_url": settings.BANNER_URL,
+        "support_contact": contact.removeprefix("https://").rstrip("/"),
+        "support_url": f"mailto:{contact}" if "@" in contact else contact,
+    }
 
 
 def error_page(
-    request: HttpRequest, *, status: int, message: str = "", title: str = "", code: str = ""
+    request: HttpRequest,
+    *,
+    status: int,
+    message: str = "",
+    title: str = "",
+    code: str = "",
+    remedy: str = "",
 ) -> HttpResponse:
-    """An error as a page; to an HTMX request as a toast that leaves the page as it is."""
+    """An error as a page; to an HTMX request as a toast that leaves the page as it is.
+
+    Who is signed in keeps the frame around the page, and every page leads on to one that works:
+    to `remedy`, the name of the page that says what to do, where the error has one.
+    """
     if request.path.startswith(API):
         return error_response(request, status, code or CODES.get(status, "ERROR"), message or title)
     title = title or TITLES.get(status, TITLES[500 if status >= 500 else 400])
     if getattr(request, "htmx", False):
         toast = {"toast": {"text": message or title, "tone": "danger"}}
         return HttpResponse(status=status, headers={"HX-Trigger": json.dumps(toast)})
+    request_id = getattr(request, "request_id", "") or uuid6.uuid7().hex
     context = {
         "code": status,
         "page_title": title,
         "title": title,
         "message": message,
-        "request_id": f"{code or status}-{uuid6.uuid7().hex[-8:]}" if status >= 500 else "",
+        "request_id": f"{code or status}-{request_id}" if status >= 500 else "",
+        **_way_on(request, status, remedy),
     }
-    return render(request, "error.html", context, status=status)
+    is_member = getattr(request, "actor", None) is not None
+    if is_member and status != Unavailable.status:
+        try:
+            framed = {**context, "layout": "app.html"}
+            return render(request, "error.html", framed, status=status)
+        except Exception:
+            # The edge: what failed may be the frame itself, so the page is shown without it.
+            if status < 500:
+                raise
+            logger.exception("the frame around an error page failed")
+    if status < 500:
+        return render(request, "error.html", context, status=status)
+    # Nothing that asks the database: it may be what is away.
+    return HttpResponse(
+        render_to_string("error.html", {**context, **banner(request)}), status=status
+    )
+
+
+def _way_on(request: HttpRequest, status: int, remedy: str) -> dict[str, str]:
+    """Where the button of an error page leads: the page that failed, its part, or the front."""
+    if remedy:
+        return {"action_label": "See what you can do", "action_url": reverse(remedy)}
+    if getattr(request, "actor", None) is None and status < 500:
+        back = came_from(request)
+        if status == 403 and back:
+            return {"action_label": "Reload the page", "action_url": back}
+        return {"action_label": "Go to the front page", "action_url": "/"}
+    back = request.get_full_path() if request.method == "GET" else came_from(request)
+    if status >= 500 and back:
+        return {"action_label": "Try again", "action_url": back}
+    section, label, start = section_of(request.path)
+    if request.method == "POST" and back:
+        return {"action_label": "Back to the page", "action_url": back, "section": section}
+    if start == request.path:
+        section, label, start = OVERVIEW
+    return {"action_label": f"Go to {label}", "action_url": start, "section": section}
 
 
 class ErrorPageMiddleware:
@@ -145,14 +209,26 @@ class ErrorPageMiddleware:
         # No text of ours holds a NUL, and PostgreSQL takes none.
         if "%00" in request.META.get("QUERY_STRING", ""):
             return error_page(request, status=400, message="The request could not be read.")
-        return self.get_response(request)
+        answer = self.get_response(request)
+        if answer.status_code == 405 and not answer.content and request.method != "OPTIONS":
+            page = error_page(request, status=405, message=NO_PAGE)
+            page.headers["Allow"] = answer.headers.get("Allow", "")
+            return page
+        return answer
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if is_unavailable(error):
             return unavailable(request)
         if not isinstance(error, MPanelError):
             return None
-        answer = error_page(request, status=error.status, message=error.message, code=error.code)
+        answer = error_page(
+            request,
+            status=error.status,
+            message=error.message,
+            title=error.title,
+            code=error.code,
+            remedy=error.remedy,
+        )
         if "retry_after" in error.details:
             answer.headers["Retry-After"] = str(error.details["retry_after"])
         return answer
@@ -185,13 +261,7 @@ def unavailable(request: HttpRequest) -> HttpResponse:
         toast = {"toast": {"text": error.message, "tone": "danger"}}
         answer = HttpResponse(status=error.status, headers={"HX-Trigger": json.dumps(toast)})
     else:
-        context = {
-            "code": error.status,
-            "page_title": TITLES[error.status],
-            "title": TITLES[error.status],
-            "message": error.message,
-        }
-        answer = HttpResponse(render_to_string("error.html", context), status=error.status)
+        answer = error_page(request, status=error.status, message=error.message)
     answer.headers["Retry-After"] = str(error.details["retry_after"])
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -207,10 +277,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django's CSRF check refused a form."""
+    """Django's CSRF check refused a form: most often it is from before the last sign-in."""
+    view = request.resolver_match and request.resolver_match.func
+    is_visitor = getattr(request, "actor", None) is None
+    if is_visitor and getattr(view, "for_members", False):
+        return ask_to_sign_in(request)
     return error_page(
         request,
         status=403,
         title="The form is too old",
-        message="Go back, reload the page and send it once more.",
+        message="Nothing was done. Reload its page and send it once more.",
     )

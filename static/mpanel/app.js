@@ -35,6 +35,7 @@ document.addEventListener("htmx:sendError", () =>
 );
 document.addEventListener("htmx:responseError", ({ detail }) => {
   if (detail.xhr.status === 422) return; // a form with its errors, which htmx swaps in
+  if (detail.xhr.getResponseHeader("HX-Trigger")) return; // it brought its own sentence
   toast(`That did not work (${detail.xhr.status}). Please try again.`, "danger");
 });
 
@@ -175,6 +176,7 @@ document.addEventListener("submit", (event) => {
     return;
   }
   form.dataset.sent = "true";
+  keepTyped(form);
   event.submitter?.setAttribute("aria-busy", "true");
 });
 
@@ -185,6 +187,35 @@ addEventListener("pageshow", () => {
     form.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
   }
 });
+
+// --- A session that ended: what was typed waits in this tab until its page is back ----------------
+
+const TYPED = "mpanel-typed";
+const isTyped = (field) =>
+  field.name &&
+  !field.matches("[type=hidden], [type=password], [type=file], [data-secret], [autocomplete=one-time-code]") &&
+  field.matches("input, textarea, select");
+
+const keepTyped = (form) => {
+  if (document.querySelector(".bare")) return; // signing in is no part of it
+  const fields = [...form.elements].filter(isTyped).map((field) => [field.name, field.value, field.checked]);
+  sessionStorage.setItem(TYPED, JSON.stringify({ page: location.pathname, action: form.action, fields }));
+};
+
+const bringBack = () => {
+  if (document.querySelector(".bare")) return;
+  const kept = JSON.parse(sessionStorage.getItem(TYPED) ?? "null");
+  sessionStorage.removeItem(TYPED);
+  if (!kept || kept.page !== location.pathname || !document.querySelector("[data-undone]")) return;
+  const form = [...document.forms].find(({ method, action }) => method === "post" && action === kept.action);
+  for (const [name, value, checked] of kept.fields) {
+    const fields = [...(form?.elements ?? [])].filter((field) => field.name === name && isTyped(field));
+    const choices = fields.filter((field) => field.matches("[type=checkbox], [type=radio]"));
+    for (const field of choices) if (field.value === value) field.checked = checked;
+    if (fields.length === 1 && !choices.length) fields[0].value = value;
+  }
+};
+bringBack();
 
 // --- A form that came back with errors: focus goes to the first, and it is read with its reason ----
 

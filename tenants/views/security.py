@@ -5,10 +5,11 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, paginate, signed_in
+from mpanel.core.places import require_POST
 from tenants import browser, selectors, services
 from tenants.forms import AuthenticatorForm, ChangePasswordForm, SecondFactorForm
 

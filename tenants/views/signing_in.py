@@ -3,10 +3,11 @@
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from mpanel.core.errors import Gone, Invalid, TooManyRequests, Unauthorized
 from mpanel.core.pages import PageRequest, add_errors, safe_next
+from mpanel.core.places import require_POST
 from tenants import browser, services
 from tenants.forms import (
     CodeForm,

@@ -25,6 +25,7 @@ LISTS = {
     "profile": "/settings/profile/",
     "security": "/settings/security/",
     "second-factor": "/settings/security/second-factor/",
+    "plan": "/settings/plan/",
     "keys": "/settings/keys/",
     "key-new": "/settings/keys/new/",
     "notifications": "/settings/notifications/",

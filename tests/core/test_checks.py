@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def sentences() -> list[str]:
     found = [
         *checks.settings_make_sense(None),
+        *checks.networks_are_networks(None),
+        *checks.support_can_be_reached(None),
         *checks.mail_server_has_a_key(None),
         *checks.sandbox_stays_inside(None),
     ]
@@ -46,6 +48,8 @@ def test_the_suites_own_settings_are_fine() -> None:
         ("WEBHOOK_ALLOWED_NETWORKS", ["everywhere"], "'everywhere' is not a network"),
         ("MAILSERVER_ADMIN_KEY", "a-key-without-an-address", "must both be set"),
         ("SITE_URL", "panel.example.com", "full address"),
+        ("SUPPORT_CONTACT", "the help desk", "an e-mail address, or an address with https://"),
+        ("SUPPORT_CONTACT", "javascript:x@example.test", "SUPPORT_CONTACT must be"),
         ("SITE_URL", "ftp://panel.example.com", "full address"),
     ],
 )

@@ -380,6 +380,7 @@ LISTS = {
     "notifications": "/settings/notifications/",
     "security": "/settings/security/",
     "keys": "/settings/keys/",
+    "plan": "/settings/plan/",
 }
 
 
@@ -392,7 +393,7 @@ def queries(person: Person, path: str) -> int:
 
 
 MOST_QUERIES = {
-    "overview": 15,
+    "overview": 19,
     "domains": 8,
     "dns": 8,
     "mailboxes": 10,
@@ -404,6 +405,7 @@ MOST_QUERIES = {
     "notifications": 8,
     "security": 10,
     "keys": 8,
+    "plan": 9,
 }
 
 

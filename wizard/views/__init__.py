@@ -11,6 +11,7 @@ from wizard.views.existing import (
 from wizard.views.inboxes import inboxes, preview
 from wizard.views.outreach import campaigns, outreach
 from wizard.views.overview import home, overview
+from wizard.views.plan import plan
 
 __all__ = [
     "campaigns",
@@ -28,6 +29,7 @@ __all__ = [
     "nameservers",
     "outreach",
     "overview",
+    "plan",
     "preview",
     "propagation",
     "register",

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 import dnszones.selectors as zones
 from dnszones.changes import Change
@@ -22,6 +22,7 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.pages import PageRequest, add_errors, signed_in
+from mpanel.core.places import require_POST
 from mpanel.core.typednames import TypedNameForm
 from provisioning.models import Job
 from provisioning.selectors import jobs

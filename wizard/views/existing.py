@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from dnszones.discovery import selectors, services
 from dnszones.discovery.found import SOURCES, Found
@@ -16,6 +16,7 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from mpanel.core.errors import Conflict, Invalid, TooLarge
 from mpanel.core.pages import PageRequest, add_errors, signed_in
+from mpanel.core.places import require_POST
 from mpanel.core.typednames import TypedNameForm
 from wizard.views.page import step_page
 

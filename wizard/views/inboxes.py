@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRefresh
 
 from billing.selectors import get_account
@@ -26,6 +26,7 @@ from mailboxes.services import (
 )
 from mpanel.core.errors import Conflict, Invalid, LimitExceeded
 from mpanel.core.pages import PageRequest, add_errors, signed_in
+from mpanel.core.places import require_POST
 from provisioning.selectors import log_lines
 from wizard.steps import next_step, reached
 from wizard.views.page import step_page

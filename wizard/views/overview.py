@@ -11,6 +11,7 @@ from events.selectors import trail
 from mailboxes import selectors as mail
 from mailboxes.models import Mailbox
 from mpanel.core.pages import PageRequest, signed_in
+from mpanel.core.troubles import found_by
 from provisioning.selectors import jobs
 from wizard.steps import next_step
 
@@ -33,7 +34,8 @@ def overview(request: PageRequest) -> HttpResponseBase:
         "domain_count": len(found),
         "inboxes": sum(counts.values()),
         "active": sum(counts[status] for status in Mailbox.WORKING),
-        "failed": counts[Mailbox.FAILED],
+        "findings": found_by(request.actor),
+        "account": account,
         "plan": plan,
         "jobs": jobs(request.actor)[:5],
         "running": jobs(request.actor, status="active").count(),

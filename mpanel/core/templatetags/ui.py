@@ -12,11 +12,13 @@ from pathlib import Path
 import segno
 from django.contrib.staticfiles import finders
 from django.core.paginator import Page
+from django.db.models import Model
 from django.template import Library
 from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from mpanel.core.troubles import of_row
 from mpanel.core.wording import counted
 
 register = Library()
@@ -95,6 +97,7 @@ LOOKS = {
     "superseded": Look("Superseded", "neutral", "minus"),
     # domains, mailboxes, credentials
     "verified": Look("Verified", "success", "shield-check"),
+    "new": Look("New", "info", "sparkles"),
     "active": Look("Active", "success", "check"),
     "provisioning": Look("Provisioning", "info", "loader", live=True),
     "warming": Look("Warming up", "info", "activity"),
@@ -172,6 +175,12 @@ def state(word: str, label: str = "", title: str = "", plain: bool = False) -> d
         "title": title,
         "plain": plain,
     }
+
+
+@register.inclusion_tag("components/troubles.html")
+def troubles(row: Model) -> dict[str, object]:
+    """`{% troubles mailbox %}`: a badge for each thing that is wrong with a row of a list."""
+    return {"troubles": of_row(row)}
 
 
 @register.filter

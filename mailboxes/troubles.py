@@ -1,0 +1,64 @@
+"""What can be wrong with a mailbox, also at an outreach tool, and with a domain's mail."""
+
+from django.db.models import Exists, OuterRef, Q
+
+from domains.models import Domain
+from mailboxes.models import Mailbox, MailDomain, OutreachLink
+from mailboxes.selectors import mailboxes
+from mpanel.core import troubles
+from mpanel.core.troubles import Trouble
+
+NOT_PROVED = (Mailbox.FAILED, Mailbox.PROVISIONING)
+
+
+def _refused_link() -> Exists:
+    return Exists(OutreachLink.objects.filter(mailbox=OuterRef("pk"), status=OutreachLink.FAILED))
+
+
+troubles.watch(Mailbox, noun="mailbox,mailboxes", url_name="mailbox-list", rows=mailboxes)
+troubles.register(
+    Mailbox,
+    Trouble(
+        "failed",
+        "Failed",
+        "The login could not be proved. See why, then retry.",
+        lambda: Q(status=Mailbox.FAILED),
+        in_status=True,
+    ),
+    Trouble(
+        "paused",
+        "Sending paused",
+        "Too much of what was sent bounced. See why before you resume.",
+        lambda: Q(paused_at__isnull=False) & ~Q(status=Mailbox.DELETING),
+    ),
+    Trouble(
+        "not_told",
+        "Change not applied",
+        "The last change did not reach the mail provider.",
+        lambda: ~Q(error_message="") & ~Q(status__in=NOT_PROVED),
+    ),
+    Trouble(
+        "outreach",
+        "Outreach refused",
+        "An outreach tool did not take the mailbox. See why, then retry.",
+        lambda: Q(_refused_link()),
+        tone="warning",
+    ),
+    Trouble(
+        "suspended",
+        "Suspended",
+        "They take mail, but nobody can log in or send. Activate them when you need them.",
+        lambda: Q(status=Mailbox.SUSPENDED),
+        tone="warning",
+        in_status=True,
+    ),
+)
+troubles.register(
+    Domain,
+    Trouble(
+        "mail",
+        "Mail not attached",
+        "The mail provider did not take the domain. See why, then try again.",
+        lambda: Q(mail__status=MailDomain.FAILED),
+    ),
+)
