@@ -3,6 +3,7 @@
 See docs/decisions/0014.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -19,9 +20,11 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record
 from mpanel.core.actor import Actor, system
-from mpanel.core.errors import Conflict
+from mpanel.core.errors import Conflict, MPanelError
 from provisioning.models import Job, JobQuerySet
 from provisioning.services import start_job
+
+logger = logging.getLogger(__name__)
 
 WORKFLOW = "dnszones.rotate_dkim"
 RETIRED_KEPT = 5  # rows of retired keys that a zone keeps, for the eye
@@ -127,7 +130,10 @@ def rotate_what_is_due() -> None:
     )
     for zone in due.exclude(domain_id__in=lately.values("subject_id"))[:MOST_AT_ONCE]:
         if _is_signed_here(zone.domain):
-            rotate_dkim(system(zone.domain.tenant_id), zone.domain_id)
+            try:
+                rotate_dkim(system(zone.domain.tenant_id), zone.domain_id)
+            except MPanelError as error:  # one domain holds up no other
+                logger.warning("the DKIM key of %s stays: %s", zone.domain, error)
 
 
 # --- Called by states ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ slice, and ends when nothing is under way; an endpoint that is slow holds its ow
 nobody else's.
 """
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ from events.sending import Outcome, Parcel, Sender
 from events.services.records import record
 from mpanel.core.actor import system
 from mpanel.core.periodic import Slice
+from mpanel.core.secrets import Unsealable
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 50  # in flight
 EACH = 4  # of them to one endpoint
@@ -86,16 +90,26 @@ def claim(room: int) -> list[Parcel]:
     free = WebhookDelivery.objects.free(now).filter(pk__in=chosen)
     free.update(claim=token, claimed_until=now + LEASE)
     taken = WebhookDelivery.objects.filter(claim=token).select_related("event", "endpoint")
-    return [
-        Parcel(
-            delivery_id=delivery.pk,
-            webhook_id=delivery.webhook_id,
-            url=delivery.endpoint.url,
-            body=delivery.body(),
-            secrets=tuple(delivery.endpoint.secrets()),
-        )
-        for delivery in taken.order_by("next_at", "id")
-    ]
+    parcels, unsigned = [], []
+    for delivery in taken.order_by("next_at", "id"):
+        try:
+            parcels.append(_parcel(delivery))
+        except Unsealable as error:
+            logger.error("webhook %s: %s", delivery.endpoint_id, error)
+            unsigned.append(Outcome(delivery.pk, None, error.message, "", 0, is_final=True))
+    keep(unsigned)
+    return parcels
+
+
+def _parcel(delivery: WebhookDelivery) -> Parcel:
+    """What is sent, with what signs it. Raises `Unsealable`."""
+    return Parcel(
+        delivery_id=delivery.pk,
+        webhook_id=delivery.webhook_id,
+        url=delivery.endpoint.url,
+        body=delivery.body(),
+        secrets=tuple(delivery.endpoint.secrets()),
+    )
 
 
 @transaction.atomic
@@ -147,7 +161,7 @@ def _note(row: WebhookDelivery, outcome: Outcome, now: datetime) -> None:
     elif row.status == WebhookDelivery.PENDING:
         row.tries += 1
         wait = wait_after(row.tries, asked=outcome.retry_after)
-        if wait is None or outcome.status == 410:
+        if wait is None or outcome.is_final or outcome.status == 410:
             row.status = WebhookDelivery.FAILED
         else:
             row.next_at = now + timedelta(seconds=wait)

@@ -41,7 +41,10 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a try ended. `status` None: there was no answer. `error`: "" when it was taken."""
+    """How a try ended. `status` None: there was no answer. `error`: "" when it was taken.
+
+    `is_final`: another try would end as this one did.
+    """
 
     delivery_id: UUID
     status: int | None
@@ -49,6 +52,7 @@ class Outcome:
     response: str
     duration_ms: int
     retry_after: float | None = None
+    is_final: bool = False
 
     @property
     def delivered(self) -> bool:

@@ -27,6 +27,7 @@ from mailboxes.providers.kumomta import (
 from mailboxes.sending.limits import Standing, limit_today, refusal
 from mailboxes.vendors import kumomta
 from mpanel.core.errors import Invalid, ProviderError
+from mpanel.core.secrets import Unsealable
 
 logger = logging.getLogger(__name__)
 
@@ -90,16 +91,24 @@ def _standing(box: Mailbox, account: Account | None) -> Standing:
 
 @transaction.atomic
 def signing_keys(server: MailServer) -> list[SigningKeyFile]:
-    """The key that each domain on a server signs with, unsealed."""
+    """The key that each domain on a server signs with, unsealed; without one that does not open."""
     keys = DkimKey.objects.filter(
         zone__domain__mail__server=server,
         zone__domain__verified_at__isnull=False,
         status=DkimKey.SIGNING,
     ).select_related("zone__domain")
     return [
-        SigningKeyFile(domain=key.zone.domain.name, selector=key.selector, pem=key.private_pem())
+        SigningKeyFile(domain=key.zone.domain.name, selector=key.selector, pem=_pem(key))
         for key in keys
     ]
+
+
+def _pem(key: DkimKey) -> str | None:
+    try:
+        return key.private_pem()
+    except Unsealable as error:
+        logger.error("the DKIM key of %s: %s", key.zone.domain, error)
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ def change_server(
     changed = [name for name, value in values.items() if getattr(server, name) != value]
     for name in changed:
         setattr(server, name, values[name])
-    if admin_key is not None and server.admin_key() != admin_key:
+    if admin_key is not None and not server.has_admin_key(admin_key):
         server.set_admin_key(admin_key)
         changed.append("sealed_admin_key")
     check_server(server)

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from mpanel.core.models import Row, StatusRow
-from mpanel.core.secrets import SealedField, seal, unseal
+from mpanel.core.secrets import SealedField, Unsealable, seal, unseal
 
 
 class MailServer(Row):
@@ -53,6 +53,13 @@ class MailServer(Row):
         if not self.sealed_admin_key:
             return ""
         return unseal(self.sealed_admin_key, row=self, column="sealed_admin_key")
+
+    def has_admin_key(self, key: str) -> bool:
+        """Whether this is its key; False where the stored one does not open."""
+        try:
+            return self.admin_key() == key
+        except Unsealable:
+            return False
 
 
 class MailDomain(StatusRow):

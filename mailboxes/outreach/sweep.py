@@ -23,7 +23,7 @@ from mailboxes.providers.outreach import (
     RemoteSender,
     WarmupDayCount,
 )
-from mpanel.core.errors import ProviderError
+from mpanel.core.errors import MPanelError, ProviderError
 from mpanel.core.periodic import Slice
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Seen:
     senders: dict[str, RemoteSender] = field(default_factory=dict)
     days: dict[str, list[WarmupDayCount]] = field(default_factory=dict)
     asked: list[OutreachLink] = field(default_factory=list)
-    error: ProviderError | None = None
+    error: MPanelError | None = None
 
     @property
     def was_cut_short(self) -> bool:
@@ -61,10 +61,9 @@ def look_at_warmup() -> bool:
         return False
     # The providers are built here: what follows in threads uses no database.
     seen = [Seen(group) for group in groups]
-    for one in seen:
-        _ = one.group.provider
+    opened = [one for one in seen if _opens(one)]
     with ThreadPoolExecutor(KEYS_AT_ONCE) as pool:
-        list(pool.map(lambda one: _ask(one, one.group.provider, present), seen))
+        list(pool.map(lambda one: _ask(one, one.group.provider, present), opened))
     for one in seen:
         _keep(one)
     return any(one.was_cut_short for one in seen)
@@ -80,6 +79,15 @@ def _due() -> list[Group]:
     )
     groups = groups_of(list(due[: MOST_PER_KEY * KEYS_AT_ONCE]))
     return [Group(group.links[:MOST_PER_KEY], group.credential) for group in groups]
+
+
+def _opens(seen: Seen) -> bool:
+    """Build the provider. A key that cannot be read, or was taken away, holds up no other."""
+    try:
+        _ = seen.group.provider
+    except MPanelError as error:
+        seen.error = error
+    return seen.error is None
 
 
 def _ask(seen: Seen, provider: OutreachProvider, present: Slice) -> None:
@@ -106,8 +114,12 @@ def _keep(seen: Seen) -> None:
     now = timezone.now()
     links = seen.asked
     if seen.error:
-        logger.warning("warm-up of %s: %s", seen.group.credential.pk, seen.error.error_code)
-        if seen.error.error_code == KEY_REFUSED:
+        code = seen.error.error_code if isinstance(seen.error, ProviderError) else seen.error.code
+        logger.warning("warm-up of %s: %s", seen.group.credential.pk, code)
+        if not isinstance(seen.error, ProviderError):
+            records.refuse_key(seen.group.credential, seen.error.message)
+            return
+        if code == KEY_REFUSED:
             _lose(seen.group.links, KEY_REFUSED, seen.error.message)
             records.refuse_key(seen.group.credential, seen.error.message)
             return

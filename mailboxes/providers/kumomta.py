@@ -56,11 +56,14 @@ class SenderStanding:
 
 @dataclass(frozen=True, kw_only=True)
 class SigningKeyFile:
-    """A domain's DKIM key. `pem`: PKCS 8, which OpenSSL reads like PKCS 1."""
+    """A domain's DKIM key. `pem`: PKCS 8, which OpenSSL reads like PKCS 1.
+
+    None where it cannot be read now: the file that is there stays.
+    """
 
     domain: str
     selector: str
-    pem: str = field(repr=False)
+    pem: str | None = field(repr=False)
 
     def __post_init__(self) -> None:
         # Both become parts of a path and of a TOML key.
@@ -175,7 +178,15 @@ class KumoMTA(MailServer):
         """
         folder = self._existing() / "dkim"
         wanted = {folder / key.domain / f"{key.selector}.key": key for key in keys}
-        written = [write_whole(path, key.pem, mode=0o400) for path, key in wanted.items()]
+        unread = [path for path, key in wanted.items() if key.pem is None]
+        for path in unread:
+            if not path.exists():
+                del wanted[path]
+        written = [
+            write_whole(path, key.pem, mode=0o400)
+            for path, key in wanted.items()
+            if key.pem is not None
+        ]
         table = "".join(
             f'[domain."{key.domain}"]\nselector = "{key.selector}"\nalgo = "sha256"\n'
             f'filename = "{path}"\n\n'

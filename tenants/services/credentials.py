@@ -14,6 +14,7 @@ from events.services import record
 from mpanel.core import queues, registry
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict, Invalid, ProviderError
+from mpanel.core.secrets import Unsealable
 from tenants import included, selectors
 from tenants.models import ProviderCredential, Tenant
 
@@ -124,7 +125,11 @@ def change_credential(
     credential = get_own_credential(actor, credential_id)
     cls = registry.get(credential.port, credential.provider)
     given = {field.name: values.get(field.name, "").strip() for field in cls.credential_fields}
-    kept = credential.values()
+    try:
+        kept = credential.values()
+    except Unsealable:  # so all of it is entered again
+        kept = credential.public
+        _require_secrets(cls, given)
     if any(
         given[field.name] != kept.get(field.name, "")
         for field in cls.credential_fields
@@ -179,6 +184,8 @@ def run_test(credential_id: UUID) -> None:
     except ProviderError as error:
         message = error.message
         result = ProviderCredential.UNREACHABLE if error.retryable else ProviderCredential.REFUSED
+    except Unsealable as error:
+        message, result = error.message, ProviderCredential.REFUSED
     except Exception:  # a fault of one provider must not hold up other tenants' tests
         logger.exception("the test of the credential %s failed", credential_id)
         message = "The test failed on our side. Check the values, and try again."

@@ -186,6 +186,21 @@ def test_files_that_cannot_be_written_are_tried_again(place: Place) -> None:
     assert SECRET not in str(told.value)
 
 
+def test_a_key_that_cannot_be_read_keeps_its_file(place: Place) -> None:
+    """Else the domain's mail would pass unsigned, and the other domains' keys be old."""
+    provider = place.provider
+    one, other, never = (
+        SigningKeyFile(domain=f"{name}.test", selector="mpanel", pem=pem)
+        for name, pem in (("one", "one"), ("other", "other"), ("never", None))
+    )
+    provider.keep_keys([one])
+    assert provider.keep_keys([replace(one, pem=None), never, other])
+    files = {path.parent.name: path.read_text() for path in place.directory.glob("dkim/*/*.key")}
+    assert files == {"one.test": "one", "other.test": "other"}
+    table = tomllib.loads((place.directory / "dkim_data.toml").read_text())
+    assert set(table["domain"]) == {"one.test", "other.test"}
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a..b", 'x"]\n[base', "ü.test", ""])
 def test_no_name_leaves_its_folder_or_its_table(name: str) -> None:
     with pytest.raises(ValueError, match="name"):

@@ -376,6 +376,39 @@ def test_a_week_of_warmup_is_kept(ada: Person, sandbox: RunningSandbox, provider
     assert (newest["deliverability_rate"] is None) == (provider == "smartlead")
 
 
+def test_a_key_that_does_not_open_holds_up_no_other(
+    ada: Person, cy: Person, sandbox: RunningSandbox
+) -> None:
+    (lost,) = connect(ada, inboxes(ada, count=1))
+    (well,) = connect(cy, inboxes(cy, "cy.test", count=1))
+    strange = account(cy).sealed
+    ProviderCredential.objects.filter(pk=account(ada).pk).update(sealed=strange)
+    sweep()
+    assert WarmupDay.objects.filter(link=well).exists()
+    assert not WarmupDay.objects.filter(link=lost).exists()
+    told = account(ada)
+    assert told.result == ProviderCredential.REFUSED
+    assert told.result_message.startswith("A stored secret cannot be opened.")
+    lost.refresh_from_db()
+    assert lost.status == OutreachLink.CONNECTED  # the tool has it still
+
+
+def test_a_look_at_warmup_gives_way_and_goes_on(
+    ada: Person, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mpanel.core import periodic
+    from mpanel.core.periodic import all_sweeps
+
+    links = connect(ada, inboxes(ada, count=3))
+    monkeypatch.setattr(periodic, "SLICE", 0.0)
+    work = all_sweeps()["outreach.warmup"].work
+    assert work() is True
+    assert WarmupDay.objects.count() == 1  # one call, and what it brought is kept
+    while work():
+        pass
+    assert set(WarmupDay.objects.values_list("link", flat=True)) == {link.pk for link in links}
+
+
 def test_one_deleted_at_the_tool_is_noticed_and_connected_again(
     ada: Person, sandbox: RunningSandbox
 ) -> None:
