@@ -17,6 +17,7 @@ class DnszonesConfig(AppConfig):
             dnssec_states,
             flattening,
             flattening_sweep,
+            housekeeping,
             proof_states,
             propagation,
             rotation,
@@ -32,6 +33,7 @@ class DnszonesConfig(AppConfig):
         probes.register("dns", dns)
         periodic.register("dnszones.propagation", every=5, work=propagation.sweep)
         periodic.register("dnszones.proofs", every=60, work=proof_states.write_missing_proofs)
+        periodic.register("dnszones.old_plans", every=3600, work=housekeeping.forget_old_plans)
         periodic.register("dnszones.rotation", every=3600, work=rotation.rotate_what_is_due)
         periodic.register("dnszones.dnssec", every=30, work=dnssec.look_at_due_parents)
         periodic.register(flattening.SWEEP, every=60, work=flattening_sweep.sweep)

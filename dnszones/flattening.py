@@ -5,6 +5,7 @@ Their source is looked at by flattening_sweep.py; see docs/decisions/0023.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -23,10 +24,11 @@ from mpanel.core import periodic
 from mpanel.core.actor import Actor, system
 from mpanel.core.errors import Conflict
 from provisioning.models import Job
-from provisioning.services import start_job
+from provisioning.services import forget_failed, start_job
 
 WORKFLOW = "dnszones.spf"
 SWEEP = "dnszones.spf"
+LONGEST_WAIT = timedelta(days=1)  # between two tries to publish
 UNDER_WAY = (ChangePlan.COMPUTING, ChangePlan.APPLYING)
 SHOWN_CHANGES = 20
 
@@ -122,6 +124,10 @@ def begin_plan(
 ) -> Job:
     """Have a flattened record written. `what`: the `spf` of the plan (flattening_plans.py)."""
     zone = flattening.zone
+    # The new one stands for those that failed: one failed job is shown at most.
+    failed = zone.plans.filter(kind=ChangePlan.SPF, status=ChangePlan.FAILED)
+    forget_failed(Job.objects.filter(workflow=WORKFLOW, subject_id__in=failed.values("pk")))
+    failed.update(status=ChangePlan.SUPERSEDED, updated_at=timezone.now())
     row = ChangePlan.objects.create(
         zone=zone,
         created_by_id=actor.user_id,
@@ -195,15 +201,26 @@ def _forget_former_parts(
 def fail_spf(plan: ChangePlan, code: str = "", message: str = "") -> None:
     """A fresh record could not be published: what is published stays."""
     services.fail_plan(plan)
-    found = SpfFlattening.objects.select_related("zone__domain")
-    flattening = found.filter(zone=plan.zone_id, status=SpfFlattening.LIVE).first()
+    found = SpfFlattening.objects.select_related("zone__domain").filter(zone=plan.zone_id)
+    if code and plan.spf is not None and plan.spf["goal"] == CLEAN:
+        # Former parts harm nobody.
+        found.update(leaving_at=timezone.now() + flattened.ASKED_AGAIN)
+    flattening = found.filter(status=SpfFlattening.LIVE).first()
     if flattening is None or plan.spf is None or plan.spf["goal"] == CLEAN:
         return
     if code == "ZONE_CHANGED":
         flattened.mark_edited(flattening)
     elif code:
         note_failure(flattening, f"The record could not be published: {message}")
-        flattening.save(update_fields=["error", "failing_since", "updated_at"])
+        flattening.next_check_at = _next_try(flattening)
+        flattening.save(update_fields=["error", "failing_since", "next_check_at", "updated_at"])
+
+
+def _next_try(flattening: SpfFlattening) -> datetime:
+    """After as long again as it has failed already, between the least interval and a day."""
+    now = timezone.now()
+    failing = now - (flattening.failing_since or now)
+    return now + min(max(failing, flattened.LEAST_INTERVAL), LONGEST_WAIT)
 
 
 def note_failure(flattening: SpfFlattening, why: str) -> None:

@@ -246,6 +246,8 @@ WEBHOOK_ALLOWED_NETWORKS = env.list(
 
 MAILBOX_BCRYPT_COST = env.int("MAILBOX_BCRYPT_COST", default=10)
 MAILBOX_DAILY_LIMIT = env.int("MAILBOX_DAILY_LIMIT", default=200)  # recipients, per mailbox
+JOBS_KEPT = env.int("JOBS_KEPT", default=180)  # days after their end, with their logs
+PLANS_KEPT = env.int("PLANS_KEPT", default=180)  # days; what may be taken back stays
 DELETED_MAIL_KEPT = env.int("DELETED_MAIL_KEPT", default=30)  # days
 # How long a DKIM key that was replaced stays published, for mail that is on its way; and how often
 # keys are replaced by themselves, 0 for never.

@@ -154,6 +154,12 @@ def look_again(actor: Actor, job_id: UUID) -> Job:
 
 
 @transaction.atomic
+def forget_failed(jobs: JobQuerySet) -> None:
+    """Delete those of these jobs that failed: a newer one does their work. Events stay."""
+    jobs.filter(status=Job.FAILED).delete()
+
+
+@transaction.atomic
 def check_now(job: Job) -> None:
     """Let a waiting job look now rather than at its next interval."""
     now = timezone.now()

@@ -16,6 +16,7 @@ from mailboxes.selectors import MailboxNotFound, get_mailbox, mailboxes
 from mailboxes.sending.limits import MOST_A_DAY, MOST_OF_DOMAIN, Ramp, ceiling_of, limit_on, today
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.pruning import prune
 
 MOST_AT_ONCE = 500
 DAYS_KEPT = timedelta(days=400)
@@ -175,9 +176,9 @@ def finish_warmups() -> None:
         _record(system(tenant_id), "mailbox.warm", found, lambda one: f"{whole} {ceiling_of(one)}")
 
 
-def forget_old_days() -> None:
+def forget_old_days() -> bool:
     """The sweep: counts are kept for thirteen months, so that a year can be compared."""
-    SendingDay.objects.filter(day__lt=today() - DAYS_KEPT).delete()
+    return prune(SendingDay.objects.filter(day__lt=today() - DAYS_KEPT))
 
 
 def _these(actor: Actor, mailbox_ids: Sequence[UUID]) -> list[Mailbox]:

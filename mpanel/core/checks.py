@@ -145,6 +145,17 @@ def support_can_be_reached(app_configs: Any, **kwargs: Any) -> Sequence[CheckMes
 
 
 @register()
+def nothing_counts_from_zero(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """A queue without a worker stands still, and what is kept for no day is gone at once."""
+    names = ("WORKERS", "URGENT_WORKERS", "SWEEP_WORKERS", "JOBS_KEPT", "PLANS_KEPT")
+    return [
+        Error(f"{name} must be 1 or more.", id="mpanel.E050")
+        for name in names
+        if getattr(settings, name) < 1
+    ]
+
+
+@register()
 def mail_policy_makes_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Where Postfix asks whether a mailbox may send, and what holds when nobody answers."""
     found: list[CheckMessage] = []

@@ -17,6 +17,7 @@ from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.locks import hold
 from mpanel.core.periodic import Slice
+from mpanel.core.pruning import prune
 from mpanel.core.secrets import digest, numeric_code, same
 from tenants.models import OneTimeCode
 from tenants.services.guesses import WINDOW, Asker, asker_of, count_guess, forgive
@@ -195,6 +196,6 @@ def use_up(checked: OneTimeCode) -> None:
         raise CodeRefused
 
 
-def forget_old_codes() -> None:
+def forget_old_codes() -> bool:
     """Drop requests for codes that can no longer be used nor count against a limit."""
-    OneTimeCode.objects.filter(expires_at__lt=timezone.now() - timedelta(days=1)).delete()
+    return prune(OneTimeCode.objects.filter(expires_at__lt=timezone.now() - timedelta(days=1)))

@@ -11,6 +11,7 @@ from django.utils import timezone
 from mpanel.core.errors import TooManyRequests
 from mpanel.core.locks import hold
 from mpanel.core.networks import network_of
+from mpanel.core.pruning import prune
 from mpanel.core.secrets import digest
 from tenants.models import Guess, Session
 
@@ -77,9 +78,9 @@ def forgive(guess: Guess) -> None:
     Guess.objects.filter(pk=guess.pk).delete()
 
 
-def forget_old_guesses() -> None:
+def forget_old_guesses() -> bool:
     """Drop guesses that no limit counts any more."""
-    Guess.objects.filter(created_at__lt=timezone.now() - 2 * HOUR).delete()
+    return prune(Guess.objects.filter(created_at__lt=timezone.now() - 2 * HOUR))
 
 
 def _require(is_allowed: bool, window: timedelta) -> None:

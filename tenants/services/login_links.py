@@ -12,6 +12,7 @@ from events.services import record
 from mpanel.core.actor import Actor
 from mpanel.core.api.ratelimit import spend_try
 from mpanel.core.errors import Gone
+from mpanel.core.pruning import prune
 from tenants import selectors
 from tenants.models import LoginLink, User
 
@@ -63,9 +64,9 @@ def use_login_link(token: str, *, address: str) -> User:
     return link.membership.user
 
 
-def forget_old_links() -> None:
+def forget_old_links() -> bool:
     """Drop links that can no longer be used."""
-    LoginLink.objects.filter(expires_at__lt=timezone.now() - timedelta(days=1)).delete()
+    return prune(LoginLink.objects.filter(expires_at__lt=timezone.now() - timedelta(days=1)))
 
 
 def _hash(token: str) -> str:

@@ -13,6 +13,7 @@ from events.services import record
 from mpanel.core.actor import Actor
 from mpanel.core.errors import InvalidToken
 from mpanel.core.networks import network_of
+from mpanel.core.pruning import prune
 from tenants import selectors, tokens
 from tenants.models import LoginLink, Membership, Session, User
 from tenants.services.accounts import AccountClosed
@@ -150,10 +151,10 @@ def device_name(user_agent: str) -> str:
     return (browser or user_agent.split("/", maxsplit=1)[0].strip() or "an unknown client")[:120]
 
 
-def forget_old_sessions() -> None:
+def forget_old_sessions() -> bool:
     """Drop sessions that ended a good while ago."""
     old = timezone.now() - timedelta(days=30)
-    Session.objects.filter(Q(ended_at__lt=old) | Q(expires_at__lt=old)).delete()
+    return prune(Session.objects.filter(Q(ended_at__lt=old) | Q(expires_at__lt=old)))
 
 
 def _forget_devices(sessions: QuerySet[Session]) -> None:

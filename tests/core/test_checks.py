@@ -108,6 +108,7 @@ def test_every_complaint_is_made_at_once(settings: LazySettings) -> None:
         ({"CLOUDFLARE_BASE_URL": "https://api.cloudflare.com/client/v4"}, "leads outside"),
         ({"EMAIL_URL": "smtp://mail.example.com:25"}, "leads outside"),
         ({"CLOUDFLARE_API_KEY": "poison"}, "CLOUDFLARE_API_KEY"),
+        ({"URGENT_WORKERS": "0"}, "URGENT_WORKERS must be 1 or more"),
     ],
 )
 def test_a_process_refuses_to_start(tmp_path: Path, variables: dict[str, str], says: str) -> None:

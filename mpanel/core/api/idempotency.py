@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.models import IdempotentAnswer
+from mpanel.core.pruning import prune
 from mpanel.core.secrets import digest
 
 KEPT = timedelta(hours=24)
@@ -79,6 +80,6 @@ def _again(row: IdempotentAnswer, wanted: str) -> Response:
     return answer
 
 
-def forget_old_answers() -> None:
+def forget_old_answers() -> bool:
     """Drop the answers whose time is over."""
-    IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    return prune(IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - KEPT))

@@ -18,6 +18,7 @@ from mpanel.core.actor import Actor
 from mpanel.core.errors import TooManyRequests
 from mpanel.core.models import RateWindow
 from mpanel.core.networks import network_of
+from mpanel.core.pruning import prune
 from mpanel.core.secrets import digest
 
 MINUTE = 60
@@ -134,9 +135,9 @@ def limits_of(actor: Actor) -> list[Limit]:
     ]
 
 
-def forget_old_windows() -> None:
+def forget_old_windows() -> bool:
     """Drop counts that no limit looks at any more."""
-    RateWindow.objects.filter(updated_at__lt=timezone.now() - timedelta(days=1)).delete()
+    return prune(RateWindow.objects.filter(updated_at__lt=timezone.now() - timedelta(days=1)))
 
 
 def forget_portions() -> None:
