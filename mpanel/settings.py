@@ -190,6 +190,9 @@ MAILSERVER_ADDRESSES = env.list("MAILSERVER_ADDRESSES", default=[])
 # which running sessions are ended; empty for none.
 MAILSERVER_ADMIN_URL = env.str("MAILSERVER_ADMIN_URL", default="")
 MAILSERVER_ADMIN_KEY = env.str("MAILSERVER_ADMIN_KEY", default="")
+# The mailbox on the house's mail server that gets mail to its postmaster and abuse, and to those of
+# customers' domains that have none; empty refuses such mail.
+MAILSERVER_POSTMASTER = env.str("MAILSERVER_POSTMASTER", default="").lower()
 # Where mail programs edit filters (ManageSieve); 0 for no filters: vacation, forwarding, Junk. And
 # the Postfix server on each mail server's machine to which filters give what they send.
 MAILSERVER_SIEVE_PORT = env.int("MAILSERVER_SIEVE_PORT", default=4190)

@@ -104,6 +104,7 @@ class PrivateMailServer:
         fails: str = "closed",
         spam: Sequence[str] = (),
         milters: Sequence[str] = (),
+        postmaster: str = "",
     ) -> str:
         """Write the configuration, as an operator does; what the command said.
 
@@ -129,6 +130,7 @@ class PrivateMailServer:
             *([] if policy else ["--no-policy"]),
             *([] if login_policy else ["--no-login-policy"]),
             *([] if signer else ["--no-signer"]),
+            f"--postmaster={postmaster}",
             *spam,
         ]
         with override_settings(**self.settings, MAILPOLICY_FAILS=fails, MAIL_MILTERS=list(milters)):

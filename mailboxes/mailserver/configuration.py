@@ -12,6 +12,9 @@ from mpanel.core.errors import Invalid
 
 _PATH = re.compile(r"(/[A-Za-z0-9_+@-][A-Za-z0-9._+@-]*)+")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_ADDRESS = re.compile(
+    r"[a-z0-9_+-]+(\.[a-z0-9_+-]+)*@" + _HOST.pattern.replace("(?=.{1,253}$)", "")
+)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{16,128}")
 _PORTS = range(1, 65536)
@@ -65,6 +68,9 @@ class Configuration:
     says what happens to mail while the policy service does not answer: `closed` (try later) or
     `open`. `dovecot` is the release that will read the files, one of `DOVECOTS`.
 
+    `postmaster`: a mailbox on this server, for mail to postmaster and abuse of `own_names` (host
+    names) and of domains without those; empty for none.
+
     `sieve_port`: where mail programs edit filters (ManageSieve, RFC 5804), 0 for no filters at all.
     What these send goes to `sieve_next_hop`, a Postfix server.
 
@@ -104,6 +110,8 @@ class Configuration:
     login_processes: int = 2
     admin_url: str = ""
     admin_key: str = ""
+    own_names: tuple[str, ...] = ()
+    postmaster: str = ""
     sieve_port: int = 0
     sieve_next_hop: str = "127.0.0.1:10027"
     spam: str = ""
@@ -134,6 +142,10 @@ class Configuration:
         if self.admin_url:
             self._check_admin()
         self._check_filters()
+        if self.postmaster:
+            _check("postmaster", _ADDRESS, self.postmaster)
+            for name in self.own_names:
+                _check("host", _HOST, name)
 
     def _check_filters(self) -> None:
         if self.spam and self.spam not in SPAM_FILTERS:

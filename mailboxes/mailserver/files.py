@@ -1,6 +1,7 @@
 """The files that Dovecot and Postfix read: rendered whole, written by renaming."""
 
 import grp
+import math
 import os
 import pwd
 import re
@@ -19,6 +20,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 # The users and groups that Debian's packages make.
 POSTFIX, DOVECOT, RSPAMD = "postfix", "dovecot", "_rspamd"
 MAPS = ("domains", "recipients", "aliases", "senders", "refusals", "reachable")
+ROLES = "roles"
 SIEVEC, MANAGESIEVE = Path("/usr/bin/sievec"), Path("/usr/lib/dovecot/managesieve-login")
 _UNSET = "(unset)"
 OWN_DOMAINS = "rspamd/own-domains"  # the customers' domains, which rspamd reads as it changes
@@ -42,6 +44,7 @@ FILES = (
     ConfigurationFile("postfix/main.cf", 0o644),
     ConfigurationFile("postfix/master.cf", 0o644),
     ConfigurationFile("postfix/submitted_headers.regexp", 0o644),
+    ConfigurationFile("postfix/commands.regexp", 0o644),
     *(ConfigurationFile(f"postfix/maps/{name}.cf", 0o640) for name in MAPS),
     ConfigurationFile("systemd/mpanel-dovecot.service", 0o644),
     ConfigurationFile("systemd/mpanel-postfix.service", 0o644),
@@ -49,6 +52,7 @@ FILES = (
 # Only the process that asks the database can read its password: libpq reads it from this file.
 PGPASS = ConfigurationFile("dovecot/pgpass", 0o600, DOVECOT)
 BEFORE = ConfigurationFile("dovecot/before.sieve", 0o644)
+ROLE_MAP = ConfigurationFile(f"postfix/maps/{ROLES}.cf", 0o640)
 SPAM = (
     ConfigurationFile("rspamd/rspamd.conf", 0o644),
     ConfigurationFile("systemd/mpanel-rspamd.service", 0o644),
@@ -59,7 +63,8 @@ def files_of(configuration: Configuration) -> tuple[ConfigurationFile, ...]:
     """The files that the release of Dovecot, Postfix and the spam filter read."""
     secrets = (PGPASS,) if configuration.dovecot == "2.4" else ()
     filters = (BEFORE,) if configuration.sieve_port else ()
-    return (*FILES, *secrets, *filters, *(SPAM if configuration.spam else ()))
+    roles = (ROLE_MAP,) if configuration.postmaster else ()
+    return (*FILES, *secrets, *filters, *roles, *(SPAM if configuration.spam else ()))
 
 
 def installed_dovecot() -> str:
@@ -82,7 +87,7 @@ def write(configuration: Configuration) -> Iterator[tuple[str, bool]]:
     for file in wanted:
         text = render(configuration, file.path)
         yield file.path, _write(configuration.folder / file.path, text, file)
-    for file in {PGPASS, BEFORE, *SPAM} - set(wanted):
+    for file in {PGPASS, BEFORE, ROLE_MAP, *SPAM} - set(wanted):
         (configuration.folder / file.path).unlink(missing_ok=True)
 
 
@@ -155,7 +160,9 @@ def _values(configuration: Configuration) -> dict[str, object]:
         "postfix_protocols": "ipv4" if listen and not any(":" in a for a in listen) else "all",
         # Before a port in master.cf; a port alone listens on all of inet_interfaces.
         "listens": [f"{_bracketed(address)}:" for address in listen] or [""],
-        "maps": {name: f"proxy:pgsql:{folder}/postfix/maps/{name}.cf" for name in MAPS},
+        "maps": {
+            name: f"proxy:pgsql:{folder}/postfix/maps/{name}.cf" for name in _maps(configuration)
+        },
         "policy_default": "DUNNO"
         if configuration.policy_fails == "open"
         else "451 4.3.5 Nobody can tell whether this may be sent, please try again later",
@@ -165,12 +172,20 @@ def _values(configuration: Configuration) -> dict[str, object]:
         "milters": ", ".join(_milters(configuration)),
         "dns": ", ".join(f'"{resolver}"' for resolver in configuration.resolvers),
         "own_domains": configuration.folder / OWN_DOMAINS,
+        # A message grows on its way in, by headers.
+        "grace_mb": math.ceil(configuration.message_size / 2**20) + 1,
+        # The MX host comes last.
+        "own_name": (configuration.host, *configuration.own_names)[-1],
         "most_redirects": MOST_REDIRECTS,
         "admin_commands": configuration.admin_commands,
         "admin_port": configuration.admin_port,
         "admin_address": "127.0.0.1" if configuration.admin_is_local else "*",
         "admin_tls": "no" if configuration.admin_is_local else "yes",
     }
+
+
+def _maps(configuration: Configuration) -> tuple[str, ...]:
+    return (*MAPS, ROLES) if configuration.postmaster else MAPS
 
 
 def _milters(configuration: Configuration) -> list[str]:

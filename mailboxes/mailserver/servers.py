@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from mailboxes.mailserver.configuration import check_server
 from mailboxes.models import MailServer
@@ -90,3 +90,12 @@ def change_server(
     if changed:
         server.save(update_fields=[*changed, "updated_at"])
     return changed
+
+
+def receives(address: str, slug: str) -> bool:
+    """Whether mail to this address arrives in a mailbox on this server."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM mail_recipient WHERE email = %s AND server = %s", [address, slug]
+        )
+        return cursor.fetchone() is not None

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
+from mpanel.core.addresses import address_problem
 from mpanel.core.dnsclient import Server
 from mpanel.core.secrets import parse_key_ring
 
@@ -177,6 +178,15 @@ def milters_are_addresses(app_configs: Any, **kwargs: Any) -> Sequence[CheckMess
         for milter in settings.MAIL_MILTERS
         if not MILTER.fullmatch(milter)
     ]
+
+
+@register()
+def postmaster_is_an_address(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Who reads what is written to the mail server's postmaster."""
+    if not settings.MAILSERVER_POSTMASTER or not address_problem(settings.MAILSERVER_POSTMASTER):
+        return []
+    sentence = "MAILSERVER_POSTMASTER must be the address of a mailbox on the mail server."
+    return [Error(sentence, id="mpanel.E041")]
 
 
 @register()

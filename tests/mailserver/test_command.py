@@ -160,6 +160,7 @@ def test_mail_from_outside_passes_the_filters_that_were_chosen(tmp_path: Path) -
         {"admin_url": "http://127.0.0.1:8080", "admin_key": "short"},
         {"admin_url": "ftp://127.0.0.1:8080", "admin_key": "a-key-of-sixteen-signs"},
         {"message_size": 0},
+        {"postmaster": "x' OR 'a'='a@example.test"},
         {"spam": "spamassassin"},
         {"spam": "rspamd", "forged_own": "perhaps"},
         {"spam": "rspamd", "resolvers": ('127.0.0.1:53"];',)},

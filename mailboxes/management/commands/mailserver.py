@@ -72,6 +72,13 @@ def configure(options: dict[str, Any]) -> Iterable[str]:
     changed = [path for path, is_new in files.write(configuration) if is_new]
     if configuration.sieve_port and not options["files_only"]:
         files.compile_filters(configuration)
+    if configuration.postmaster and not servers.receives(
+        configuration.postmaster, configuration.server
+    ):
+        yield (
+            f"Mail to postmaster and abuse is refused until {configuration.postmaster} is a "
+            "mailbox on this server."
+        )
     if configuration.spam:
         owndomains.write_own_domains(configuration.folder)
     yield from (f"wrote {configuration.folder / path}" for path in changed)
@@ -184,6 +191,10 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         message_size=settings.MAIL_SIZE_LIMIT,
         admin_url=server.admin_url,
         admin_key=server.admin_key(),
+        own_names=tuple(dict.fromkeys((server.host, server.mx_host))),
+        postmaster=settings.MAILSERVER_POSTMASTER
+        if options["postmaster"] is None
+        else options["postmaster"],
         sieve_port=settings.MAILSERVER_SIEVE_PORT,
         sieve_next_hop=settings.MAILSIEVE_NEXT_HOP,
         spam=options["spam"] or "",
@@ -270,6 +281,7 @@ def _configure_arguments(parser: CommandParser) -> None:
     add("--no-login-policy", action="store_true", help="let everybody guess passwords")
     add("--no-signer", action="store_true", help="send without DKIM signatures")
     add("--no-outside", action="store_true", help="refuse mail that would leave this server")
+    add("--postmaster", metavar="ADDRESS", help="as MAILSERVER_POSTMASTER says")
     add("--spam", choices=SPAM_FILTERS, help="look at mail from outside; none by default")
     add("--resolver", action="append", metavar="ADDRESS:PORT", help="the filter's; the system's")
     add("--forged-own", choices=FORGED_OWN, default=FORGED_OWN[0], help="mail of own domains")
