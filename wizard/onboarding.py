@@ -22,12 +22,13 @@ from dnszones.services import agree_to_replace, apply_plan, make_plan, start_ses
 from domains.models import Domain
 from domains.selectors import connecting_job
 from domains.services import connect_domain
-from mailboxes.models import Batch
+from mailboxes.models import Batch, Mailbox
 from mailboxes.naming import plan_addresses
 from mailboxes.selectors import batches, mailboxes
 from mailboxes.services import provision_mailboxes, provisioning_job
 from mpanel.core.actor import Actor
-from mpanel.core.errors import MPanelError
+from mpanel.core.errors import Invalid, LimitExceeded, MPanelError
+from mpanel.core.wording import counted
 from provisioning import probes
 from provisioning.models import Heartbeat, Job
 from provisioning.services import retry_job
@@ -36,6 +37,8 @@ from wizard.steps import reached
 
 ALIVE = timedelta(seconds=60)
 LOOK_EVERY = 0.5  # seconds
+INBOXES = "inbox,inboxes"
+HERE = "onboard"  # with which the keys of batches begin that were made in the terminal
 
 
 class CannotGoOn(Exception):
@@ -44,7 +47,11 @@ class CannotGoOn(Exception):
 
 @dataclass(frozen=True)
 class Wish:
-    """What the customer wants. `timeout`: seconds to wait for one step, None for ever."""
+    """What the customer wants.
+
+    `inboxes`: how many the domain has in the end. `timeout`: seconds to wait for one step, None for
+    ever.
+    """
 
     domain: str
     inboxes: int
@@ -76,10 +83,14 @@ class Onboarding:
     show_nameservers: Callable[[Domain], None]
     show_plan: Callable[[Plan], None]
     ask_to_take_over: Callable[[ZoneDiscovery], bool]
+    say: Callable[[str], None]
     _retried: set[Any] = field(default_factory=set)
 
-    def run(self) -> Batch:
-        """Do the whole main job. Raises `CannotGoOn` with a clear sentence."""
+    def run(self) -> list[Batch]:
+        """Do the whole main job; the domain's batches that were made here, the oldest first.
+
+        Raises `CannotGoOn` with a clear sentence.
+        """
         require_running_parts()
         try:
             self.check_wish()
@@ -92,18 +103,20 @@ class Onboarding:
 
     def check_wish(self) -> None:
         """Refuse at once what provisioning would refuse minutes later."""
-        plan_addresses(self.wish.inboxes, self.wish.naming, taken=(), seed="")
-        mine = mailboxes(self.actor)
-        if mine.filter(domain__name=self.wish.domain).exists():
-            return  # a former run may have come so far
+        wanted, mine = self.wish.inboxes, mailboxes(self.actor)
         account = get_account(self.actor)
-        require_room(
-            account,
-            what="inboxes",
-            used=mine.count(),
-            wanted=self.wish.inboxes,
-            limit=plan_of(account).inboxes,
-        )
+        there = mine.filter(domain__name=self.wish.domain).count()
+        try:
+            plan_addresses(wanted, self.wish.naming, taken=(), seed="")
+            require_room(
+                account,
+                what="inboxes",
+                used=mine.count(),
+                wanted=max(0, wanted - there),
+                limit=plan_of(account).inboxes,
+            )
+        except (Invalid, LimitExceeded) as error:
+            raise CannotGoOn(f"--inboxes {wanted}: {error.message}") from error
 
     def connect(self) -> Domain:
         """The domain, verified."""
@@ -203,27 +216,34 @@ class Onboarding:
             self.tell(Progress("Propagation", session.progress, line))
         self.tell(Progress("Propagation", 100, "Every resolver shows the records."))
 
-    def provision(self, domain: Domain) -> Batch:
-        """The inboxes, each proved by logging in."""
-        # A batch whose inboxes were all deleted since does not count as done.
-        former = sum(
-            not one.mailboxes.present().exists() for one in batches(self.actor, domain_id=domain.pk)
-        )
-        batch = provision_mailboxes(
-            self.actor,
-            domain.pk,
-            count=self.wish.inboxes,
-            convention=self.wish.naming,
-            idempotency_key=f"onboard:{domain.pk}:{self.wish.inboxes}:{self.wish.naming}:{former}",
-        )
+    def provision(self, domain: Domain) -> list[Batch]:
+        """As many inboxes as are wanted in the end, each proved by logging in."""
+        present = mailboxes(self.actor, domain_id=domain.pk).exclude(status=Mailbox.DELETING)
+        there, wanted = present.count(), self.wish.inboxes
+        former = batches(self.actor, domain_id=domain.pk)
+        if there:
+            self.say(f"{domain} has {counted(there, INBOXES)}; {_what_follows(there, wanted)}.")
+        if there < wanted:
+            provision_mailboxes(
+                self.actor,
+                domain.pk,
+                count=wanted - there,
+                convention=self.wish.naming,
+                # The same for two runs that begin at once; another one after each batch.
+                idempotency_key=f"{HERE}:{domain.pk}:{len(former)}:{there}:{wanted}",
+            )
+        found = batches(self.actor, domain_id=domain.pk)[::-1]
+        found = [batch for batch in found if batch.mailboxes.present().exists()]
         for _ in self.wait("Inboxes"):
-            job = self.healthy(provisioning_job(self.actor, batch))
-            if job is None or not job.is_active:
+            jobs = [self.healthy(provisioning_job(self.actor, batch)) for batch in found]
+            proved = present.filter(smtp_proved_at__isnull=False).count()
+            line = f"{proved} of {counted(present.count(), INBOXES)} proved"
+            active = [job for job in jobs if job is not None and job.is_active]
+            if not active:
                 break
-            proved = batch.mailboxes.filter(smtp_proved_at__isnull=False).count()
-            self.tell(Progress("Inboxes", job.progress, f"{proved} of {batch.count} proved"))
-        self.tell(Progress("Inboxes", 100, f"{batch.count} of {batch.count} proved"))
-        return batch
+            self.tell(Progress("Inboxes", min(job.progress for job in active), line))
+        self.tell(Progress("Inboxes", 100, line))
+        return [batch for batch in found if batch.idempotency_key.startswith(HERE)]
 
     def wait(self, step: str) -> Iterator[None]:
         """Look again and again; raises `CannotGoOn` when the step takes too long."""
@@ -246,6 +266,12 @@ class Onboarding:
             raise CannotGoOn(job.error_message or "The job was cancelled.")
         self._retried.add(job.pk)
         return retry_job(self.actor, job.pk)
+
+
+def _what_follows(there: int, wanted: int) -> str:
+    if there < wanted:
+        return f"{wanted - there} more are made"
+    return "that is what you want" if there == wanted else f"{wanted} are wanted, so none is made"
 
 
 def require_running_parts() -> None:

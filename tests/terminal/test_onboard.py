@@ -28,13 +28,24 @@ def credentials(panel: RunningPanel, tmp_path_factory: pytest.TempPathFactory) -
     first = panel.popen(*command)
     made = ("cloudflare", "POST", "/zones")
     wait_until(lambda: panel.sandbox.request_count(*made) == 1, seconds=30)
+    assert first.stdout is not None
+    # A program that reads the output sees each line as it is written.
+    told = next(line for line in first.stdout if NAMESERVERS_SHOWN in line)
     first.send_signal(signal.SIGINT)
-    assert first.wait(20) != 0
+    rest = first.communicate(timeout=20)[0]
+    assert first.returncode != 0
+    assert "Stopped. What runs goes on" in rest
+    assert "Traceback" not in told + rest
     panel.sandbox.set_nameservers("terminal.test")
     done = panel.manage(*command)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "50 proved inboxes" in done.stdout
+    assert f"50 proved inboxes: {file}" in done.stdout
+    assert "Nameservers 100 %: They point here." in done.stdout.splitlines()
+    assert "create TXT mpanel._domainkey.terminal.test" in done.stdout
     return file
+
+
+NAMESERVERS_SHOWN = "Set these nameservers for terminal.test"
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -102,7 +113,6 @@ def test_stops_with_a_sentence_where_it_cannot_go_on(panel: RunningPanel, tmp_pa
         ("onboard", "www.deep.terminal.test"): "terminal.test",
         ("onboard", "x.test", "--account=nobody@example.test"): "no account nobody@example.test",
         ("onboard", "big.test", "--inboxes=900", f"--csv={tmp_path / 'x.csv'}"): "allows 500",
-        ("onboard", "none.test", "--inboxes=0"): "from 1 to 1,000",
         ("onboard", "x.test", f"--csv={tmp_path / 'missing' / 'x.csv'}"): "not there",
     }
     for command, sentence in cases.items():
@@ -110,6 +120,21 @@ def test_stops_with_a_sentence_where_it_cannot_go_on(panel: RunningPanel, tmp_pa
         assert stopped.returncode != 0, command
         assert sentence in stopped.stderr, (command, stopped.stderr)
         assert "Traceback" not in stopped.stderr
+
+
+def test_inboxes_is_how_many_there_are_in_the_end(panel: RunningPanel, credentials: Path) -> None:
+    before = rows(credentials)
+    more = panel.manage("onboard", "terminal.test", "--inboxes=52", f"--csv={credentials}")
+    assert more.returncode == 0, more.stderr
+    assert "terminal.test has 50 inboxes; 2 more are made." in more.stdout
+    assert f"2 proved inboxes, beside the 50 from before: {credentials}" in more.stdout
+    after = rows(credentials)
+    assert after[:50] == before
+    assert len({row["email"] for row in after}) == len(after) == 52
+    fewer = panel.manage("onboard", "terminal.test", "--inboxes=10", f"--csv={credentials}")
+    assert fewer.returncode == 0, fewer.stderr
+    assert "has 52 inboxes; 10 are wanted, so none is made." in fewer.stdout
+    assert rows(credentials) == after
 
 
 def test_says_so_when_nothing_runs(panel: RunningPanel, tmp_path: Path) -> None:
