@@ -195,7 +195,9 @@ def _way_on(request: HttpRequest, status: int, remedy: str) -> dict[str, str]:
     if request.method == "POST" and back:
         return {"action_label": "Back to the page", "action_url": back, "section": section}
     if start == request.path:
-        section, label, start = OVERVIEW
+        _, label, start = OVERVIEW
+    if start == OVERVIEW[2]:
+        section = ""  # this is not the overview, it only leads there
     return {"action_label": f"Go to {label}", "action_url": start, "section": section}
 
 

@@ -11,7 +11,7 @@ from events.selectors import trail
 from mailboxes import selectors as mail
 from mailboxes.models import Mailbox
 from mpanel.core.pages import PageRequest, signed_in
-from mpanel.core.troubles import found_by
+from mpanel.core.troubles import found_by, marked
 from provisioning.selectors import jobs
 from wizard.steps import next_step
 
@@ -28,7 +28,7 @@ def overview(request: PageRequest) -> HttpResponseBase:
     account = get_account(request.actor)
     plan = plan_of(account)
     counts = mail.status_counts(request.actor)
-    found = list(domains_of(request.actor))
+    found = list(marked(domains_of(request.actor)))
     context = {
         "domains": [(item, next_step(item)) for item in found[:8]],
         "domain_count": len(found),
