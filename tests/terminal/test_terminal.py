@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.utils import timezone
 
+from mpanel.core import queues
 from provisioning.models import Heartbeat
 from tests.cast import Person
 from wizard.onboarding import Progress
@@ -89,9 +89,9 @@ def test_a_bad_option_is_named(ada: Person, option: str, why: str) -> None:
 
 
 def test_more_than_the_plan_allows_names_the_option(ada: Person) -> None:
-    now = timezone.now()
-    for name in ("clock", "worker"):
-        Heartbeat.objects.create(name=name, seen_at=now)
+    Heartbeat.beat("clock")
+    for queue in queues.ALL:
+        Heartbeat.beat(f"host:1:abc:{queue}", queue=queue)
     with pytest.raises(CommandError, match="--inboxes 900: Your plan"):
         call_command("onboard", "x.test", f"--account={ada.user.email}", "--inboxes=900")
 
