@@ -11,7 +11,7 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 
-import environ
+from mpanel.environment import LOG_LEVELS, Environment
 
 from mpanel.core import queues
 
@@ -20,7 +20,7 @@ VAR_DIR = Path(os.environ.get("MPANEL_VAR_DIR", BASE_DIR / "var"))
 
 VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
-env = environ.Env()
+env = Environment()
 env.escape_proxy = True
 env.read_env(os.environ.get("MPANEL_ENV_FILE", VAR_DIR / "env"))
 
@@ -221,7 +221,7 @@ MAIL_MILTERS = env.list("MAIL_MILTERS", default=[])
 
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="mPanel <noreply@localhost>")
 # The mail server that takes our own messages: smtp://, smtp+tls:// (STARTTLS) or smtp+ssl://.
-_mail = env.email_url(
+_mail = env.mail_server(
     "EMAIL_URL",
     default=f"smtp://127.0.0.1:{SANDBOX_PORT + 3}" if SANDBOX else "smtp://127.0.0.1:25",
 )
@@ -356,7 +356,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/mpanel.sqlite3")}
+DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/mpanel.sqlite3")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
@@ -533,7 +533,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": env.one_of("LOG_LEVEL", LOG_LEVELS, default="INFO")},
     "loggers": {
         "httpx": {"level": "WARNING"},
         "django-q": {"level": "WARNING"},

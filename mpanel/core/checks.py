@@ -99,8 +99,6 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
             "JOB_LEASE must be at least twice VENDOR_TIMEOUT, or a slow vendor looks like a "
             "dead worker.",
         )
-    if urlsplit(settings.SITE_URL).scheme not in {"http", "https"}:
-        refuse(6, "SITE_URL must be a full address such as https://panel.example.com.")
     if settings.HOUSE_POWERDNS_KEY and not (
         settings.POWERDNS_BASE_URL and settings.HOUSE_POWERDNS_NAMESERVERS
     ):
@@ -162,11 +160,6 @@ def mail_policy_makes_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMe
     found: list[CheckMessage] = []
     if settings.MAILPOLICY_FAILS not in {"open", "closed"}:
         found.append(Error("MAILPOLICY_FAILS must be open or closed.", id="mpanel.E021"))
-    for name in ("MAILPOLICY_ADDRESS", "LOGINPOLICY_ADDRESS"):
-        _, _, port = getattr(settings, name).rpartition(":")
-        if not (port.isdecimal() and 0 < int(port) < 65536):
-            sentence = f"{name} must be an address and a port, such as 127.0.0.1:10031."
-            found.append(Error(sentence, id="mpanel.E022"))
     return found
 
 
