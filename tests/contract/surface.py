@@ -9,6 +9,7 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from mpanel.core.api.document import SchemaView
 from mpanel.core.api.views import ApiView
 
 CONTRACT = Path(__file__).parent / "operations.csv"
@@ -52,12 +53,12 @@ class Operation:
 
 
 def routed() -> list[Operation]:
-    """Every operation that can be called."""
+    """Every operation that can be called; not the document that lists them."""
     return [
         Operation(method, path, view)
         for path, view in _views(get_resolver().url_patterns, "/")
         for method in METHODS
-        if hasattr(view, method.lower())
+        if hasattr(view, method.lower()) and view is not SchemaView
     ]
 
 
