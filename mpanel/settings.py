@@ -11,9 +11,8 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 
-from mpanel.environment import LOG_LEVELS, Environment
-
 from mpanel.core import queues
+from mpanel.environment import LOG_LEVELS, Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("MPANEL_VAR_DIR", BASE_DIR / "var"))
