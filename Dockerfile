@@ -17,4 +17,4 @@ WORKDIR /app
 USER mpanel
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 MPANEL_VAR_DIR=/var/lib/mpanel
 EXPOSE 8000
-CMD ["gunicorn", "mpanel.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4"]
+CMD ["gunicorn", "mpanel.wsgi", "--bind=0.0.0.0:8000"]

@@ -82,7 +82,7 @@ def domain_disconnect(request: PageRequest, domain_id: UUID) -> HttpResponseBase
     domain = selectors.get_domain(request.actor, domain_id)
     if request.method == "POST":
         services.require_may_leave(request.actor, domain)
-    with outside():
+    with outside(request.actor.tenant_id):
         found = services.departure_of(request.actor, domain_id)
     typed = TypedNameForm(
         domain.typed_names, digest=found.digest, losses=found.losses, given=request

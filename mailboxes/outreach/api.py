@@ -219,7 +219,7 @@ class Campaigns(ApiView):
 
     def read(self, request: Request) -> Response:
         query = self.query(request, shapes.CampaignQuery)
-        with outside():
+        with outside(self.actor.tenant_id):
             found = services.read_campaigns(
                 self.actor, provider=self.provider, credential_id=query["credential_id"]
             )

@@ -26,7 +26,7 @@ from mailboxes.outreach.vendors import outreach_provider
 from mailboxes.passwords import proof_digest
 from mailboxes.providers.outreach import WarmupSettings
 from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
-from mpanel.core.api.waiting import MOST, outside
+from mpanel.core.api.waiting import LOOKUPS, outside
 from mpanel.core.errors import Forbidden
 from provisioning.models import Job
 from provisioning.services import retry_job
@@ -619,6 +619,6 @@ def test_a_stranger_sees_nothing(ada: Person, cy: Person, sandbox: RunningSandbo
 
 def test_campaigns_are_read_in_the_last_free_place(ada: Person, sandbox: RunningSandbox) -> None:
     with contextlib.ExitStack() as others:
-        for _ in range(MOST - 1):
-            others.enter_context(outside())
+        for number in range(LOOKUPS - 1):
+            others.enter_context(outside(number))
         assert Api(ada.token).get("/api/v1/smartlead/campaigns").status == 200

@@ -69,7 +69,7 @@ def campaigns(request: PageRequest, domain_id: UUID, provider: str) -> HttpRespo
     connected = [link for link in connected if _is_own(link)] or connected
     shown: dict[str, Any] = {"provider": provider, "label": tool(provider).label, "problem": ""}
     try:
-        with outside():
+        with outside(request.actor.tenant_id):
             listed = services.read_campaigns(
                 request.actor, provider=provider, credential_id=connected[0].credential_id
             )

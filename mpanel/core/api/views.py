@@ -150,7 +150,7 @@ class ApiView(APIView):
 
     def _look_outside(self, *args: Any, **kwargs: Any) -> None:
         if type(self).prepare is not ApiView.prepare:
-            with outside():
+            with outside(self.address if self.public else self.actor.tenant_id):
                 self.prepare(*args, **kwargs)
 
     def _prepare_post(self, request: Request) -> None:

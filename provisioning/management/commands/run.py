@@ -102,7 +102,7 @@ class Command(BaseCommand):
 
     def start_web(self, port: int) -> None:
         bind = [f"--bind=127.0.0.1:{port}", *([f"--bind=[::1]:{port}"] if has_ipv6() else [])]
-        options = [*bind, "--workers=2", "--threads=4", "--log-level=warning"]
+        options = [*bind, "--workers=2", "--log-level=warning"]
         self.spawn("web", [*process_called("web").command, *options])
 
     def spawn(self, name: str, command: Sequence[str]) -> None:
