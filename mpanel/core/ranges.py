@@ -26,6 +26,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "CONTROL_GONE_HOURS": (0, 8_760),
     "MAILSERVER_SUBMISSION_PORT": PORT,
     "MAILSERVER_IMAPS_PORT": PORT,
+    "MAILSERVER_SIEVE_PORT": (0, 65_535),
     "MAIL_SIZE_LIMIT": (10_000, 2**31 - 1),
     "MAILBOX_DAILY_LIMIT": (0, 2**31 - 1),
     "DELETED_MAIL_KEPT": (0, 36_500),
