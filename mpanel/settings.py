@@ -198,6 +198,8 @@ MAILSERVER_SIEVE_PORT = env.int("MAILSERVER_SIEVE_PORT", default=4190)
 MAILSIEVE_NEXT_HOP = env.str("MAILSIEVE_NEXT_HOP", default="127.0.0.1:10027")
 # The database's role by which Dovecot and Postfix read the mail views, and nothing else.
 MAILSERVER_ROLE = env.str("MAILSERVER_ROLE", default="mpanel_mail")
+# Where Dovecot and Postfix have their sockets.
+MAILSERVER_RUN_DIR = env.str("MAILSERVER_RUN_DIR", default="/run/mpanel-mail")
 # Where `manage.py mailpolicy` and `manage.py mailsigner` listen for Postfix, and where the signer
 # gives the signed mail back to it.
 MAILPOLICY_ADDRESS = env.str(

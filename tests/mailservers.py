@@ -171,8 +171,10 @@ class PrivateMailServer:
         if self._choices.get("spam"):
             self.start_spam_filter()
 
+    restart_postfix = _restart
+
     @contextlib.contextmanager
-    def blind(self) -> Iterator[None]:
+    def locked_out(self) -> Iterator[None]:
         """Until the end of the block, the database lets neither Dovecot nor Postfix in."""
         self._sql(f'ALTER ROLE "{self.role}" NOLOGIN')
         self._sql(
@@ -182,6 +184,14 @@ class PrivateMailServer:
             yield
         finally:
             self._sql(f'ALTER ROLE "{self.role}" LOGIN')
+
+    @contextlib.contextmanager
+    def blind(self) -> Iterator[None]:
+        """`locked_out`, and at the end both have found the database again."""
+        try:
+            with self.locked_out():
+                yield
+        finally:
             # Dovecot tries again within 15 seconds, Postfix within a minute or after a restart.
             eventually(self._knows_nobody)
             self._restart()

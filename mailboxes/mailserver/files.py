@@ -41,6 +41,7 @@ class ConfigurationFile:
 FILES = (
     ConfigurationFile("dovecot/dovecot.conf", 0o600),
     ConfigurationFile("dovecot/sql.conf", 0o600),
+    ConfigurationFile("scripts/restart-auth", 0o755),
     ConfigurationFile("postfix/main.cf", 0o644),
     ConfigurationFile("postfix/master.cf", 0o644),
     ConfigurationFile("postfix/submitted_headers.regexp", 0o644),

@@ -2,14 +2,16 @@
 
 import asyncio
 import signal
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from mailboxes.logins.readiness import LoginReadiness
 from mailboxes.sending.policy import Policy
-from mailboxes.sending.protocol import PolicyServer
+from mailboxes.sending.protocol import PolicyServer, Request
 
 
 class Command(BaseCommand):
@@ -33,10 +35,19 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         policy = Policy(fails_open=settings.MAILPOLICY_FAILS == "open")
-        server = PolicyServer(policy.decide)
+        readiness = LoginReadiness(Path(settings.MAILSERVER_RUN_DIR))
+
+        async def decide(request: Request) -> str:
+            if request.get("protocol_state") == "CONNECT":
+                return readiness.action
+            return await policy.decide(request)
+
+        server = PolicyServer(decide)
+        await readiness.start()
         await server.listen(host, port)
         self.stdout.write(f"Mail policy: {settings.MAILPOLICY_ADDRESS}")
         self.stdout.flush()
         await stop.wait()
         await server.close()
+        await readiness.close()
         policy.close()

@@ -269,7 +269,7 @@ def _configure_arguments(parser: CommandParser) -> None:
     add("--vmail", type=Path, help="where mail lies: /var/vmail")
     add("--vmail-id", type=int, help="user and group of the mail: 5000")
     add("--state", type=Path, help="the queue and what servers remember: /var/lib/mpanel-mail")
-    add("--run", type=Path, help="sockets: /run/mpanel-mail")
+    add("--run", type=Path, default=settings.MAILSERVER_RUN_DIR, help="sockets")
     add("--log", type=Path, help="logs: /var/log/mpanel-mail")
     add("--failure-delay", type=int, metavar="SECONDS", help="after a wrong password: 2")
     add("--login-processes", type=int, help="IMAP logins served side by side: 2")

@@ -1,0 +1,112 @@
+"""When Dovecot cannot tell who may log in, nobody hears that a password is wrong."""
+
+import asyncio
+import contextlib
+import imaplib
+import os
+import signal
+import smtplib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailboxes.logins.readiness import PASS, LoginReadiness
+from tests.cast import Person
+from tests.mailserver.rooms import PASSWORD, inbox
+from tests.mailservers import PrivateMailServer, eventually, listens
+from tests.processes import Process
+
+pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
+
+
+@contextlib.contextmanager
+def mail_policy(server: PrivateMailServer) -> Iterator[Process]:
+    """`manage.py mailpolicy` beside the servers."""
+    port = int(server.policy_address.rpartition(":")[2])
+    with (
+        server.reconfigured(policy=True),
+        Process(
+            "mailpolicy",
+            MAILPOLICY_ADDRESS=server.policy_address,
+            MAILSERVER_RUN_DIR=server.folder / "run",
+        ) as running,
+    ):
+        eventually(lambda: listens(port), seconds=60, why=lambda: running.output)
+        yield running
+
+
+def smtp(server: PrivateMailServer, login: str) -> str:
+    """How a login with the right password ends over submission."""
+    try:
+        with server.submission(login, PASSWORD):
+            return "in"
+    except smtplib.SMTPResponseException as error:
+        return str(error.smtp_code)
+    except (smtplib.SMTPException, OSError):
+        return "no connection"
+
+
+def imap(server: PrivateMailServer, login: str) -> str:
+    """How it ends over IMAP."""
+    try:
+        with server.imap(login, PASSWORD):
+            return "in"
+    except imaplib.IMAP4.abort:
+        return "no connection"
+    except imaplib.IMAP4.error as error:
+        return "UNAVAILABLE" if "[UNAVAILABLE]" in str(error) else str(error)
+
+
+def auth_processes(server: PrivateMailServer) -> list[int]:
+    rows = server.doveadm("process", "status", "auth").splitlines()[1:]
+    return [int(row.split()[1]) for row in rows]
+
+
+def test_right_passwords_are_never_wrong_while_the_database_is_away_and_when_it_is_back(
+    ada: Person, mail_server: PrivateMailServer
+) -> None:
+    box, answers = inbox(ada, "ada@ada.test"), set()
+    with mail_policy(mail_server) as running:
+        eventually(lambda: smtp(mail_server, box.address) == "in")
+        # As long as Dovecot needs to fail so often that it would then wait for half a minute.
+        with mail_server.locked_out():
+            eventually(lambda: mail_server.complaints().count("is not permitted to log in") > 6)
+            for _ in range(3):
+                answers |= {smtp(mail_server, box.address), imap(mail_server, box.address)}
+            assert answers <= {"451", "UNAVAILABLE", "no connection"}
+        # Postfix would stay closed for a minute, and so hide what Dovecot does.
+        mail_server.restart_postfix()
+        ways = [smtp, imap]
+        for _ in range(200):
+            done = [way for way in ways if (said := way(mail_server, box.address)) == "in"]
+            answers.add(said)
+            ways = [way for way in ways if way not in done]
+            if not ways:
+                break
+        assert not ways, running.output
+        assert answers <= {"451", "UNAVAILABLE", "no connection", "in"}
+        for _ in range(5):
+            assert smtp(mail_server, box.address) == imap(mail_server, box.address) == "in"
+
+
+def test_a_dovecot_that_is_too_busy_to_answer_holds_submission_back(
+    ada: Person, mail_server: PrivateMailServer
+) -> None:
+    box = inbox(ada, "ada@ada.test")
+    with mail_policy(mail_server):
+        eventually(lambda: smtp(mail_server, box.address) == "in")
+        (busy,) = auth_processes(mail_server)
+        os.kill(busy, signal.SIGSTOP)
+        try:
+            eventually(lambda: smtp(mail_server, box.address) == "451", seconds=60)
+        finally:
+            os.kill(busy, signal.SIGCONT)
+        eventually(lambda: smtp(mail_server, box.address) == "in", seconds=60)
+        assert auth_processes(mail_server) == [busy], "it was slow, not broken"
+
+
+def test_without_dovecots_sockets_nobody_is_held_back(tmp_path: Path) -> None:
+    readiness = LoginReadiness(tmp_path)
+    asyncio.run(readiness.step())
+    assert readiness.action == PASS
