@@ -97,8 +97,10 @@ class DomainMailbox(ApiView):
     )
     def put(self, request: Request, mailbox_id: UUID) -> Response:
         """All of it or nothing. An old password stops at once. 409 MANAGED_ELSEWHERE for the quota
-        of a mailbox that a vendor holds."""
+        of a mailbox that a vendor holds, 403 TOKEN_NEEDED for a password from the browser."""
         given = self.body(request, shapes.PanelMailboxChange)
+        if given.get("password"):
+            self.require_token()
         mailbox = services.change_mailbox(self.actor, mailbox_id, **given)
         return Response(shapes.PanelMailbox(mailbox).data)
 

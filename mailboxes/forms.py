@@ -167,10 +167,11 @@ class ImportForm(forms.Form):
         return str(self.cleaned_data["text"]).encode()
 
 
-class PasswordForm(forms.Form):
-    """A new password, or none to have one made."""
+class PasswordForm(RevealForm):
+    """A new password, or none to have one made, for a fresh code."""
 
     password = password_field()
+    field_order = ("password", "code")
 
 
 class QuotaForm(forms.Form):

@@ -172,7 +172,9 @@ class MailboxPassword(ApiView):
     def put(self, request: Request, mailbox_id: UUID) -> Response:
         """To the given one, or to one that is made; it is answered this one time. The old one stops
         at once, the new one works within seconds, when `passwordPending` is false. A key needs the
-        scope mailboxes:reveal too. 409 while the mailbox is being set up or deleted."""
+        scope mailboxes:reveal too; 403 TOKEN_NEEDED in the browser, whose page asks for a code
+        instead. 409 while the mailbox is being set up or deleted."""
+        self.require_token()
         given = self.body(request, shapes.NewMailboxPassword)
         credential = services.change_password(self.actor, mailbox_id, **given)
         mailbox = shapes.PanelMailbox(credential.mailbox).data
@@ -255,8 +257,10 @@ class MailboxBulk(ApiView):
     def post(self, request: Request) -> Response:
         """suspend, activate, delete, reset-password or set-quota (with `quotaMb`) for up to 500.
         One that cannot be changed has its `error` and blocks no other. For reset-password, a key
-        needs the scope mailboxes:reveal too."""
+        needs the scope mailboxes:reveal too, and the browser is refused (403 TOKEN_NEEDED)."""
         given = self.body(request, shapes.MailboxBulk)
+        if given["action"] == "reset-password":
+            self.require_token()
         found = services.change_mailboxes(
             self.actor, given["action"], given["ids"], quota_mb=given.get("quota_mb")
         )

@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 ASKED, RESTARTER = "mpanel-userdb", "mpanel-restart-auth"  # Dovecot's sockets
 EVERY = 1.0  # seconds between two questions
 PATIENCE = 4.0  # seconds for an answer; Dovecot itself gives up after six
-RESTARTED = 3  # questions that failed in a row, after which its auth process is started anew
+RESTARTING = 30.0  # seconds that may take on a busy machine
+RESTARTED = 2  # questions that failed in a row, after which its auth process is started anew
 PASS = "DUNNO"  # noqa: S105
 LATER = "451 4.3.0 Logins cannot be checked just now, please try again later"
 _QUESTION = b"VERSION\t1\t1\nUSER\t1\tnobody@mpanel.invalid\tservice=mpanel\n"
@@ -101,7 +102,7 @@ class LoginReadiness:
 
     async def _restart(self) -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(RESTARTING):
                 reader, writer = await asyncio.open_unix_connection(self._run / RESTARTER)
                 try:
                     await reader.read()  # until it is done

@@ -9,6 +9,11 @@ from mailboxes.services.aliases import (
     delete_alias,
 )
 from mailboxes.services.bulk import ACTIONS, MOST_AT_ONCE, Outcome, change_mailboxes
+from mailboxes.services.by_code import (
+    ask_to_reset_passwords,
+    change_password_by_code,
+    reset_passwords_by_code,
+)
 from mailboxes.services.lifecycle import (
     QUOTAS_MB,
     ManagedElsewhere,
@@ -82,11 +87,13 @@ __all__ = [
     "TooManyAliases",
     "Vacation",
     "activate_mailbox",
+    "ask_to_reset_passwords",
     "ask_to_reveal",
     "begin_batch",
     "change_mailbox",
     "change_mailboxes",
     "change_password",
+    "change_password_by_code",
     "count_as_provisioned",
     "create_alias",
     "delete_alias",
@@ -103,6 +110,7 @@ __all__ = [
     "preview_addresses",
     "provision_mailboxes",
     "provisioning_job",
+    "reset_passwords_by_code",
     "retry_mailbox",
     "reveal_batch",
     "reveal_password",

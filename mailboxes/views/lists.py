@@ -10,13 +10,16 @@ from django.views.decorators.http import require_GET
 
 from domains.selectors import domains as domains_of
 from mailboxes import selectors, services
+from mailboxes.forms import RevealForm
 from mailboxes.models import Mailbox
 from mailboxes.sending.views import show_use
 from mailboxes.services import Outcome
 from mailboxes.views.making import show_passwords
 from mpanel.core import troubles
+from mpanel.core.errors import TooManyRequests
 from mpanel.core.pages import PageRequest, chosen_ids, paginate, safe_next, search_text, signed_in
 from mpanel.core.places import require_POST
+from tenants.services.codes import CodeRefused
 
 LIST = "/mailboxes/"
 SHOWN_STATUSES = (
@@ -71,18 +74,35 @@ def mailbox_bulk(request: PageRequest) -> HttpResponseBase:
     if not wanted:
         messages.info(request, "Tick the mailboxes first.")
         return redirect(safe_next(request, LIST))
-    if action == "reset-password" and request.POST.get("sure") != "yes":
-        return _ask_to_reset(request, wanted)
-    outcomes = services.change_mailboxes(request.actor, action, wanted)
     if action == "reset-password":
+        return _reset_passwords(request, wanted)
+    outcomes = services.change_mailboxes(request.actor, action, wanted)
+    _say(request, action, outcomes)
+    return redirect(safe_next(request, LIST))
+
+
+def _reset_passwords(request: PageRequest, wanted: Sequence[UUID]) -> HttpResponse:
+    """New passwords for the ticked mailboxes, for a fresh code."""
+    if "send-code" in request.POST:
+        services.ask_to_reset_passwords(request.actor)
+        messages.info(request, f"We sent a code to {request.actor.email}.")
+        return _ask_to_reset(request, wanted, RevealForm())
+    form = RevealForm(request.POST if request.POST.get("sure") == "yes" else None)
+    if form.is_valid():
+        try:
+            outcomes = services.reset_passwords_by_code(
+                request.actor, wanted, code=form.cleaned_data["code"]
+            )
+        except (CodeRefused, TooManyRequests) as error:
+            form.add_error("code", error.message)
+            return _ask_to_reset(request, wanted, form)
         made = [
             services.Credential(found.mailbox, found.password)
             for found in outcomes
             if found.mailbox
         ]
         return show_passwords(request, made, refused=[found for found in outcomes if found.error])
-    _say(request, action, outcomes)
-    return redirect(safe_next(request, LIST))
+    return _ask_to_reset(request, wanted, form)
 
 
 @signed_in
@@ -120,7 +140,7 @@ def ask_to_delete(request: PageRequest, rows: Sequence[Mailbox], cancel_url: str
     return render(request, "mailboxes/confirm_many.html", context)
 
 
-def _ask_to_reset(request: PageRequest, wanted: Sequence[UUID]) -> HttpResponse:
+def _ask_to_reset(request: PageRequest, wanted: Sequence[UUID], form: RevealForm) -> HttpResponse:
     rows = list(selectors.mailboxes(request.actor).filter(pk__in=wanted))
     if not rows:
         raise selectors.MailboxNotFound
@@ -136,8 +156,10 @@ def _ask_to_reset(request: PageRequest, wanted: Sequence[UUID]) -> HttpResponse:
         "rows": rows,
         "url_name": "mailbox-bulk",
         "action_name": "reset-password",
+        "form": form,
     }
-    return render(request, "mailboxes/confirm_many.html", context)
+    status = 422 if form.errors else 200
+    return render(request, "mailboxes/confirm_many.html", context, status=status)
 
 
 def _say(request: PageRequest, action: str, outcomes: Sequence[Outcome]) -> None:

@@ -18,9 +18,10 @@ from mailboxes.outreach.selectors import cards as outreach_cards
 from mailboxes.sending.selectors import sending_of
 from mailboxes.vendors import is_ours, provider_of_domain
 from mailboxes.views.lists import ask_to_delete
-from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.errors import Conflict, Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
 from mpanel.core.places import require_POST
+from tenants.services.codes import CodeRefused
 
 
 @signed_in
@@ -73,12 +74,18 @@ def mailbox_delete(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
 @signed_in
 @require_http_methods(["GET", "POST"])
 def mailbox_password(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
-    """Set another password, given or made, and show it this one time."""
+    """Set another password, given or made, for a fresh code, and show it this one time."""
     mailbox = selectors.get_mailbox(request.actor, mailbox_id)
+    if "send-code" in request.POST:
+        services.ask_to_reveal(request.actor, mailbox_id)
+        messages.info(request, f"We sent a code to {request.actor.email}.")
+        return redirect("mailbox-password", mailbox_id=mailbox_id)
     form = PasswordForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
-            made = services.change_password(request.actor, mailbox_id, **form.cleaned_data)
+            made = services.change_password_by_code(request.actor, mailbox_id, **form.cleaned_data)
+        except (CodeRefused, TooManyRequests) as error:
+            form.add_error("code", error.message)
         except Invalid as error:
             add_errors(form, error)
         else:

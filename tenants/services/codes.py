@@ -84,7 +84,7 @@ def send_code(code_id: UUID) -> bool:
     context = {"code": code, "purpose": asked.purpose, "minutes": GOOD_FOR.seconds // 60}
     subject = {
         OneTimeCode.SIGN_IN: f"{code} is your mPanel sign-in code",
-        OneTimeCode.REVEAL: f"{code} reveals a mailbox password",
+        OneTimeCode.REVEAL: f"{code} lets you see or set mailbox passwords",
         OneTimeCode.KEY: f"{code} makes an API key that may see mailbox passwords",
         OneTimeCode.REGISTER: f"{code} confirms your e-mail address for mPanel",
         OneTimeCode.RESET: f"{code} sets a new mPanel password",

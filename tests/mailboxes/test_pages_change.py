@@ -17,7 +17,9 @@ from mailboxes.services import create_alias
 from provisioning.models import Job
 from tests.cast import Person
 from tests.contract.test_source_5_email import second_server
+from tests.sandboxes import RunningSandbox
 from tests.wizard.rows import Estate, estate
+from tests.work import work_off
 
 PASSWORD = re.compile(r">([a-zA-Z0-9]{24})<")
 
@@ -64,13 +66,28 @@ def test_the_ticked_ones_are_suspended_and_activated(ada: Person, cy: Person) ->
     assert ada.client.post("/mailboxes/bulk/", ticked(adas, action="x")).status_code == 400
 
 
-def test_passwords_are_reset_after_a_question_and_shown_once(ada: Person, cy: Person) -> None:
+def fresh_code(person: Person, path: str, given: dict[str, object], mails: list[Any]) -> str:
+    """The code that a page sends when its button is pressed."""
+    assert person.client.post(path, {**given, "send-code": "yes"}).status_code in {200, 302}
+    work_off()
+    found = re.search(r"\b(\d{6})\b", mails[-1].body)
+    assert found
+    return found[1]
+
+
+def test_passwords_are_reset_after_a_question_and_a_code_and_shown_once(
+    ada: Person, cy: Person, sandbox: RunningSandbox, mailoutbox: list[Any]
+) -> None:
     adas, theirs = estate(ada, inboxes=2), estate(cy, "cy.test")
     asked = text_of(ada.client.post("/mailboxes/bulk/", ticked(adas, action="reset-password")))
     assert "New passwords for 2 mailboxes?" in asked
     assert not Mailbox.objects.filter(password_pending=True).exists()
     sure = ticked(adas, action="reset-password", sure="yes")
-    shown = text_of(ada.client.post("/mailboxes/bulk/", sure))
+    for code in ({}, {"code": "000000"}):
+        assert ada.client.post("/mailboxes/bulk/", sure | code).status_code == 422
+    assert not Mailbox.objects.filter(password_pending=True).exists()
+    code = fresh_code(ada, "/mailboxes/bulk/", ticked(adas, action="reset-password"), mailoutbox)
+    shown = text_of(ada.client.post("/mailboxes/bulk/", sure | {"code": code}))
     boxes = Mailbox.objects.filter(tenant=ada.tenant)
     assert set(PASSWORD.findall(shown)) == {box.password() for box in boxes}
     assert Job.objects.filter(workflow="mailboxes.enforce").count() == 1
@@ -172,22 +189,47 @@ def test_files_that_are_no_list_are_refused(ada: Person, raw: bytes, said: str) 
 # --- Changing one ----------------------------------------------------------------------------
 
 
-def test_a_password_is_changed_and_shown_once(ada: Person) -> None:
+def test_a_password_is_changed_for_a_code_and_shown_once(
+    ada: Person, sandbox: RunningSandbox, mailoutbox: list[Any]
+) -> None:
     box = estate(ada).mailboxes[0]
     path = f"/mailboxes/{box.pk}/password/"
     assert "stops at once" in text_of(ada.client.get(path))
-    assert ada.client.post(path, {"password": "short"}).status_code == 422
-    shown = text_of(ada.client.post(path, {"password": ""}))
+    for without in ({"password": ""}, {"password": "", "code": "000000"}):
+        assert ada.client.post(path, without).status_code == 422
+    code = fresh_code(ada, path, {}, mailoutbox)
+    assert ada.client.post(path, {"password": "short", "code": code}).status_code == 422
+    box.refresh_from_db()
+    assert not box.password_pending
+    shown = text_of(ada.client.post(path, {"password": "", "code": code}))
     box.refresh_from_db()
     assert box.password() in shown
     assert box.password_pending
-    assert "SecurePass123!" in text_of(ada.client.post(path, {"password": "SecurePass123!"}))
+    assert ada.client.post(path, {"password": "", "code": code}).status_code == 422, "used"
+    chosen = {"password": "SecurePass123!", "code": fresh_code(ada, path, {}, mailoutbox)}
+    assert "SecurePass123!" in text_of(ada.client.post(path, chosen))
     assert "SecurePass123!" not in text_of(ada.client.get(f"/mailboxes/{box.pk}/"))
     events = Event.objects.filter(action="mailbox.password_changed")
     assert {event.subject_id for event in events} == {box.pk}
     assert "SecurePass123!" not in repr(list(Event.objects.values()))
     Mailbox.objects.update(status=Mailbox.PROVISIONING)
-    assert ada.client.post(path, {"password": ""}).status_code == 409
+    code = fresh_code(ada, path, {}, mailoutbox)
+    assert ada.client.post(path, {"password": "", "code": code}).status_code == 409
+
+
+def test_over_the_api_a_browser_sets_no_password(ada: Person) -> None:
+    box = estate(ada).mailboxes[0]
+    for method, path, body in (
+        ("put", f"/api/mailboxes/{box.pk}/password", {}),
+        ("put", f"/api/email/mailboxes/{box.pk}", {"password": "SecurePass123!"}),
+        ("post", "/api/mailboxes/bulk", {"action": "reset-password", "ids": [str(box.pk)]}),
+    ):
+        call = getattr(ada.client, method)
+        answer = call(path, body, content_type="application/json")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "TOKEN_NEEDED"), path
+        headers = {"Authorization": f"Bearer {ada.token}"}
+        answer = call(path, body, content_type="application/json", headers=headers)
+        assert answer.status_code == 200, path
 
 
 def test_a_quota_is_changed(ada: Person) -> None:

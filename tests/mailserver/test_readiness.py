@@ -52,7 +52,7 @@ def imap(server: PrivateMailServer, login: str) -> str:
     try:
         with server.imap(login, PASSWORD):
             return "in"
-    except imaplib.IMAP4.abort:
+    except (imaplib.IMAP4.abort, OSError):
         return "no connection"
     except imaplib.IMAP4.error as error:
         return "UNAVAILABLE" if "[UNAVAILABLE]" in str(error) else str(error)
