@@ -50,6 +50,7 @@ def test_the_suites_own_settings_are_fine() -> None:
         ("JOB_LEASE", 1, "at least twice VENDOR_TIMEOUT"),
         ("WEBHOOK_ALLOWED_NETWORKS", ["10.1.2.3/16"], "'10.1.2.3/16' is not a network"),
         ("WEBHOOK_ALLOWED_NETWORKS", ["everywhere"], "'everywhere' is not a network"),
+        ("LOGIN_TRUSTED_NETWORKS", ["everywhere"], "'everywhere' is not a network"),
         ("MAILSERVER_ADMIN_KEY", "a-key-without-an-address", "must both be set"),
         ("SITE_URL", "panel.example.com", "full address"),
         ("SUPPORT_CONTACT", "the help desk", "an e-mail address, or an address with https://"),
