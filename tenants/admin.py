@@ -23,6 +23,7 @@ from tenants.models import (
     User,
 )
 from tenants.services import operators
+from tenants.team.models import Invitation
 
 
 @acts(
@@ -118,6 +119,16 @@ class MembershipAdmin(ReadOnlyAdmin):
     list_filter = ("role",)
     search_fields = ("user__email", "tenant__name", "id__exact")
     ordering = ("-id",)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    list_display = ("email", "tenant", "role", "invited_by", "sent_at", "expires_at", "accepted_at")
+    list_select_related = ("tenant", "invited_by")
+    list_filter = (set_or_not("accepted_at", "accepted"), set_or_not("revoked_at", "revoked"))
+    search_fields = ("email", "tenant__name", "id__exact")
+    ordering = ("-id",)
+    hidden = ("token_hash",)
 
 
 @admin.register(Session)

@@ -4,6 +4,7 @@ from django.apps import AppConfig
 from django.urls import reverse
 
 from mpanel.core import periodic, probes, queues
+from mpanel.core.actor import ADMIN
 
 
 class TenantsConfig(AppConfig):
@@ -17,6 +18,7 @@ class TenantsConfig(AppConfig):
             troubles,  # noqa: F401  (they register themselves)
         )
         from tenants.probes import mail
+        from tenants.team import invitations
 
         probes.register("mail", mail)
         periodic.register(
@@ -30,6 +32,9 @@ class TenantsConfig(AppConfig):
         periodic.register(
             "tenants.included_accounts", every=60, work=services.include_accounts_everywhere
         )
+        periodic.register(
+            "tenants.forgotten_invitations", every=10, work=invitations.send_forgotten_invitations
+        )
         recipients.register(selectors.members_of)
         kinds.register(
             "session.started",
@@ -39,6 +44,15 @@ class TenantsConfig(AppConfig):
             link=lambda event: reverse("settings-security"),
             default_email=False,
             personal=True,
+        )
+        kinds.register(
+            "member.joined",
+            "New member",
+            action="member.joined",
+            title=lambda event: event.sentence,
+            link=lambda event: reverse("settings-team"),
+            default_email=False,
+            least_role=ADMIN,
         )
         periodic.register("tenants.old_sessions", every=3600, work=services.forget_old_sessions)
         periodic.register("tenants.old_guesses", every=3600, work=services.forget_old_guesses)

@@ -15,6 +15,7 @@ from mpanel.core.errors import Invalid
 from mpanel.core.models import Row, StatusRow, new_id
 from mpanel.core.secrets import SealedField, seal, unseal
 from tenants import included
+from tenants.team.models import Invitation  # noqa: F401  # Django finds a table here
 
 
 class Tenant(StatusRow):

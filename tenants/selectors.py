@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from events.recipients import Recipient
 from mpanel.core.actor import Actor
@@ -43,11 +43,14 @@ class ApiKeyNotFound(NotFound):
 
 
 def membership_of(user: User) -> Membership | None:
-    """The membership that a user acts in: their first of a tenant that is not suspended."""
+    """The membership that a user acts in when they sign in: of the tenants that are not suspended,
+    where they were last, else their first."""
+    last = Session.objects.filter(membership=OuterRef("pk")).order_by("-last_used_at")
     return (
         Membership.objects.filter(user=user, tenant__status=Tenant.ACTIVE)
         .select_related("user", "tenant")
-        .order_by("created_at")
+        .annotate(last_used_at=Subquery(last.values("last_used_at")[:1]))
+        .order_by(F("last_used_at").desc(nulls_last=True), "created_at", "pk")
         .first()
     )
 
@@ -105,11 +108,11 @@ def live_session(session_id: UUID) -> Session | None:
 
 
 def sessions(actor: Actor) -> QuerySet[Session]:
-    """The person's own live sessions, the last used first."""
+    """The person's own live sessions in all their tenants, the last used first."""
     actor.require_person()
     return (
         Session.objects.live()
-        .filter(membership__user_id=actor.person_id, membership__tenant_id=actor.tenant_id)
+        .filter(membership__user_id=actor.person_id)
         .select_related("membership__user")
     )
 

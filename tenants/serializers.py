@@ -80,6 +80,9 @@ class ProfileChange(Shape):
     """What a person may change about themselves."""
 
     name = Text(max_length=120, required=False, allow_blank=True)
+    organisation = Text(
+        max_length=120, required=False, source="tenant_name", help_text="Its name; for admins."
+    )
     avatar = Text(
         max_length=40, required=False, allow_blank=True, help_text="The name of a picture."
     )

@@ -5,6 +5,8 @@ from django.urls import path
 from tenants import api as json
 from tenants import panel_api as panel
 from tenants import views
+from tenants.team import api as team_json
+from tenants.team import views as team
 
 pages = [
     path("sign-in/", views.sign_in, name="sign-in"),
@@ -51,6 +53,27 @@ pages = [
     path("settings/keys/", views.key_list, name="settings-keys"),
     path("settings/keys/new/", views.key_new, name="settings-key-new"),
     path("settings/keys/<uuid:key_id>/revoke/", views.key_revoke, name="settings-key-revoke"),
+    path("settings/team/", team.team, name="settings-team"),
+    path("settings/team/invite/", team.invite, name="settings-invite"),
+    path(
+        "settings/team/invitations/<uuid:invitation_id>/resend/",
+        team.invitation_resend,
+        name="settings-invitation-resend",
+    ),
+    path(
+        "settings/team/invitations/<uuid:invitation_id>/revoke/",
+        team.invitation_revoke,
+        name="settings-invitation-revoke",
+    ),
+    path("settings/team/<uuid:user_id>/", team.member, name="settings-member"),
+    path("settings/team/<uuid:user_id>/remove/", team.member_remove, name="settings-member-remove"),
+    path(
+        "settings/organisations/<uuid:tenant_id>/switch/",
+        team.switch,
+        name="settings-organisation-switch",
+    ),
+    path("join/", team.join, name="join"),
+    path("join/<str:token>", team.open_link, name="join-link"),
 ]
 
 api_v1 = [
@@ -68,6 +91,15 @@ api_v1 = [
     path("profile", json.Profile.as_view()),
     path("api-keys", json.ApiKeys.as_view()),
     path("api-keys/<uuid:api_key_id>", json.OneApiKey.as_view()),
+    path("auth/organisations", team_json.Organisations.as_view()),
+    path("auth/organisations/<uuid:tenant_id>/switch", team_json.SwitchOrganisation.as_view()),
+    path("team", team_json.Team.as_view()),
+    path("team/invite", team_json.Invite.as_view()),
+    path("team/invitations", team_json.Invitations.as_view()),
+    path("team/invitations/accept", team_json.AcceptInvitation.as_view()),
+    path("team/invitations/<uuid:invitation_id>", team_json.OneInvitation.as_view()),
+    path("team/invitations/<uuid:invitation_id>/resend", team_json.ResendInvitation.as_view()),
+    path("team/<uuid:user_id>", team_json.Member.as_view()),
 ]
 
 api = [

@@ -7,7 +7,9 @@ from django.http import HttpRequest
 
 from billing.selectors import get_account
 from mpanel.core.actor import Actor
+from tenants.models import Membership
 from tenants.selectors import get_tenant
+from tenants.team.selectors import organisations
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -15,8 +17,18 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     actor: Actor | None = getattr(request, "actor", None)
     if actor is None:
         return {}
+
+    @cache
+    def mine() -> list[Membership]:
+        return list(organisations(actor))
+
+    def tenant_name() -> str:
+        here = (one.tenant for one in mine() if one.tenant_id == actor.tenant_id)
+        return (next(here, None) or get_tenant(actor)).name
+
     return {
         # Templates call what can be called.
-        "tenant_name": cache(lambda: get_tenant(actor).name),
+        "tenant_name": tenant_name,
+        "organisations": mine,
         "trial_days_left": cache(lambda: get_account(actor).trial_days_left),
     }

@@ -62,6 +62,7 @@ from tenants.services.sessions import (
     note_use,
     rotate,
     start_session,
+    switch_organisation,
 )
 from tenants.services.signing_in import sign_in_by_code
 
@@ -117,6 +118,7 @@ __all__ = [
     "sign_in_by_proof",
     "start_session",
     "start_test",
+    "switch_organisation",
     "use_code",
     "use_login_link",
 ]

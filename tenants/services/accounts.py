@@ -31,7 +31,8 @@ def open_account(email: str, *, address: str = "", name: str = "") -> User:
     if not user.is_active:
         raise AccountClosed
     if not user.memberships.exists():
-        tenant = Tenant.objects.create(name=email.partition("@")[2])
+        # The whole address: two people of one company have two tenants, until one invites.
+        tenant = Tenant.objects.create(name=clean_name(email))
         Membership.objects.create(tenant=tenant, user=user, role=OWNER)
         Customer.objects.create(tenant=tenant, name=user.name, email=email)
         actor = Actor(
@@ -77,10 +78,18 @@ def _merged(present: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return kept
 
 
+def clean_name(name: str, *, field: str = "name") -> str:
+    """The name of a tenant: one line that is not empty. Raises `Invalid`."""
+    cleaned = " ".join(name.split())[:120]
+    if not cleaned:
+        raise Invalid.field(field, "Give a name.")
+    return cleaned
+
+
 def _rename(actor: Actor, tenant_name: str) -> None:
     tenant = Tenant.objects.get(pk=actor.tenant_id)
-    if tenant_name.strip() != tenant.name:
+    if (name := clean_name(tenant_name, field="organisation")) != tenant.name:
         actor.require(ADMIN)
-        tenant.name = tenant_name.strip()
+        tenant.name = name
         tenant.save(update_fields=["name", "updated_at"])
         record(actor, "tenant.renamed", tenant, f"Renamed the organisation to {tenant}.")

@@ -17,6 +17,7 @@ from mpanel.core.pruning import prune
 from tenants import selectors, tokens
 from tenants.models import LoginLink, Membership, Session, User
 from tenants.services.accounts import AccountClosed
+from tenants.team.selectors import get_organisation
 
 LASTS = settings.SESSION_LASTS  # after its last use
 NOTED_EVERY = timedelta(minutes=1)  # how exactly the last use is known
@@ -118,6 +119,26 @@ def end_other_sessions(actor: Actor) -> int:
         elsewhere = elsewhere.exclude(pk=actor.session_id)
     _forget_devices(elsewhere)
     return len(others)
+
+
+@transaction.atomic
+def switch_organisation(actor: Actor, tenant_id: UUID) -> Session:
+    """Act in another tenant of the person's from now on, in the same session.
+
+    Raises `TenantNotFound`.
+    """
+    actor.require_person()
+    membership = get_organisation(actor, tenant_id)
+    if actor.session_id is None:
+        raise InvalidToken
+    Session.objects.live().filter(pk=actor.session_id).update(membership=membership)
+    session = selectors.live_session(actor.session_id)
+    if session is None:
+        raise InvalidToken
+    if tenant_id != actor.tenant_id:
+        present = selectors.actor_in(session, address=actor.address, request_id=actor.request_id)
+        record(present, "session.switched", session, f"Came here with {session}.")
+    return session
 
 
 def end_all_sessions(user: User, *, reason: str) -> None:

@@ -17,6 +17,7 @@ from tenants.services.guesses import asker_of
 from tenants.services.proofs import first_factor_proof
 from tenants.services.second_factor import check_second_factor
 from tenants.services.sessions import end_all_sessions
+from tenants.team.invitations import join_by_code
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ def sign_in_by_code(
     device: UUID | None = None,
     second_factor: str = "",
     registration_id: UUID | None = None,
+    invitation: str = "",
 ) -> SignedIn:
     """The user who proves to read this mailbox; a new one gets an account.
 
-    `registration_id`: of who registered with a password, which is set now. The code is used up
-    only when the second factor, where there is one, is right too. Raises `CodeRefused`,
+    `registration_id`: of who registered with a password, which is set now. `invitation`: hash of
+    an invitation's token, which brings who is in no tenant into that one. The code is used up only
+    when the second factor, where there is one, is right too. Raises `CodeRefused`,
     `SecondFactorRequired`, `SecondFactorRefused`, `AccountClosed`.
     """
     purpose = OneTimeCode.REGISTER if registration_id else OneTimeCode.SIGN_IN
@@ -51,7 +54,9 @@ def sign_in_by_code(
         check_second_factor(known, second_factor, asker=asker, proof=proof)
     with transaction.atomic():
         use_up(checked)
-        user = open_account(checked.email, address=address, name=checked.params.get("name", ""))
+        name = checked.params.get("name", "")
+        user = join_by_code(checked.email, invitation, address=address, name=name)
+        user = user or open_account(checked.email, address=address, name=name)
         if password := checked.params.get("password"):
             _set_chosen(user, password, address=address, is_new=known is None)
     return SignedIn(user, checked.params)

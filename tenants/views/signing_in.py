@@ -54,7 +54,10 @@ def enter_code(request: PageRequest) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         try:
             proved = services.sign_in_by_code(
-                pending["email"], form.cleaned_data["code"], **browser.origin(request)
+                pending["email"],
+                form.cleaned_data["code"],
+                invitation=str(request.session.get("invitation", "")),
+                **browser.origin(request),
             )
         except services.SecondFactorRequired as owed:
             return _ask_for_second_factor(request, owed, pending["next"])

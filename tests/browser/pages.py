@@ -26,6 +26,8 @@ LISTS = {
     "security": "/settings/security/",
     "second-factor": "/settings/security/second-factor/",
     "plan": "/settings/plan/",
+    "team": "/settings/team/",
+    "invite": "/settings/team/invite/",
     "keys": "/settings/keys/",
     "key-new": "/settings/keys/new/",
     "notifications": "/settings/notifications/",

@@ -64,6 +64,7 @@ def belongings(person: Person, domain: str) -> Belongings:
         theirs.batch,
         *theirs.mailboxes,
         theirs.alias,
+        theirs.invitation,
     )
     fresh = [type(row)._base_manager.get(pk=row.pk) for row in (*kept, key, endpoint)]
     return Belongings(

@@ -28,6 +28,9 @@ REFUSED = {401, 403, 404}
 # Where a path's parts lead, by the path's beginning and the part's name.
 IDS: dict[tuple[str, str], Callable[[Belongings], UUID]] = {
     ("/api/v1/auth/sessions/", "session_id"): lambda all_: all_.other_session,
+    ("/api/v1/auth/organisations/", "tenant_id"): lambda all_: all_.tenant,
+    ("/api/v1/team/", "user_id"): lambda all_: all_.user,
+    ("/api/v1/team/", "invitation_id"): lambda all_: all_.estate.invitation.pk,
     ("/api/v1/api-keys/", "api_key_id"): lambda all_: all_.api_key,
     ("/api/v1/domains/", "domain_id"): lambda all_: all_.estate.domain.pk,
     ("/api/v1/dns/polling/", "session_id"): lambda all_: all_.estate.session.pk,

@@ -128,8 +128,8 @@ def test_tenants_are_listed_made_and_shown(ops: Api, ada: Person, cy: Person) ->
     assert listed["total"] == 3
     assert [row["name"] for row in listed["items"]] == [
         "Example Tenant",
-        "people.test",
-        "people.test",
+        "ada@people.test",
+        "cy@people.test",
     ]
     assert ops.get("/api/tenants", {"search": "cy@"}).body["items"][0]["id"] == str(cy.tenant.pk)
     assert ops.get("/api/tenants", {"page": 2, "pageSize": 2}).body["total"] == 3

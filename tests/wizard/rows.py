@@ -20,10 +20,13 @@ from domains.models import Domain
 from events.models import WebhookDelivery, WebhookEndpoint, new_secret
 from events.services import record
 from mailboxes.models import Alias, Batch, Mailbox, OutreachLink, WarmupDay
+from mpanel.core.actor import MEMBER
 from provisioning.models import Job
 from provisioning.services import start_job
 from tenants.models import ApiKey, Session
 from tenants.services import create_api_key, start_session
+from tenants.team.invitations import invite
+from tenants.team.models import Invitation
 from tests.cast import Person
 from tests.stories import own_account
 
@@ -47,6 +50,7 @@ class Estate:
     delivery: WebhookDelivery
     sign_in: Session
     key: ApiKey
+    invitation: Invitation
 
     @property
     def alias(self) -> Alias:
@@ -71,6 +75,9 @@ class Estate:
             "delivery_id": self.delivery.pk,
             "sign_in_id": self.sign_in.pk,
             "key_id": self.key.pk,
+            "invitation_id": self.invitation.pk,
+            "user_id": self.sign_in.membership.user_id,
+            "tenant_id": self.domain.tenant_id,
         }
 
 
@@ -167,6 +174,7 @@ def estate(person: Person, name: str = "example.test", *, inboxes: int = 2) -> E
         delivery(person, domain),
         start_session(person.user, kind=Session.BROWSER, address="192.0.2.7"),
         create_api_key(person.actor, name=f"Key of {name}", scopes=["domains:read"]).key,
+        invite(person.actor, email=f"invited@{name}", role=MEMBER),
     )
 
 

@@ -28,6 +28,8 @@ from tests.wizard.rows import Estate, estate
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 OPEN = {
     "home",
+    "join",
+    "join-link",
     "sign-in",
     "sign-in-code",
     "sign-in-forgot",
@@ -38,7 +40,7 @@ OPEN = {
     "sign-out",
 }
 SLUGS = {"port": "dns", "provider": "cloudflare", "token": "made-up"}
-GONE = {"sign-in-link"}  # with a token that nobody made
+GONE = {"sign-in-link", "join"}  # with a token that nobody made
 # Pages that change what a member may look at but not touch, and what each takes.
 FOR_ADMINS = {
     "credential-new": {"label": "x", "api_token": "x", "account_id": "x"},
@@ -88,6 +90,11 @@ FOR_ADMINS = {
     "settings-webhook-test": {},
     "settings-webhook-delete": {},
     "settings-delivery-redeliver": {},
+    "settings-invite": {"email": "new@example.test", "role": "member"},
+    "settings-invitation-resend": {},
+    "settings-invitation-revoke": {},
+    "settings-member": {"role": "member"},
+    "settings-member-remove": {},
     "settings-key-new": {"name": "x", "scopes": "domains:read", "expiry": "90"},
 }
 # Pages about a thing of one person only, which for their colleagues is not there.

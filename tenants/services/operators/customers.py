@@ -10,7 +10,8 @@ from mpanel.core.actor import OWNER, Actor, acting_for
 from mpanel.core.addresses import clean_address
 from tenants.models import Customer, Membership, Tenant
 from tenants.panel_selectors import get_customer
-from tenants.services.operators.tenants import clean_name, create_tenant, set_tenant_status
+from tenants.services.accounts import clean_name
+from tenants.services.operators.tenants import create_tenant, set_tenant_status
 from tenants.services.operators.users import new_user
 
 

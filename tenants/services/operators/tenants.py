@@ -6,9 +6,10 @@ from django.db import transaction
 
 from events.services import record
 from mpanel.core.actor import Actor, acting_for
-from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.errors import Conflict
 from tenants.models import Tenant
 from tenants.panel_selectors import get_any_tenant
+from tenants.services.accounts import clean_name
 from tenants.services.credentials import include_accounts
 from tenants.services.operators.grants import require_operators_elsewhere
 
@@ -62,11 +63,3 @@ def set_tenant_status(operator: Actor, tenant_id: UUID, status: str) -> Tenant:
     """Suspend or activate."""
     change = suspend_tenant if status == Tenant.SUSPENDED else activate_tenant
     return change(operator, tenant_id)
-
-
-def clean_name(name: str) -> str:
-    """One line that is not empty. Raises `Invalid`."""
-    cleaned = " ".join(name.split())[:120]
-    if not cleaned:
-        raise Invalid.field("name", "Give a name.")
-    return cleaned

@@ -10,7 +10,7 @@ from mpanel.core.actor import OWNER, RANKS, Actor, acting_for
 from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Conflict, Invalid
 from tenants import panel_selectors as found
-from tenants.models import Customer, Membership, Session, Tenant, User
+from tenants.models import Customer, Membership, Session, User
 from tenants.services.api_keys import revoke_keys_of
 from tenants.services.operators.grants import (
     lock_with_operators,
@@ -19,6 +19,7 @@ from tenants.services.operators.grants import (
 )
 from tenants.services.operators.tenants import NotYourself
 from tenants.services.sessions import end_sessions_of
+from tenants.team.members import require_another_owner
 
 OPERATOR = "operator"
 ROLES = (*RANKS, OPERATOR)
@@ -28,12 +29,6 @@ class EmailTaken(Conflict):
     """A user with this e-mail address exists already."""
 
     code = "EMAIL_TAKEN"
-
-
-class LastOwner(Conflict):
-    """This is the tenant's last owner. Make somebody else its owner first."""
-
-    code = "LAST_OWNER"
 
 
 @transaction.atomic
@@ -185,18 +180,8 @@ def _require_dispensable(operator: Actor, user: User) -> None:
     if user.pk == operator.user_id:
         raise NotYourself
     for membership in user.memberships.filter(role=OWNER):
-        _require_another_owner(membership)
+        require_another_owner(membership)
     require_another_operator(user)
-
-
-def _require_another_owner(membership: Membership) -> None:
-    """Raise `LastOwner` unless the tenant has another. Of two who leave at once, one waits here."""
-    Tenant.objects.select_for_update(no_key=True).get(pk=membership.tenant_id)
-    owners = Membership.objects.filter(
-        tenant_id=membership.tenant_id, role=OWNER, user__is_active=True
-    )
-    if not owners.exclude(pk=membership.pk).exists():
-        raise LastOwner
 
 
 # --- Changes ---------------------------------------------------------------------------------
@@ -239,7 +224,7 @@ def _change_role(actor: Actor, membership: Membership, role: str) -> None:
     if role == membership.role:
         return
     if membership.role == OWNER:
-        _require_another_owner(membership)
+        require_another_owner(membership)
     changes = {"role": [membership.role, role]}
     membership.role = role
     membership.save(update_fields=["role", "updated_at"])

@@ -1,0 +1,1 @@
+"""Who works in a tenant: members, their roles, and invitations by e-mail."""

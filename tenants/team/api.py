@@ -1,0 +1,208 @@
+"""JSON about who works in a tenant: members, invitations, and switching tenants."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mpanel.core.api.shapes import PageQuery, page_of, paged, single
+from mpanel.core.api.views import ApiView, operation
+from tenants import services
+from tenants.examples import EXAMPLE_USER
+from tenants.selectors import get_user
+from tenants.team import invitations, members, selectors
+from tenants.team import serializers as shapes
+
+TEAM = "Team"
+EXAMPLE_MEMBER = {
+    "user_id": EXAMPLE_USER["id"],
+    "email": "bo@example.com",
+    "name": "Bo",
+    "role": "member",
+    "joined_at": "2026-11-21T09:00:00Z",
+}
+EXAMPLE_INVITATION = {
+    "id": "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b31",
+    "email": "bo@example.com",
+    "role": "member",
+    "status": "sending",
+    "invited_by": "ada@example.com",
+    "created_at": "2026-11-21T09:00:00Z",
+    "expires_at": "2026-11-28T09:00:00Z",
+}
+EXAMPLE_ORGANISATION = {
+    "id": "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b32",
+    "name": "Example Ltd",
+    "owner": "ada@example.com",
+    "role": "member",
+    "current": True,
+}
+
+
+class Team(ApiView):
+    person = True
+
+    @operation(
+        "List members",
+        tag=TEAM,
+        query=PageQuery,
+        answers=paged(shapes.MemberShape),
+        example={"items": [EXAMPLE_MEMBER], "total": 1, "page": 1, "page_size": 20},
+    )
+    def get(self, request: Request) -> Response:
+        """Who works in the organisation, the first one first."""
+        query = self.query(request, PageQuery)
+        return Response(page_of(selectors.members(self.actor), query, shapes.MemberShape))
+
+
+class Member(ApiView):
+    person = True
+
+    @operation(
+        "Change a member's role",
+        tag=TEAM,
+        takes=shapes.RoleChange,
+        answers=single(shapes.MemberShape),
+        errors=(404, 409),
+        request_example={"role": "admin"},
+        example={"data": {**EXAMPLE_MEMBER, "role": "admin"}},
+    )
+    def patch(self, request: Request, user_id: UUID) -> Response:
+        """Admins change admins and members, owners everybody. 409 LAST_OWNER."""
+        given = self.body(request, shapes.RoleChange)
+        changed = members.change_role(self.actor, user_id, given["role"])
+        return Response({"data": shapes.MemberShape(changed).data})
+
+    @operation("Remove a member", tag=TEAM, status=204, errors=(404, 409))
+    def delete(self, request: Request, user_id: UUID) -> Response:
+        """Sessions and API keys in this organisation end. Everybody may remove themselves. 409
+        LAST_OWNER."""
+        members.remove_member(self.actor, user_id)
+        return Response(status=204)
+
+
+class Invite(ApiView):
+    person = True
+
+    @operation(
+        "Invite somebody by e-mail",
+        tag=TEAM,
+        takes=shapes.NewInvitation,
+        answers=single(shapes.InvitationShape),
+        status=201,
+        request_example={"email": "bo@example.com", "role": "member"},
+        example={"data": EXAMPLE_INVITATION},
+    )
+    def post(self, request: Request) -> Response:
+        """A link by e-mail, good once and for seven days. Admins give no role above their own. 409
+        ALREADY_MEMBER, ALREADY_INVITED."""
+        given = self.body(request, shapes.NewInvitation)
+        made = invitations.invite(self.actor, **given)
+        return Response({"data": shapes.InvitationShape(made).data}, 201)
+
+
+class Invitations(ApiView):
+    person = True
+
+    @operation(
+        "List open invitations",
+        tag=TEAM,
+        query=PageQuery,
+        answers=paged(shapes.InvitationShape),
+        example={"items": [EXAMPLE_INVITATION], "total": 1, "page": 1, "page_size": 20},
+    )
+    def get(self, request: Request) -> Response:
+        """Neither accepted nor revoked, the newest first; expired ones can be sent again."""
+        query = self.query(request, PageQuery)
+        return Response(page_of(selectors.invitations(self.actor), query, shapes.InvitationShape))
+
+
+class OneInvitation(ApiView):
+    person = True
+
+    @operation("Revoke an invitation", tag=TEAM, status=204, errors=(404,))
+    def delete(self, request: Request, invitation_id: UUID) -> Response:
+        """Its link stops working."""
+        invitations.revoke_invitation(self.actor, invitation_id)
+        return Response(status=204)
+
+
+class ResendInvitation(ApiView):
+    person = True
+
+    @operation(
+        "Send an invitation again",
+        tag=TEAM,
+        answers=single(shapes.InvitationShape),
+        status=202,
+        errors=(404,),
+        example={"data": EXAMPLE_INVITATION},
+    )
+    def post(self, request: Request, invitation_id: UUID) -> Response:
+        """With a new link, good for seven days; the former one stops working."""
+        sent = invitations.resend_invitation(self.actor, invitation_id)
+        return Response({"data": shapes.InvitationShape(sent).data}, 202)
+
+
+class AcceptInvitation(ApiView):
+    person = True
+
+    @operation(
+        "Accept an invitation",
+        tag=TEAM,
+        takes=shapes.InvitationToken,
+        answers=single(shapes.OrganisationShape),
+        errors=(410,),
+        request_example={"token": "3vJ8..."},
+        example={"data": EXAMPLE_ORGANISATION},
+    )
+    def post(self, request: Request) -> Response:
+        """The session goes on in that organisation. 403 INVITATION_FOR_ANOTHER where it was sent
+        to another address; 410 INVITATION_GONE."""
+        given = self.body(request, shapes.InvitationToken)
+        invitation = invitations.open_link(given["token"], address=self.address)
+        user = get_user(self.actor)
+        joined = invitations.accept_invitation(user, invitation, address=self.address)
+        return _switched(self, joined.tenant_id)
+
+
+class Organisations(ApiView):
+    person = True
+
+    @operation(
+        "List organisations",
+        tag=TEAM,
+        query=PageQuery,
+        answers=paged(shapes.OrganisationShape),
+        example={"items": [EXAMPLE_ORGANISATION], "total": 1, "page": 1, "page_size": 20},
+    )
+    def get(self, request: Request) -> Response:
+        """Those that the person works in, the first one first."""
+        query = self.query(request, PageQuery)
+        found = selectors.organisations(self.actor)
+        return Response(page_of(found, query, shapes.OrganisationShape, actor=self.actor))
+
+
+class SwitchOrganisation(ApiView):
+    person = True
+
+    @operation(
+        "Switch to another organisation",
+        tag=TEAM,
+        answers=single(shapes.OrganisationShape),
+        errors=(404,),
+        example={"data": EXAMPLE_ORGANISATION},
+    )
+    def post(self, request: Request, tenant_id: UUID) -> Response:
+        """This session and its tokens act there from now on; other sessions stay where they are."""
+        return _switched(self, tenant_id)
+
+
+def _switched(view: ApiView, tenant_id: UUID) -> Response:
+    services.switch_organisation(view.actor, tenant_id)
+    row = selectors.get_organisation(view.actor, tenant_id)
+    shown = shapes.OrganisationShape(
+        row, context={"actor": replace(view.actor, tenant_id=tenant_id)}
+    )
+    return Response({"data": shown.data})

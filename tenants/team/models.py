@@ -1,0 +1,73 @@
+"""Invitations."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from mpanel.core.models import Row
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Query methods for invitations."""
+
+    def open(self) -> "InvitationQuerySet":
+        """Neither accepted nor revoked; expired ones too, which can be sent again."""
+        return self.filter(accepted_at=None, revoked_at=None)
+
+    def usable(self) -> "InvitationQuerySet":
+        """Those that can be accepted now."""
+        return self.open().filter(expires_at__gt=timezone.now())
+
+
+class Invitation(Row):
+    """An invitation of an e-mail address to a tenant, with the role that it will have.
+
+    The link's token is made when the message is sent, and only its hash is kept.
+    """
+
+    SENDING, SENT, EXPIRED = "sending", "sent", "expired"
+    ACCEPTED, REVOKED = "accepted", "revoked"
+    STATUSES: ClassVar[dict[str, str]] = {
+        SENDING: "Sending",
+        SENT: "Sent",
+        EXPIRED: "Expired",
+        ACCEPTED: "Accepted",
+        REVOKED: "Revoked",
+    }
+
+    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
+    email = models.EmailField(max_length=254)
+    role = models.CharField(max_length=16)
+    invited_by = models.ForeignKey("tenants.User", models.SET_NULL, null=True, related_name="+")
+    token_hash = models.CharField(max_length=64, null=True, unique=True)
+    sent_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "email"],
+                condition=Q(accepted_at=None, revoked_at=None),
+                name="one_open_invitation_each",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def status(self) -> str:
+        if self.accepted_at:
+            return self.ACCEPTED
+        if self.revoked_at:
+            return self.REVOKED
+        if self.expires_at <= timezone.now():
+            return self.EXPIRED
+        return self.SENT if self.sent_at else self.SENDING
