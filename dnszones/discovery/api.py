@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dnszones.discovery import selectors, services
+from dnszones.discovery.comparing import MOST_DIFFERENCES
 from dnszones.discovery.found import SOURCES, Found
 from dnszones.models import ZoneDiscovery
 from dnszones.zonefiles import LARGEST
@@ -83,7 +84,10 @@ class ComparisonShape(Shape):
     equal = serializers.IntegerField()
     planned = serializers.IntegerField(help_text="Changed on purpose.")
     unknown = serializers.IntegerField(help_text="One side did not answer.")
-    differences = DifferenceShape(many=True)
+    different = serializers.IntegerField(help_text="How many differ.")
+    differences = DifferenceShape(
+        many=True, help_text=f"The first {MOST_DIFFERENCES} of those that differ."
+    )
 
 
 class ExistingRecords(Shape):

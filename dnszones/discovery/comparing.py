@@ -8,6 +8,7 @@ from typing import Any
 from dnszones.discovery.questions import Asker, Pair
 from dnszones.records import RecordData, from_presentation, value_of
 from mpanel.core.dnsclient import Answer
+from mpanel.core.losses import digest_of
 
 MOST_DIFFERENCES = 200  # kept and shown
 
@@ -25,12 +26,16 @@ class Difference:
 @dataclass(frozen=True)
 class Comparison:
     """Counts of names and types. `planned`: those that differ because the customer wants that, or
-    because the new provider cannot have them. `unknown`: what one of the two did not answer."""
+    because the new provider cannot have them. `unknown`: what one of the two did not answer.
+    `differences`: the first of them; `different` counts all, and `digest` stands for all.
+    """
 
     equal: int
     planned: int
     unknown: int
     differences: tuple[Difference, ...]
+    different: int = 0
+    digest: str = ""
 
     @property
     def is_alike(self) -> bool:
@@ -44,7 +49,7 @@ class Comparison:
         if self.planned:
             parts.append(f"{self.planned} changed on purpose")
         if self.differences:
-            parts.append(f"{len(self.differences)} different")
+            parts.append(f"{self.different} different")
         if self.unknown:
             parts.append(f"{self.unknown} could not be compared")
         return f"{', '.join(parts)}. We can only compare names that we know."
@@ -58,7 +63,8 @@ class Comparison:
             Difference(one["name"], one["type"], tuple(one["old"]), tuple(one["new"]))
             for one in stored["differences"]
         )
-        return cls(**(stored | {"differences": differences}))
+        # Those of before counted what they kept.
+        return cls(**({"different": len(differences)} | stored | {"differences": differences}))
 
 
 def pairs_to_compare(zone: str, records: Iterable[RecordData]) -> list[Pair]:
@@ -91,7 +97,14 @@ def compare(
             on_purpose += 1
         else:
             differences.append(Difference(name, kind, said(kind, was), said(kind, now)))
-    return Comparison(equal, on_purpose, unknown, tuple(differences[:MOST_DIFFERENCES]))
+    return Comparison(
+        equal,
+        on_purpose,
+        unknown,
+        tuple(differences[:MOST_DIFFERENCES]),
+        len(differences),
+        digest_of([asdict(one) for one in differences]),
+    )
 
 
 def said(kind: str, answer: Answer) -> tuple[str, ...]:

@@ -41,6 +41,9 @@ def losses_now(row: ZoneDiscovery) -> tuple[tuple[Loss, ...], str]:
 def _of_comparison(domain: Domain, seen: Comparison | None) -> tuple[Loss, ...]:
     """What the new nameservers answer otherwise, or nobody knows how."""
     losses = [_of_difference(one) for one in seen.differences] if seen else []
+    if seen and seen.different > len(seen.differences):
+        told = f"{seen.different - len(seen.differences)} more names and types are different."
+        losses.append(Loss("extent", domain.name, told))
     if seen and seen.unknown:
         told = f"{seen.unknown} names and types could not be compared."
         losses.append(Loss("extent", domain.name, told))

@@ -24,6 +24,13 @@ class CampaignNotFound(NotFound):
     code = "CAMPAIGN_NOT_FOUND"
 
 
+class CampaignElsewhere(Conflict):
+    """This campaign is in another account of the tool than these mailboxes. Choose mailboxes that
+    are connected through the campaign's account."""
+
+    code = "CAMPAIGN_ELSEWHERE"
+
+
 class CampaignsNotIncluded(Conflict):
     """Campaigns of an included account are the host's. Connect the mailboxes through an account of
     your own to join campaigns."""

@@ -1,6 +1,7 @@
 """Connecting mailboxes to outreach tools, taking them back, and seating them in campaigns."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from mailboxes.outreach.errors import (
     AccountAlreadyConnected,
     AccountNotConnected,
     AccountNotFound,
+    CampaignElsewhere,
     CampaignNotFound,
     CampaignsNotIncluded,
     CredentialsNotFound,
@@ -158,9 +160,10 @@ def read_campaigns(
     if credential.is_included:
         raise CampaignsNotIncluded
     try:
-        return outreach_provider(credential, timeout=LOOK_UP).campaigns()
+        found = outreach_provider(credential, timeout=LOOK_UP).campaigns()
     except ProviderError as error:
         raise as_answer(error, provider) from None
+    return [replace(campaign, account=str(credential.pk)) for campaign in found]
 
 
 def find_campaign(
@@ -173,15 +176,18 @@ def find_campaign(
 ) -> Campaign:
     """The campaign that these connected mailboxes are to join, read from the tool now.
 
-    Raises `AccountNotFound`, `AccountNotConnected` and `CampaignsNotIncluded` before it looks, then
-    what `read_campaigns` raises and `CampaignNotFound`.
+    Without an account, that of the mailboxes. Raises `AccountNotFound`, `AccountNotConnected` and
+    `CampaignsNotIncluded` before it looks, then what `read_campaigns` raises, `CampaignNotFound`
+    and `CampaignElsewhere`.
     """
     actor.require(ADMIN, "mailboxes:write")
-    _for_campaigns(actor, mailbox_ids, provider)
+    connected = _for_campaigns(actor, mailbox_ids, provider)
+    credential_id = credential_id or connected[0].credential_id
     found = read_campaigns(actor, provider=provider, credential_id=credential_id)
     campaign = next((one for one in found if one.id == campaign_id), None)
     if campaign is None:
         raise CampaignNotFound
+    _require_account(campaign, connected)
     return campaign
 
 
@@ -191,11 +197,13 @@ def assign_campaign(
 ) -> list[CampaignSeat]:
     """Let these mailboxes send for a campaign; a job tells the tool. Twice is harmless.
 
-    Raises `AccountNotFound`, `AccountNotConnected` where one of them is not connected.
+    `campaign`: as `read_campaigns` gives it. Raises `AccountNotFound`, `AccountNotConnected` where
+    one of them is not connected, `CampaignElsewhere` where one is at another account.
     """
     actor.require(ADMIN, "mailboxes:write")
     require_running(lock_account(actor.tenant_id))
     connected = _for_campaigns(actor, mailbox_ids, provider)
+    _require_account(campaign, connected)
     seats = [_seat(link, campaign) for link in connected]
     record_each(
         actor,
@@ -317,6 +325,12 @@ def _for_campaigns(actor: Actor, mailbox_ids: Sequence[UUID], provider: str) -> 
     if selectors.outreach_credentials(actor).filter(pk__in=accounts, is_included=True).exists():
         raise CampaignsNotIncluded
     return connected
+
+
+def _require_account(campaign: Campaign, connected: Sequence[OutreachLink]) -> None:
+    """Raise `CampaignElsewhere` unless all are at the account whose campaign this is."""
+    if {str(link.credential_id) for link in connected} != {campaign.account}:
+        raise CampaignElsewhere
 
 
 def _seat(link: OutreachLink, campaign: Campaign) -> CampaignSeat:

@@ -75,11 +75,16 @@ class RemoteSender:
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign at a tool. `status`: draft, active, paused, stopped, completed or other."""
+    """A campaign at a tool. `status`: draft, active, paused, stopped, completed or other.
+
+    `account`: the credential it was read through, set by who reads: ids of campaigns are the
+    account's, and the same number may be another's at the next one.
+    """
 
     id: str
     name: str
     status: str = "other"
+    account: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Looking for the records of a zone at nameservers that are odd, slow or hostile."""
 
+import json
 from collections.abc import Iterator
 
 import dns.flags
@@ -8,10 +9,12 @@ import dns.rrset
 import pytest
 
 from dnszones.discovery import questions
+from dnszones.discovery.comparing import MOST_DIFFERENCES, Comparison, compare
 from dnszones.discovery.found import Findings
 from dnszones.discovery.gathering import Search
 from dnszones.discovery.questions import MOST_QUESTIONS, Asker
 from dnszones.recordtypes import TYPES
+from mpanel.core.dnsclient import Answer
 from tests.dnsservers import FakeServer, Message, dns_servers, proper, silent, truncated
 
 ZONE = "shop.test"
@@ -219,3 +222,27 @@ def test_nameservers_that_mostly_keep_silent_are_given_up_in_the_middle(
     assert asker.is_exhausted
     assert set(asker.answers) == set(pairs)
     assert asker.get(*pairs[-1]).status == "unknown"
+
+
+def test_what_is_confirmed_covers_every_difference_and_not_only_those_that_are_shown() -> None:
+    pairs = [(f"h{number}.ada.test", "A") for number in range(MOST_DIFFERENCES + 50)]
+
+    def answered(value: str, **others: str) -> Asker:
+        asker = Asker("ada.test", (), timeout=1)
+        asker.answers = {
+            pair: Answer("answer", values=(others.get(pair[0].partition(".")[0], value),))
+            for pair in pairs
+        }
+        return asker
+
+    old = answered("192.0.2.1")
+    seen = compare(old, answered("192.0.2.2"), pairs, planned=())
+    assert len(seen.differences) == MOST_DIFFERENCES < seen.different == len(pairs)
+    assert f"{len(pairs)} different" in seen.sentence
+    assert Comparison.from_json(json.loads(json.dumps(seen.to_json()))) == seen
+    # One of those that are not shown is something else now.
+    last = pairs[-1][0].partition(".")[0]
+    other = compare(old, answered("192.0.2.2", **{last: "192.0.2.3"}), pairs, planned=())
+    assert other.differences == seen.differences and other.digest != seen.digest
+    again = compare(old, answered("192.0.2.2"), pairs, planned=())
+    assert again.to_json() == seen.to_json()

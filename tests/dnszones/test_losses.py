@@ -1,5 +1,6 @@
 """What a plan takes away, told in sentences: mail, senders, websites, delegations."""
 
+import json
 from collections.abc import Iterable
 
 import pytest
@@ -253,6 +254,26 @@ def test_the_last_of_several_is_noticed_when_the_others_have_gone() -> None:
     one_goes = changed(two, gone=["www.sub A 192.0.2.1"])
     assert told(one_goes) == []
     assert takes_more(one_goes, two[:1])
+
+
+def test_a_loss_that_is_worse_under_the_same_name_is_noticed() -> None:
+    here = zone("@ MX 1 smtp.google.com", "@ MX 5 mx.bo.test", "@ MX 9 mx.cy.test")
+    plan = changed(here, gone=["@ MX 1 smtp.google.com"])
+    assert not takes_more(plan, here)
+    # What the customer agreed to left two servers; now the same step leaves nobody.
+    left = changed(here[:1], gone=["@ MX 1 smtp.google.com"])
+    assert {one.name for one in left.losses} >= {one.name for one in plan.losses}
+    assert takes_more(plan, here[:1])
+
+
+def test_a_plan_that_was_stored_before_proxies_were_known_is_read_as_not_proxied() -> None:
+    here = zone("www A 192.0.2.1")
+    plan = changed(here, gone=["www A 192.0.2.1"], new=["www A 192.0.2.2"])
+    stored = json.loads(json.dumps(plan.to_json()).replace(', "proxied": false', ""))
+    assert "proxied" not in json.dumps(stored)
+    read = ChangePlan.from_json(stored)
+    assert read == plan
+    assert not any(change.after.proxied for change in read.changes if change.after)
 
 
 def test_a_zone_of_ten_thousand_names_is_compared_at_once() -> None:

@@ -18,6 +18,7 @@ from mailboxes.outreach import services
 from mailboxes.outreach.errors import (
     AccountAlreadyConnected,
     AccountNotFound,
+    CampaignElsewhere,
     CampaignsNotIncluded,
     MailboxNotReady,
 )
@@ -622,3 +623,26 @@ def test_campaigns_are_read_in_the_last_free_place(ada: Person, sandbox: Running
         for number in range(LOOKUPS - 1):
             others.enter_context(outside(number))
         assert Api(ada.token).get("/api/v1/smartlead/campaigns").status == 200
+
+
+def test_a_campaign_of_another_account_is_not_joined(ada: Person, sandbox: RunningSandbox) -> None:
+    boxes = inboxes(ada, count=1)
+    connect(ada, boxes)
+    second = add_credential(
+        ada.actor,
+        port="outreach",
+        provider="smartlead",
+        label="A second account",
+        values={"api_key": "sandbox-mpanel"},
+    )
+    (campaign, *_) = services.read_campaigns(
+        ada.actor, provider="smartlead", credential_id=second.pk
+    )
+    with pytest.raises(CampaignElsewhere):
+        services.assign_campaign(ada.actor, [boxes[0].pk], campaign, provider="smartlead")
+    path = f"/api/v1/smartlead/campaigns/{campaign.id}/email-accounts"
+    wanted = {"email_account_id": str(boxes[0].pk)}
+    refused = Api(ada.token).post(path, {**wanted, "credential_id": str(second.pk)})
+    assert (refused.status, refused.error) == (409, "CAMPAIGN_ELSEWHERE")
+    # Without one, the account of the mailbox is read.
+    assert Api(ada.token).post(path, wanted).status == 202

@@ -67,11 +67,14 @@ def campaigns(request: PageRequest, domain_id: UUID, provider: str) -> HttpRespo
     if not connected:
         return redirect("setup-outreach", domain_id=domain_id)
     connected = [link for link in connected if _is_own(link)] or connected
+    # A campaign is of one account, so these are the inboxes that can join.
+    account = connected[0].credential_id
+    connected = [link for link in connected if link.credential_id == account]
     shown: dict[str, Any] = {"provider": provider, "label": tool(provider).label, "problem": ""}
     try:
         with outside(request.actor.tenant_id):
             listed = services.read_campaigns(
-                request.actor, provider=provider, credential_id=connected[0].credential_id
+                request.actor, provider=provider, credential_id=account
             )
     except (ProviderError, Conflict, TooManyRequests) as error:
         return _step(request, found, campaigns={**shown, "problem": error.message})
