@@ -12,13 +12,14 @@ from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django_q.tasks import async_task
 
 from events.services import record
+from mpanel.core import queues
 from mpanel.core.actor import ADMIN, RANKS, Actor
 from mpanel.core.addresses import clean_address
 from mpanel.core.api.ratelimit import spend_try
 from mpanel.core.errors import Conflict, Forbidden, Gone
+from mpanel.core.periodic import Slice
 from tenants.models import Membership, Tenant, User
 from tenants.services.accounts import AccountClosed
 from tenants.team import selectors
@@ -87,7 +88,7 @@ def invite(actor: Actor, *, email: str, role: str) -> Invitation:
         f"Invited {email} as {role}.",
         changes={"role": role},
     )
-    async_task("tenants.tasks.send_invitation", str(invitation.pk))
+    queues.send("tenants.tasks.send_invitation", str(invitation.pk))
     return invitation
 
 
@@ -110,7 +111,7 @@ def resend_invitation(actor: Actor, invitation_id: UUID) -> Invitation:
     if not Invitation.objects.open().filter(pk=invitation_id).update(**renewed):
         raise selectors.InvitationNotFound  # accepted or revoked just now
     record(actor, "invitation.resent", invitation, f"Sent the invitation of {invitation} again.")
-    async_task("tenants.tasks.send_invitation", str(invitation_id))
+    queues.send("tenants.tasks.send_invitation", str(invitation_id))
     return selectors.get_invitation(actor, invitation_id)
 
 
@@ -165,7 +166,10 @@ def send_forgotten_invitations() -> None:
     waiting = Invitation.objects.usable().filter(
         sent_at=None, updated_at__lt=timezone.now() - timedelta(seconds=10)
     )
+    present = Slice()
     for invitation_id in waiting.values_list("pk", flat=True)[:100]:
+        if present.is_over:
+            break
         with contextlib.suppress(OSError, smtplib.SMTPException):
             send_invitation(invitation_id)
 
