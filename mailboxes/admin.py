@@ -135,7 +135,7 @@ class SendingDayAdmin(ReadOnlyAdmin):
 
 @admin.register(LogPosition)
 class LogPositionAdmin(ReadOnlyAdmin):
-    list_display = ("name", "inode", "offset", "updated_at")
+    list_display = ("name", "trouble", "lost_at", "updated_at")
     ordering = ("name",)
 
 

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db.models.signals import post_migrate
 from django.urls import reverse
 
-from mpanel.core import periodic, registry
+from mpanel.core import periodic, probes, registry
 
 
 class MailboxesConfig(AppConfig):
@@ -36,6 +36,7 @@ class MailboxesConfig(AppConfig):
         periodic.register("mailboxes.kumomta", every=20, work=kumomta.sweep)
         periodic.register("mailboxes.roles", every=300, work=roles.sweep)
         periodic.register("mailboxes.guesses", every=3_600, work=guesses.forget_old)
+        probes.register("maillog", bounces.standing)
         periodic.register("mailboxes.log", every=10, work=bounces.sweep)
         periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)
         periodic.register("mailboxes.health", every=15, work=health.sweep)

@@ -10,7 +10,6 @@ Counts go to the day on which they are read, since the log's lines name no year 
 
 import contextlib
 import logging
-import os
 import re
 import time
 from collections import Counter
@@ -18,7 +17,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
 from uuid import UUID
 
 from django.conf import settings
@@ -26,18 +24,19 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from mailboxes.maillog import read_on
 from mailboxes.models import Alias, LogPosition, Mailbox, MailServer, QueuedMessage, SendingDay
 from mailboxes.naming import without_extension
 from mailboxes.sending.limits import today
 from mailboxes.vendors import house_server
 from mpanel.core.database import outages
+from mpanel.core.probes import DEGRADED, OK
 
 logger = logging.getLogger(__name__)
 
-LINES_AT_ONCE = 5_000
-LONGEST_LINE = 16_384  # bytes
 MOST_RECIPIENTS = 1_000  # whose deferral is remembered, of one message
 KEPT = timedelta(days=10)  # longer than a message stays in the queue
+LOSS_SHOWN = timedelta(days=1)
 SLEEP = 1.0  # seconds between two looks at a log that is followed
 
 # From the line's start: further right, strangers can write what looks like a line of Postfix.
@@ -98,20 +97,28 @@ def read_log(path: Path, server: MailServer | None = None) -> int:
     """Count what was added to the log since the last time; how many lines that was.
 
     The place is kept in the transaction of the counts, so whoever is killed counts nothing twice
-    and loses nothing. A log that was rotated is read to its end first. Raises `OSError`.
+    and loses nothing. Files that were rotated away are read to their ends first. Raises `OSError`,
+    of which operators are told unless the log is merely not there.
     """
     server = server or house_server()
     lines = 0
-    while read := _read_some(path, server):
-        lines += read
+    try:
+        while read := _read_some(path, server):
+            lines += read
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        _cannot_be_read(_name(path, server), error)
+        raise
     return lines
 
 
 def follow_log(path: Path, server: MailServer | None = None) -> None:
-    """`read_log` for ever. A log that is not there yet is waited for."""
+    """`read_log` for ever. A log that is not there yet, or cannot be read, is waited for."""
     while True:
-        # While the database is away the place in the log stays where it is.
-        with contextlib.suppress(FileNotFoundError), outages(_tell):
+        # While the database is away the place in the log stays where it is. Operators were told of
+        # what cannot be read.
+        with contextlib.suppress(OSError), outages(_tell):
             read_log(path, server)
         time.sleep(SLEEP)
 
@@ -122,57 +129,55 @@ def _tell(error: Exception) -> None:
 
 def sweep() -> None:
     """Read the house's log, where this machine has it."""
-    if settings.MAILLOG_FILE and Path(settings.MAILLOG_FILE).exists():
-        read_log(Path(settings.MAILLOG_FILE))
+    if settings.MAILLOG_FILE:
+        with contextlib.suppress(OSError):  # operators were told
+            read_log(Path(settings.MAILLOG_FILE))
     QueuedMessage.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+
+
+def standing() -> str:
+    """Degraded while a log cannot be read, and for a day after bounces may have been lost."""
+    since = timezone.now() - LOSS_SHOWN
+    bad = ~Q(trouble="") | Q(lost_at__gte=since)
+    return DEGRADED if LogPosition.objects.filter(bad).exists() else OK
+
+
+def _name(path: Path, server: MailServer) -> str:
+    return f"{server.slug}:{path.name}"
 
 
 @transaction.atomic
 def _read_some(path: Path, server: MailServer) -> int:
     """One stretch of the log; 0 when there is nothing new."""
-    LogPosition.objects.get_or_create(name=f"{server.slug}:{path.name}")
-    place = LogPosition.objects.select_for_update().get(name=f"{server.slug}:{path.name}")
-    with _opened(path, place) as log:
-        inode = os.fstat(log.fileno()).st_ino
-        log.seek(place.offset)
-        lines = _whole_lines(log)
-        place.offset = log.tell()
-    if not lines and inode == place.inode and inode == path.stat().st_ino:
+    name = _name(path, server)
+    LogPosition.objects.get_or_create(name=name)
+    place = LogPosition.objects.select_for_update().get(name=name)
+    stretch = read_on(path, place)
+    if stretch.is_lost:
+        place.lost_at = timezone.now()
+        logger.error(
+            "The place in %s is lost: the file that was being read is gone or was cut. Bounces "
+            "since %s may not be counted.",
+            path,
+            place.updated_at,
+        )
+    elif not stretch.lines and not place.trouble:
         return 0
-    if not lines:  # a rotated log is at its end: go on with the new one
-        place.offset, inode = 0, path.stat().st_ino
     port = settings.MAILSIGNER_ADDRESS.rpartition(":")[2]
-    entries = [parse(line, signer_port=port) for line in lines]
+    entries = [parse(line, signer_port=port) for line in stretch.lines]
     _keep(_tally(server, [entry for entry in entries if entry]))
-    place.inode = inode
-    place.save(update_fields=["inode", "offset", "updated_at"])
-    return max(1, len(lines))
+    place.inode, place.offset, place.head = stretch.inode, stretch.offset, stretch.head
+    place.trouble = ""
+    place.save(update_fields=["inode", "offset", "head", "trouble", "lost_at", "updated_at"])
+    return len(stretch.lines)
 
 
-def _opened(path: Path, place: LogPosition) -> BinaryIO:
-    """The log in which the place lies: perhaps the one that was rotated away."""
-    current = path.stat()
-    if place.inode and place.inode != current.st_ino:
-        for other in path.parent.glob(f"{path.name}*"):
-            if other.is_file() and other.stat().st_ino == place.inode:
-                return other.open("rb")
-        place.offset = 0
-    elif current.st_size < place.offset:  # cut in place
-        place.offset = 0
-    return path.open("rb")
-
-
-def _whole_lines(log: BinaryIO) -> list[str]:
-    """The next lines, without one that is still being written."""
-    lines: list[str] = []
-    while len(lines) < LINES_AT_ONCE:
-        begun = log.tell()
-        line = log.readline(LONGEST_LINE)
-        if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
-            log.seek(begun)
-            break
-        lines.append(line.decode("utf-8", "replace").rstrip("\r\n"))
-    return lines
+def _cannot_be_read(name: str, error: OSError) -> None:
+    """Tell operators, once."""
+    trouble = f"{error.filename or name}: {error.strerror or error}"[:300]
+    LogPosition.objects.get_or_create(name=name)
+    if LogPosition.objects.filter(name=name).exclude(trouble=trouble).update(trouble=trouble):
+        logger.error("The mail log cannot be read, so bounces are not counted: %s", trouble)
 
 
 def _tally(server: MailServer, entries: Sequence[Entry]) -> Tally:

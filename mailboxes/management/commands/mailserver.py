@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from mailboxes.logins.policy import key_of
-from mailboxes.mailserver import files, owndomains, purge, role, servers
+from mailboxes.mailserver import files, owndomains, purge, role, rotation, servers
 from mailboxes.mailserver.configuration import (
     DOVECOTS,
     FORGED_OWN,
@@ -44,6 +44,11 @@ class Command(BaseCommand):
         purging = actions.add_parser("purge", help="remove the mail of mailboxes deleted long ago")
         purging.add_argument("--dir", type=Path, required=True, help="where mail lies: /var/vmail")
         purging.add_argument("--server", default=MailServer.HOUSE, help="whose mail lies there")
+        rotating = actions.add_parser("rotate", help="rotate the logs, losing no bounces")
+        rotating.add_argument("--dir", type=Path, required=True, help="as given to configure")
+        rotating.add_argument("--server", default=MailServer.HOUSE, help="whose logs they are")
+        rotating.add_argument("--group", default="", help="who may read Postfix' log; as before")
+        rotating.add_argument("--keep", type=int, default=30, help="old files of each: 30")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         work: dict[str, Callable[[dict[str, Any]], Iterable[str]]] = {
@@ -54,6 +59,7 @@ class Command(BaseCommand):
             "list": list_servers,
             "domains": write_domains,
             "purge": purge_mail,
+            "rotate": rotate_logs,
         }
         try:
             for line in work[action](options):
@@ -154,6 +160,12 @@ def purge_mail(options: dict[str, Any]) -> Iterable[str]:
         raise CommandError("Not removed:\n" + "\n".join(done.failures))
     if not (done.mailboxes or done.orphans):
         yield "There is nothing to remove."
+
+
+def rotate_logs(options: dict[str, Any]) -> Iterable[str]:
+    return rotation.rotate(
+        options["dir"], server=options["server"], group=options["group"], keep=options["keep"]
+    )
 
 
 def _configuration(options: dict[str, Any]) -> Configuration:
