@@ -5,6 +5,7 @@ from django.urls import reverse
 
 from mpanel.core import periodic
 from mpanel.core.actor import ADMIN
+from mpanel.core.backups import register_check
 
 
 class EventsConfig(AppConfig):
@@ -31,3 +32,7 @@ class EventsConfig(AppConfig):
             link=lambda event: reverse("settings-webhook", args=[event.subject_id]),
             least_role=ADMIN,
         )
+
+        from events.chaincheck import chains_are_whole
+
+        register_check("events", chains_are_whole)

@@ -6,6 +6,7 @@ from django.db.models.signals import post_migrate
 from django.urls import reverse
 
 from mpanel.core import periodic, probes, registry
+from mpanel.core.backups import register_check
 
 
 class MailboxesConfig(AppConfig):
@@ -21,6 +22,7 @@ class MailboxesConfig(AppConfig):
             health,
             kumomta,
             pausing,
+            restored,
             states,  # noqa: F401  (its workflows register themselves)
             troubles,  # noqa: F401  (they register themselves)
         )
@@ -36,6 +38,9 @@ class MailboxesConfig(AppConfig):
         periodic.register("mailboxes.kumomta", every=20, work=kumomta.sweep)
         periodic.register("mailboxes.roles", every=300, work=roles.sweep)
         periodic.register("mailboxes.guesses", every=3_600, work=guesses.forget_old)
+        register_check("logins", restored.passwords_log_in)
+        register_check("DKIM", restored.keys_sign)
+        register_check("mail server", restored.mail_server_reads)
         probes.register("maillog", bounces.standing)
         periodic.register("mailboxes.log", every=10, work=bounces.sweep)
         periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 LINES_AT_ONCE = 5_000
 LONGEST_LINE = 16_384  # bytes
@@ -37,7 +37,7 @@ class LogFile:
         """Open it. Raises `Moved` when another file has its name by now."""
         try:
             if self.path.suffix == ".gz":
-                return gzip.open(self.path)
+                return cast("IO[bytes]", gzip.open(self.path))
             file = self.path.open("rb")
         except FileNotFoundError:
             raise Moved(2, os.strerror(2), str(self.path)) from None

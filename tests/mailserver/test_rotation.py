@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -66,6 +67,10 @@ def bounced(mailbox: Mailbox) -> int:
     return sum(SendingDay.objects.filter(subject_id=mailbox.pk).values_list("bounced", flat=True))
 
 
+def is_sent(sent: list[int], wanted: int) -> bool:
+    return len(sent) >= wanted
+
+
 def is_read(server: PrivateMailServer) -> bool:
     """Whether the log was read to its end."""
     place, log = LogPosition.objects.first(), server.log.stat()
@@ -95,11 +100,9 @@ def test_rotation_in_the_middle_of_bounces_loses_none_and_counts_none_twice(
         sending.start()
         said = []
         for rotation in range(1, ROTATIONS + 1):
-            eventually(
-                lambda wanted=rotation * MESSAGES // (ROTATIONS + 1): len(sent) >= wanted,
-                seconds=60,
-                why=mail_server.complaints,
-            )
+            wanted = rotation * MESSAGES // (ROTATIONS + 1)
+            has_begun = partial(is_sent, sent, wanted)
+            eventually(has_begun, seconds=60, why=mail_server.complaints)
             before = {path.name for path in mail_server.log.parent.glob("postfix.log.*")}
             said.append(rotate(mail_server))
             after = {path.name for path in mail_server.log.parent.glob("postfix.log.*")}
