@@ -10,6 +10,9 @@ RUN SECRET_KEY=only-to-collect-static-files-not-kept-anywhere \
     /venv/bin/python manage.py collectstatic --noinput --skip-checks
 
 FROM python:3.13-slim
+# For `manage.py backup` and `restore`.
+RUN apt-get update -q && apt-get install -y -q --no-install-recommends postgresql-client \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --create-home --home-dir /var/lib/mpanel mpanel
 COPY --from=build /venv /venv
 COPY --from=build /app /app

@@ -5,6 +5,7 @@ import math
 import os
 import pwd
 import re
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -122,6 +123,21 @@ def render(configuration: Configuration, path: str) -> str:
     text = engine.get_template(template).render(Context(_values(configuration), autoescape=False))
     assert _UNSET not in text, f"{path} names a value that nobody gives"
     return re.sub(r"\n{2,}", "\n" if path.endswith("master.cf") else "\n\n", text).strip() + "\n"
+
+
+def refuse_foreign_addresses(configuration: Configuration) -> None:
+    """Raise `Invalid` for an address to listen on that is named twice, or not this machine's."""
+    for address in configuration.listen:
+        if configuration.listen.count(address) > 1:
+            raise Invalid(f"{address} is named twice.")
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            with socket.socket(family) as probe:
+                probe.bind((address, 0))
+        except OSError:
+            raise Invalid(
+                f"{address} is not an address of this machine, so neither server would start."
+            ) from None
 
 
 def prepare_folders(configuration: Configuration) -> None:

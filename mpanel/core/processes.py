@@ -15,7 +15,8 @@ class Process:
     """`command`: what follows the Python interpreter, in the folder of `manage.py`.
 
     `name` is that of its unit, its part in compose.yaml and its log. `settings` are the settings
-    without which it has nothing to do.
+    without which it has nothing to do. `listens` names the setting with its address, and `probe`
+    what `/api/status` calls it: by one of them `manage.py healthcheck` sees whether it works.
     """
 
     name: str
@@ -24,6 +25,8 @@ class Process:
     where: Place
     how_many: str
     settings: tuple[str, ...] = ()
+    listens: str = ""
+    probe: str = ""
 
 
 _PROCESSES = (
@@ -40,6 +43,7 @@ _PROCESSES = (
         ("manage.py", "worker"),
         "panel",
         "one or more per machine",
+        probe="queue",
     ),
     Process(
         "tick",
@@ -47,6 +51,7 @@ _PROCESSES = (
         ("manage.py", "tick"),
         "panel",
         "one or more; one holds the lease",
+        probe="clock",
     ),
     Process(
         "mailpolicy",
@@ -54,6 +59,15 @@ _PROCESSES = (
         ("manage.py", "mailpolicy"),
         "mail server",
         "one or more per mail server",
+        listens="MAILPOLICY_ADDRESS",
+    ),
+    Process(
+        "loginpolicy",
+        "tells Dovecot who guesses passwords",
+        ("manage.py", "loginpolicy"),
+        "mail server",
+        "one or more per mail server",
+        listens="LOGINPOLICY_ADDRESS",
     ),
     Process(
         "mailsigner",
@@ -61,6 +75,16 @@ _PROCESSES = (
         ("manage.py", "mailsigner"),
         "mail server",
         "one per mail server",
+        listens="MAILSIGNER_ADDRESS",
+    ),
+    Process(
+        "maillog",
+        "counts what bounces, from Postfix' log",
+        ("manage.py", "maillog", "--follow"),
+        "mail server",
+        "one per mail server",
+        settings=("MAILLOG_FILE",),
+        probe="maillog",
     ),
 )
 

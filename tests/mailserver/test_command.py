@@ -49,6 +49,22 @@ def configuration(where: Path, **changes: Any) -> Configuration:
 # --- Files ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("listen", "sentence"),
+    [
+        (("192.0.2.77",), "192.0.2.77 is not an address of this machine"),
+        (("127.0.0.1", "2001:db8::77"), "2001:db8::77 is not an address of this machine"),
+        (("127.0.0.1", "127.0.0.1"), "127.0.0.1 is named twice"),
+    ],
+)
+def test_it_listens_only_where_this_machine_is(
+    tmp_path: Path, listen: tuple[str, ...], sentence: str
+) -> None:
+    files.refuse_foreign_addresses(configuration(tmp_path, listen=("127.0.0.1",)))
+    with pytest.raises(Invalid, match=sentence):
+        files.refuse_foreign_addresses(configuration(tmp_path, listen=listen))
+
+
 @pytest.mark.parametrize("release", DOVECOTS)
 def test_files_are_written_once_and_keep_their_secrets(tmp_path: Path, release: str) -> None:
     def write(**changes: Any) -> dict[str, bool]:

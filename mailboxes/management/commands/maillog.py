@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mailboxes.bounces import follow_log, read_log
@@ -17,11 +18,14 @@ class Command(BaseCommand):
     help = "Count deliveries, deferrals and bounces from Postfix's log."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--file", type=Path, required=True, help="the log (maillog_file)")
+        known = settings.MAILLOG_FILE or None
+        parser.add_argument("--file", type=Path, default=known, help="the log; MAILLOG_FILE")
         parser.add_argument("--server", default=MailServer.HOUSE, help="slug of the mail server")
         parser.add_argument("--follow", action="store_true", help="go on as the log grows")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["file"] is None:
+            raise CommandError("Say where Postfix' log is: set MAILLOG_FILE, or give --file.")
         slug: str = options["server"]
         server = once_available(lambda: _server(slug), tell=self._tell)
         if server is None:

@@ -73,6 +73,8 @@ class Command(BaseCommand):
 def configure(options: dict[str, Any]) -> Iterable[str]:
     """Write what is not as it should be, and say so."""
     configuration = _configuration(options)
+    if not options["files_only"]:
+        files.refuse_foreign_addresses(configuration)
     if os.getuid() == 0 and not options["files_only"]:
         files.prepare_folders(configuration)
     changed = [path for path, is_new in files.write(configuration) if is_new]
