@@ -89,6 +89,11 @@ class NewPasswordForm(CodeForm):
     """A new password, for the code that was sent."""
 
     password = _new_password_field()
+    revoke_api_keys = forms.BooleanField(
+        label="Revoke my API keys as well",
+        required=False,
+        help_text="If somebody else was in your account, they may have made one.",
+    )
 
 
 class SecondFactorForm(forms.Form):

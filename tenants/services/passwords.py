@@ -1,6 +1,6 @@
 """Passwords, for those who want one: registering, signing in, resetting, changing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from mpanel.core.api.ratelimit import spend_try
 from mpanel.core.errors import Invalid, Unauthorized
 from tenants import selectors
 from tenants.models import OneTimeCode, User
+from tenants.services.api_keys import revoke_keys_of
 from tenants.services.codes import ask_for_code, use_code
 from tenants.services.guesses import PASSWORD, asker_of, count_guess, forgive
 from tenants.services.proofs import first_factor_proof
@@ -95,9 +96,18 @@ def ask_to_reset(email: str, *, address: str, device: UUID | None = None) -> One
 
 
 def reset_password(
-    email: str, code: str, password: str, *, address: str, device: UUID | None = None
+    email: str,
+    code: str,
+    password: str,
+    *,
+    address: str,
+    device: UUID | None = None,
+    revoke_api_keys: bool = False,
 ) -> None:
-    """Set a new password for a code, and end every session. Raises `CodeRefused`, `Invalid`."""
+    """Set a new password for a code, and end every session. Raises `CodeRefused`, `Invalid`.
+
+    `revoke_api_keys`: in every tenant of the user.
+    """
     email = clean_address(email)
     check_password(password, email=email)
     use_code(email, code, address=address, device=device, purpose=OneTimeCode.RESET)
@@ -109,6 +119,9 @@ def reset_password(
         end_all_sessions(user, reason="password reset")
         if actor := selectors.actor_for(user, address=address):
             record(actor, "password.reset", user, f"Reset the password of {user}.")
+            for membership in user.memberships.all() if revoke_api_keys else ():
+                there = replace(actor, tenant_id=membership.tenant_id)
+                revoke_keys_of(membership, actor=there)
 
 
 def change_password(actor: Actor, *, present: str, new: str) -> User:

@@ -132,6 +132,22 @@ def test_a_forgotten_password_is_replaced_and_every_session_ends(
     assert visitor.get("/sign-in/reset/")["Location"] == "/sign-in/forgot/"
 
 
+@pytest.mark.parametrize("revoke", [True, False])
+def test_a_reset_offers_to_revoke_api_keys(visitor: Client, ada: Person, revoke: bool) -> None:
+    key = services.create_api_key(ada.actor, name="CI", scopes=["domains:read"]).key
+    email = ada.user.email
+    visitor.post("/sign-in/forgot/", {"email": email})
+    assert "Revoke my API keys as well" in visitor.get("/sign-in/reset/").content.decode()
+    given = {"code": newest_code(email), "password": NEW}
+    if revoke:
+        given["revoke_api_keys"] = "on"
+    assert visitor.post("/sign-in/reset/", given).status_code == 200
+    key.refresh_from_db()
+    assert bool(key.revoked_at) == revoke
+    revoked = Event.objects.filter(action="api_key.revoked", tenant=ada.tenant, subject_id=key.pk)
+    assert revoked.count() == revoke
+
+
 def test_resetting_does_not_tell_whether_there_is_an_account(visitor: Client, ada: Person) -> None:
     pages = []
     for email in (ada.user.email, "nobody@people.test"):
