@@ -183,9 +183,9 @@ class Configuration:
         return port_of(self.admin_url) if self.admin_url else 0
 
     @property
-    def admin_commands(self) -> str:
-        """All that its key is good for, as Dovecot reads the list."""
-        return ",".join((*_SESSIONS, *(_FILTERS if self.sieve_port else ())))
+    def admin_commands(self) -> tuple[str, ...]:
+        """All that its key is good for."""
+        return (*_SESSIONS, *(_FILTERS if self.sieve_port else ()))
 
     @property
     def admin_is_local(self) -> bool:

@@ -123,7 +123,9 @@ def test_production_listens_where_mail_is_expected(tmp_path: Path) -> None:
         tmp_path, admin_url="https://mail.example.test:8443", admin_key="a-key-of-sixteen-signs"
     )
     assert "port = 8443\n    ssl = yes" in files.render(remote, "dovecot/dovecot.conf")
-    newer = files.render(replace(remote, dovecot="2.4"), "dovecot/dovecot.conf")
+    # 2.4 takes a list for words, and these commands have two.
+    newer = files.render(replace(remote, dovecot="2.4", sieve_port=4190), "dovecot/dovecot.conf")
+    assert '  "sieve put" = yes\n' in newer
     assert "listen = *\n    port = 8443\n    ssl = yes" in newer
 
 
