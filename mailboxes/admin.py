@@ -15,6 +15,7 @@ from mailboxes.models import (
     MailDomain,
     MailServer,
     OutreachLink,
+    OutsideSender,
     QueuedMessage,
     SendingDay,
     WarmupDay,
@@ -39,6 +40,27 @@ def activate(actor: Actor, mailbox: Mailbox) -> None:
 )
 def force_deletion(actor: Actor, mailbox: Mailbox) -> None:
     services.force_deletion(actor, mailbox.pk)
+
+
+@acts(
+    "Allow other From addresses",
+    ask="It may name authors of domains that nobody here has. Their DMARC may refuse such mail.",
+)
+def allow_outside_from(actor: Actor, mailbox: Mailbox) -> None:
+    services.allow_outside_from(actor, mailbox.pk)
+
+
+@acts(
+    "Allow other From addresses to the whole tenant",
+    ask="All its mailboxes may name authors of domains that nobody here has.",
+)
+def allow_outside_from_to_tenant(actor: Actor, mailbox: Mailbox) -> None:
+    services.allow_outside_from(actor, mailbox.pk, whole_tenant=True)
+
+
+@acts("Take back", ask="The next message with a From address of another domain is refused.")
+def forbid_outside_from(actor: Actor, permission: OutsideSender) -> None:
+    services.forbid_outside_from(actor, permission.pk)
 
 
 @acts("Open to new domains", in_tenant=False)
@@ -86,7 +108,13 @@ class MailboxAdmin(ReadOnlyAdmin):
     search_fields = ("address", "tenant__name", "id__exact")
     date_hierarchy = "created_at"
     ordering = ("-id",)
-    actions = (suspend, activate, force_deletion)
+    actions = (
+        suspend,
+        activate,
+        allow_outside_from,
+        allow_outside_from_to_tenant,
+        force_deletion,
+    )
 
 
 @admin.register(Batch)
@@ -122,6 +150,15 @@ class AliasAdmin(ReadOnlyAdmin):
     list_select_related = ("mailbox", "tenant")
     search_fields = ("address", "mailbox__address", "tenant__name")
     ordering = ("-id",)
+
+
+@admin.register(OutsideSender)
+class OutsideSenderAdmin(ReadOnlyAdmin):
+    list_display = ("tenant", "mailbox", "created_at")
+    list_select_related = ("tenant", "mailbox")
+    search_fields = ("mailbox__address", "tenant__name")
+    ordering = ("-id",)
+    actions = (forbid_outside_from,)
 
 
 @admin.register(SendingDay)

@@ -72,6 +72,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "mailboxes.MailServer": "dns",
         "mailboxes.MailDomain": "alternate_email",
         "mailboxes.Alias": "forward_to_inbox",
+        "mailboxes.OutsideSender": "contact_mail",
         "mailboxes.SendingDay": "outgoing_mail",
         "mailboxes.LoginGuesses": "password",
         "mailboxes.LoginNetwork": "lan",

@@ -211,6 +211,11 @@ LOGINPOLICY_ADDRESS = env.str("LOGINPOLICY_ADDRESS", default="127.0.0.1:10033")
 LOGIN_TRUSTED_NETWORKS = env.list("LOGIN_TRUSTED_NETWORKS", default=["127.0.0.0/8", "::1/128"])
 MAILSIGNER_ADDRESS = env.str("MAILSIGNER_ADDRESS", default="127.0.0.1:10025")
 MAILSIGNER_NEXT_HOP = env.str("MAILSIGNER_NEXT_HOP", default="127.0.0.1:10026")
+# Where the signer tells Postfix, before it takes a message, whether its author may be named.
+MAILSIGNER_AUTHORS = env.str("MAILSIGNER_AUTHORS", default="127.0.0.1:10027")
+# Who may write From addresses of domains that nobody here has: "chosen" are those whom an operator
+# allowed it, "none" is nobody, "all" is everybody.
+MAIL_OUTSIDE_FROM = env.str("MAIL_OUTSIDE_FROM", default="chosen")
 # The largest message that may be submitted, in bytes.
 MAIL_SIZE_LIMIT = env.int("MAIL_SIZE_LIMIT", default=26_214_400)
 # What Postfix does when nobody can tell whether a sender may send: "closed" tries later, "open"

@@ -46,6 +46,8 @@ _NO_USER = 67  # sysexits.h: doveadm asked, and there is none
 class PrivateMailServer:
     """Both servers in a folder of their own; a context manager that removes it."""
 
+    message_size = 1_000_000  # the largest message, in bytes
+
     def __init__(self, *, slug: str = "house") -> None:
         if connection.vendor != "postgresql":
             raise RuntimeError("the mail server reads PostgreSQL only")
@@ -55,13 +57,14 @@ class PrivateMailServer:
         self.folder.chmod(0o755)
         self.vmail = self.folder / "vmail"
         self.log = self.folder / "log" / "postfix.log"
-        first = find_free_port_block(12)
+        first = find_free_port_block(13)
         self.smtp_port, self.submission_port, self.submissions_port = first, first + 1, first + 2
         self.imaps_port, self.admin_port = first + 3, first + 4
         self.policy_address, self.signer_address, self.next_hop, self.login_policy_address = (
             f"127.0.0.1:{first + step}" for step in (5, 6, 7, 8)
         )
         self.sieve_port, self.sieve_next_hop = first + 9, f"127.0.0.1:{first + 10}"
+        self.authors_address = f"127.0.0.1:{first + 12}"
         self.admin_key = "a-key-for-tests-of-sessions"
         self.role = f"mail_{connection.settings_dict['NAME']}"[:63]
         self.ca_file, self._certificate, self._key = make_certificates(self.folder)
@@ -88,7 +91,8 @@ class PrivateMailServer:
             "MAILSIGNER_NEXT_HOP": self.next_hop,
             "MAILSERVER_SIEVE_PORT": self.sieve_port,
             "MAILSIEVE_NEXT_HOP": self.sieve_next_hop,
-            "MAIL_SIZE_LIMIT": 1_000_000,
+            "MAILSIGNER_AUTHORS": self.authors_address,
+            "MAIL_SIZE_LIMIT": self.message_size,
         }
 
     def make_role(self) -> None:
@@ -408,10 +412,10 @@ def manage(*arguments: str, given: str = "") -> str:
     return said.getvalue()
 
 
-def run(*command: str) -> str:
-    """A program's standard output; fails the test where the program fails."""
+def run(*command: str, ok: tuple[int, ...] = (0,)) -> str:
+    """A program's standard output; fails the test where the program ends otherwise."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
-    assert done.returncode == 0, f"{command} ended with {done.returncode}: {done.stderr}"
+    assert done.returncode in ok, f"{command} ended with {done.returncode}: {done.stderr}"
     return done.stdout
 
 

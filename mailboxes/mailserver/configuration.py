@@ -64,9 +64,9 @@ class Configuration:
     """One mail server: names, ports, places. Raises `Invalid` with a sentence for the operator.
 
     `listen` holds IP addresses, none for all. `submissions_port` (TLS from the first byte) may be
-    0 for none, `policy`, `login_policy` and `signer` empty for none (`host:port`). `policy_fails`
-    says what happens to mail while the policy service does not answer: `closed` (try later) or
-    `open`. `dovecot` is the release that will read the files, one of `DOVECOTS`.
+    0 for none, `policy`, `login_policy`, `authors` and `signer` empty for none (`host:port`).
+    `policy_fails` says what happens to mail while the policy service does not answer: `closed` (try
+    later) or `open`. `dovecot` is the release that will read the files, one of `DOVECOTS`.
 
     `postmaster`: a mailbox on this server, for mail to postmaster and abuse of `own_names` (host
     names) and of domains without those; empty for none.
@@ -102,6 +102,7 @@ class Configuration:
     login_policy_key: str = ""
     login_policy_nonce: str = ""
     policy_fails: str = "closed"
+    authors: str = ""
     signer: str = ""
     next_hop: str = ""
     outside: bool = True
@@ -160,7 +161,7 @@ class Configuration:
     def _check_services(self) -> None:
         if self.sieve_port:
             _check_port("ManageSieve port", self.sieve_port)
-        for name in ("policy", "login_policy", "signer", "next_hop", "sieve_next_hop"):
+        for name in ("policy", "login_policy", "authors", "signer", "next_hop", "sieve_next_hop"):
             if endpoint := getattr(self, name):
                 _check_endpoint(name.replace("_", " "), endpoint)
         if self.signer and not self.next_hop:

@@ -5,7 +5,7 @@ from mailboxes.models.logins import LoginGuesses, LoginNetwork
 from mailboxes.models.mailbox import REVEAL_LASTS, Batch, Mailbox, MailboxQuerySet
 from mailboxes.models.outreach import CampaignSeat, OutreachLink, WarmupDay
 from mailboxes.models.rules import DeliveryRules
-from mailboxes.models.sending import LogPosition, QueuedMessage, SendingDay
+from mailboxes.models.sending import LogPosition, OutsideSender, QueuedMessage, SendingDay
 from mailboxes.models.servers import MailDomain, MailServer
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Mailbox",
     "MailboxQuerySet",
     "OutreachLink",
+    "OutsideSender",
     "QueuedMessage",
     "SendingDay",
     "WarmupDay",

@@ -27,6 +27,11 @@ from mailboxes.services.lifecycle import (
     set_quota,
     suspend_mailbox,
 )
+from mailboxes.services.outside import (
+    OutsideSenderNotFound,
+    allow_outside_from,
+    forbid_outside_from,
+)
 from mailboxes.services.provisioning import (
     READY,
     Choices,
@@ -81,12 +86,14 @@ __all__ = [
     "ManagedElsewhere",
     "NothingToReveal",
     "Outcome",
+    "OutsideSenderNotFound",
     "RulesUnavailable",
     "ServerNotFound",
     "StillProvisioning",
     "TooManyAliases",
     "Vacation",
     "activate_mailbox",
+    "allow_outside_from",
     "ask_to_reset_passwords",
     "ask_to_reveal",
     "begin_batch",
@@ -100,6 +107,7 @@ __all__ = [
     "delete_mailboxes",
     "domain_blocker",
     "domain_for_inboxes",
+    "forbid_outside_from",
     "force_deletion",
     "forget_mailboxes",
     "give_up_unproved",

@@ -1,13 +1,37 @@
-"""Who may stand as author of a message. Flat at a million mailboxes: every look-up has an index.
+"""Who may stand as author of a message, asked by Postfix before it takes one.
 
-tests/mailserver/test_plans.py looks at the plans of these statements.
+From, and Sender where it is given, must be addresses of the mailbox that logged in: its own or its
+aliases. Whoever an operator allows it (`OutsideSender`, MAIL_OUTSIDE_FROM) may name addresses of
+domains that nobody here has. Resent-From, Reply-To and display names are the writer's.
+
+Flat at a million mailboxes: tests/mailserver/test_plans.py looks at the plans of the statements.
 """
 
-from collections.abc import Collection
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from django.db import connection
+from django.conf import settings
+from django.db import Error, connection
+from django.db.models import Exists, OuterRef, Q
 
 from dnszones.models import DkimKey
+from mailboxes.models import Mailbox, OutsideSender
+from mailboxes.naming import without_extension
+from mailboxes.signing.milter import Submitted
+from mailboxes.signing.signatures import NotTheAuthor, Unsignable, addresses_of, domain_of
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 5.0  # seconds in which the database must have answered
+THREADS = 4
+MOST_AUTHORS = 50
+LONGEST_NAMED = 120  # characters of an address in a reply
+UNKNOWN = "451 4.3.0 Nobody can tell just now who may write as whom, please try again later."
 
 # As which addresses a login may send is what Postfix reads, too (the view `mail_sender`). First the
 # logins, then their addresses: joined with itself, the view is read whole.
@@ -42,3 +66,113 @@ def any_is_ours(domains: Collection[str]) -> bool:
     return keys.filter(
         zone__domain__name__in=domains, zone__domain__verified_at__isnull=False
     ).exists()
+
+
+def may_write_as_outsider(login: str) -> bool:
+    """Whether this login may name authors of domains that nobody here has."""
+    if settings.MAIL_OUTSIDE_FROM != "chosen":
+        return bool(settings.MAIL_OUTSIDE_FROM == "all")
+    given = OutsideSender.objects.filter(tenant=OuterRef("tenant")).filter(
+        Q(mailbox=None) | Q(mailbox=OuterRef("pk"))
+    )
+    mailboxes = Mailbox.objects.present().filter(address=login, domain__verified_at__isnull=False)
+    return mailboxes.filter(Exists(given)).exists()
+
+
+def check(login: str, headers: Iterable[tuple[str, bytes]]) -> None:
+    """Let a message of this login pass, by its header names in small letters and their values.
+
+    Raises `Unsignable` with a sentence for whoever sends, and what the database raises.
+    """
+    written = _written(headers)
+    foreign = {one for one in written if without_extension(one) != login}
+    own = own_among({without_extension(one) for one in foreign}, [login])
+    foreign = {one for one in foreign if without_extension(one) not in own}
+    if not foreign:
+        return
+    ours = any_is_ours({domain_of(one) for one in foreign})
+    if not ours and may_write_as_outsider(login):
+        return
+    named = min(foreign)[:LONGEST_NAMED]
+    more = "" if ours else ", or ask your provider to allow senders of other domains"
+    raise NotTheAuthor(
+        f"{named} is not an address of {login}. Send as {login} or as one of its aliases{more}."
+    )
+
+
+def _written(headers: Iterable[tuple[str, bytes]]) -> set[str]:
+    """The addresses in From and Sender."""
+    found: dict[str, list[set[str]]] = {"from": [], "sender": []}
+    for name, value in headers:
+        if name in found:
+            found[name].append(addresses_of(value.decode(errors="surrogateescape")))
+    if len(found["from"]) != 1:
+        raise Unsignable("A message has exactly one From header.")
+    senders = found["sender"]
+    if len(senders) > 1 or any(len(one) != 1 for one in senders):
+        raise Unsignable("A message has at most one Sender header, with one address.")
+    written = set[str]().union(*found["from"], *senders)
+    # What is not printable (a NUL, half a character) is no address, nor text for the database.
+    if not all(one.isprintable() and domain_of(one) for one in written):
+        raise Unsignable("The From or Sender header cannot be read.")
+    if len(written) > MOST_AUTHORS:
+        raise Unsignable(f"A message has at most {MOST_AUTHORS} authors.")
+    return written
+
+
+class AuthorCheck:
+    """The check on real messages: off the event loop, in time. While nobody can tell: later."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="authors")
+        self._local = threading.local()
+        self._opened: list[Any] = []
+        self._is_well = True
+
+    async def decide(self, message: Submitted) -> str:
+        """The reply to a message, "" to let it pass."""
+        login = message.login.lower()
+        if not login:
+            return ""  # submission takes nothing from who did not log in
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await loop.run_in_executor(self._threads, self._in_thread, login, message.headers)
+        except Unsignable as error:
+            logger.info("%s: refused: %s", message.queue_id, type(error).__name__)
+            return f"554 {error.code} {_line(str(error))}"
+        except (Error, TimeoutError) as error:
+            if self._is_well:
+                logger.error("The database does not answer in time (%s).", type(error).__name__)
+            self._is_well = False
+            return UNKNOWN
+        if not self._is_well:
+            logger.warning("The database answers again.")
+            self._is_well = True
+        return ""
+
+    def close(self) -> None:
+        """Check nothing more, and close the threads' connections."""
+        self._threads.shutdown(cancel_futures=True)
+        for opened in self._opened:
+            opened.close()
+
+    def _in_thread(self, login: str, headers: list[tuple[str, bytes]]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        try:
+            check(login, headers)
+        except Error:
+            connection.close()  # it may be one that a restart of the server broke
+            if time.monotonic() >= deadline:
+                raise
+            check(login, headers)
+        finally:
+            if getattr(self._local, "connection", None) is not connection.connection:
+                self._local.connection = connection.connection
+                self._opened.append(connection.connection)
+
+
+def _line(text: str) -> str:
+    """A text that fits into an SMTP reply: one line of ASCII."""
+    plain = " ".join(text.split()).encode("ascii", "replace").decode()
+    return "".join(sign for sign in plain if sign.isprintable())[:400]

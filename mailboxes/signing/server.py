@@ -54,29 +54,27 @@ class Signer:
     is_closing: bool = False
 
     def signed(self, message: bytes, sender: str) -> bytes:
-        """The message as it leaves: signed where the sender's domain is ours and is its author's.
+        """The message as it leaves: signed by the envelope sender's domain, if that is ours.
 
-        `sender`: the envelope's, "" for none. Raises `Unsignable`, and whatever means: later.
+        `sender`: the envelope's, "" for none; then the author's domain signs, as for a vacation
+        reply. Raises `Unsignable`, and whatever means: later.
         """
         message = normal_lines(message)
         if is_looping(message):
             raise Unsignable("The message runs in a circle.")
-        domain = domain_of(sender)
+        found = authors(message)
+        domain = domain_of(sender) if sender else _only_domain(found)
         key = self.ring.key_of(domain) if domain else None
         if key is None:
             log.warning("no key of ours for %s: passed unsigned", domain or "the null sender")
             return message
-        found = authors(message)
         if len(found) != 1:
             raise Unsignable("A message has exactly one From header.")
-        if "" in (domains := {domain_of(author) for author in found[0]}):
+        if "" in {domain_of(author) for author in found[0]}:
             raise Unsignable("The From header cannot be read.")
-        # Postfix has seen to the envelope's sender; people read the author.
-        if any_is_ours({domain_of(one) for one in _not_own(sender, found[0])}):
+        # Postfix has asked who the author may be (authors.py); nobody forges ours by another way.
+        if sender and any_is_ours({domain_of(one) for one in _not_own(sender, found[0])}):
             raise NotTheAuthor("The From header must be an address of the mailbox that sends.")
-        if domains != {domain}:
-            log.warning("the author is not of %s: passed unsigned", domain)
-            return message
         signed = sign(message, key)
         log.info("signed d=%s s=%s bytes=%d", domain, key.selector, len(signed))
         return signed
@@ -84,6 +82,12 @@ class Signer:
     async def in_thread[T](self, work: Callable[..., T], *arguments: object) -> T:
         """Blocking work, off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+
+
+def _only_domain(found: list[set[str]]) -> str:
+    """The one domain of all authors; "" for several or none."""
+    domains = {domain_of(author) for authors_of_one in found for author in authors_of_one}
+    return domains.pop() if len(domains) == 1 else ""
 
 
 def _not_own(sender: str, authors: set[str]) -> set[str]:
@@ -193,9 +197,11 @@ class SigningServer(SMTP):
 
 
 async def listen(host: str, port: int, signer: Signer) -> asyncio.Server:
-    """Take mail for signing. Raises `OSError`."""
+    """Take mail for signing; several processes may share an address. Raises `OSError`."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: SigningServer(signer), host, port)
+    return await loop.create_server(
+        lambda: SigningServer(signer), host, port, reuse_port=True, backlog=512
+    )
 
 
 async def serve(host: str, port: int, signer: Signer, stop: asyncio.Event) -> None:

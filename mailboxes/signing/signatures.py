@@ -79,10 +79,15 @@ def normal_lines(message: bytes) -> bytes:
 
 def authors(message: bytes) -> list[set[str]]:
     """The addresses in each From header of a message: lower case, domains in normal form."""
-    return [
-        {_normal_address(address) for address in _addresses(value)}
-        for value in _headers(message).get_all("From", [])
-    ]
+    return [addresses_of(value) for value in _headers(message).get_all("From", [])]
+
+
+def addresses_of(value: str) -> set[str]:
+    """The addresses in a header, groups' members too: lower case, domains in normal form.
+
+    One without a domain stands for what cannot be read.
+    """
+    return {_normal_address(address) for address in _addresses(value) or [""]}
 
 
 def _addresses(value: str) -> list[str]:

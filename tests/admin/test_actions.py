@@ -13,8 +13,9 @@ from billing.selectors import get_account
 from events.models import Chain, Event, WebhookDelivery
 from events.relay import relay
 from events.services import create_webhook, record
-from mailboxes.models import Mailbox
+from mailboxes.models import Mailbox, OutsideSender
 from mailboxes.selectors import regions
+from mailboxes.signing.authors import may_write_as_outsider
 from mailboxes.vendors import house_server
 from provisioning.models import Job
 from tenants.models import ApiKey, Session, Tenant, User
@@ -134,6 +135,20 @@ def test_mailboxes_are_suspended_and_activated(ops: Client, ada: Person, cy: Per
     mailbox.refresh_from_db()
     assert mailbox.status == Mailbox.ACTIVE
     told(cy, ada, "mailbox.activated")
+
+
+def test_a_mailbox_may_write_as_outsiders(ops: Client, ada: Person, cy: Person) -> None:
+    first, second = estate(cy, "cy.test").mailboxes
+    confirmed(ops, "allow_outside_from", first)
+    confirmed(ops, "allow_outside_from", first)
+    told(cy, ada, "outside_sender.allowed")
+    assert [may_write_as_outsider(one.address) for one in (first, second)] == [True, False]
+    (permission,) = OutsideSender.objects.all()
+    confirmed(ops, "forbid_outside_from", permission)
+    told(cy, ada, "outside_sender.forbidden")
+    assert not may_write_as_outsider(first.address)
+    confirmed(ops, "allow_outside_from_to_tenant", first)
+    assert may_write_as_outsider(second.address)
 
 
 def test_a_deletion_that_hangs_is_forced(ops: Client, ada: Person, cy: Person) -> None:

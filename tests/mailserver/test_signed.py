@@ -11,6 +11,7 @@ from mailboxes.models import Mailbox
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import PrivateMailServer, eventually
+from tests.milters import author_check
 from tests.processes import Process
 from tests.signers import verifies, wait_for
 
@@ -41,6 +42,7 @@ def signer(server: PrivateMailServer) -> Process:
         "mailsigner",
         MAILSIGNER_ADDRESS=server.signer_address,
         MAILSIGNER_NEXT_HOP=server.next_hop,
+        MAILSIGNER_AUTHORS=server.authors_address,
         MAIL_SIZE_LIMIT=1_000_000,
     )
 
@@ -92,7 +94,8 @@ def test_what_is_submitted_arrives_signed(mailbox: Mailbox, signing: PrivateMail
 
 
 def test_mail_waits_for_the_signer(mailbox: Mailbox, signing: PrivateMailServer) -> None:
-    with signing.submission(mailbox.address, PASSWORD) as client:
+    authors = int(signing.authors_address.rpartition(":")[2])
+    with author_check(authors), signing.submission(mailbox.address, PASSWORD) as client:
         client.sendmail(mailbox.address, [mailbox.address], MESSAGES["plain"])
     eventually(lambda: [row for row in signing.queue() if row["queue_name"] == "deferred"])
     assert messages(signing, mailbox) == []

@@ -45,6 +45,7 @@ def test_a_domain_goes_in_and_signed_mail_comes_out(
         "mailsigner",
         MAILSIGNER_ADDRESS=mail_server.signer_address,
         MAILSIGNER_NEXT_HOP=mail_server.next_hop,
+        MAILSIGNER_AUTHORS=mail_server.authors_address,
     )
     with (
         mail_server.reconfigured(signer=True, policy=True),

@@ -199,6 +199,7 @@ def _configuration(options: dict[str, Any]) -> Configuration:
         login_policy="" if options["no_login_policy"] else settings.LOGINPOLICY_ADDRESS,
         login_policy_key=key_of("key"),
         login_policy_nonce=key_of("nonce"),
+        authors="" if options["no_signer"] else settings.MAILSIGNER_AUTHORS,
         signer="" if options["no_signer"] else settings.MAILSIGNER_ADDRESS,
         next_hop="" if options["no_signer"] else settings.MAILSIGNER_NEXT_HOP,
         outside=not options["no_outside"],

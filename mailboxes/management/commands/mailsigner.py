@@ -1,4 +1,4 @@
-"""`manage.py mailsigner`: signs what Postfix gives it, and hands it on."""
+"""`manage.py mailsigner`: says who may write as whom, signs what Postfix gives it, hands it on."""
 
 import asyncio
 import signal
@@ -6,18 +6,27 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
+from mailboxes.signing.authors import AuthorCheck
+from mailboxes.signing.milter import MilterServer
 from mailboxes.signing.server import Signer, serve
 from mpanel.core.checks import is_loopback
 
 
 class Command(BaseCommand):
-    """Listens on MAILSIGNER_ADDRESS until it is told to stop."""
+    """Listens on MAILSIGNER_ADDRESS and MAILSIGNER_AUTHORS until it is told to stop."""
 
-    help = "Sign submitted mail with the DKIM keys of its domains: Postfix's content_filter."
+    help = (
+        "Refuse mail whose author may not be named (Postfix' milter), and sign what was submitted "
+        "with the DKIM keys of its domains (its content_filter). Several may run."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         where, onward = settings.MAILSIGNER_ADDRESS, settings.MAILSIGNER_NEXT_HOP
+        if connection.vendor == "postgresql":
+            # Nobody waits longer for an answer; a server that vanished must not hold a thread.
+            connection.settings_dict["OPTIONS"] |= {"connect_timeout": 2, "tcp_user_timeout": 5000}
         if not is_loopback(where):
             # It asks nobody for a password, and signs whatever it is given.
             raise CommandError(f"MAILSIGNER_ADDRESS must be of this machine, and {where} is not.")
@@ -35,9 +44,17 @@ class Command(BaseCommand):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        authors = AuthorCheck()
+        milter = MilterServer(authors.decide)
+        await milter.listen(*_parsed(settings.MAILSIGNER_AUTHORS))
         self.stdout.write(f"Mail signer: {settings.MAILSIGNER_ADDRESS}")
+        self.stdout.write(f"Who may write as whom: {settings.MAILSIGNER_AUTHORS}")
         self.stdout.flush()
-        await serve(*address, signer, stop)
+        try:
+            await serve(*address, signer, stop)
+        finally:
+            await milter.close()
+            authors.close()
 
 
 def _parsed(address: str) -> tuple[str, int]:
