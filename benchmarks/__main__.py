@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from tests.postgresql import PrivatePostgreSQL, binaries
 
-BENCHMARKS = ("inboxes", "mailboxes", "propagation", "engine", "api", "policy", "codes")
+BENCHMARKS = ("inboxes", "mailboxes", "propagation", "engine", "api", "policy", "codes", "lookups")
 
 
 def main() -> int:

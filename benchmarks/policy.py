@@ -121,13 +121,17 @@ async def always(port: int) -> None:
 
 
 @contextmanager
-def serving(command: list[str], port: int) -> Iterator[None]:
-    """A server in a process of its own, on the present database, until the end of the block."""
+def serving(command: list[str], port: int, **more: str) -> Iterator[None]:
+    """A server in a process of its own, on the present database, until the end of the block.
+
+    `more` are further variables of its environment.
+    """
     environment = {
         "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
         "BENCHMARK_FOLDER": str(settings.FOLDER),
         "BENCHMARK_PORT": str(settings.SANDBOX_PORT),
         "MAILPOLICY_ADDRESS": f"127.0.0.1:{port}",
+        **more,
     }
     server = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
     try:

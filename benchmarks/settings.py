@@ -31,4 +31,5 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["TEST"] = {"NAME": f"mpanel_bench_{FOLDER.name[-8:]}".lower()}
 if "BENCHMARK_FOLDER" in os.environ:
-    DATABASES["default"]["NAME"] = DATABASES["default"]["TEST"]["NAME"]
+    name = os.environ.get("BENCHMARK_DATABASE")
+    DATABASES["default"]["NAME"] = name or DATABASES["default"]["TEST"]["NAME"]

@@ -140,7 +140,7 @@ def test_mail_from_outside_passes_the_filters_that_were_chosen(tmp_path: Path) -
     master = files.render(both, "postfix/master.cf")
     smtp, submission = master.split("\n587 inet")
     assert "-o smtpd_milters=$mpanel_inbound_milters" in smtp
-    assert "smtpd_milters" not in submission
+    assert "inbound_milters" not in submission
     assert "tempfail }, { unix:/var/lib/mpanel-mail/rspamd/milter.sock, default_action" in (
         files.render(both, "postfix/main.cf")
     )

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0015_delivery_rules"),
+        ("mailboxes", "0016_places_in_rotated_logs"),
         ("tenants", "0011_who_guesses"),
     ]
 
