@@ -14,8 +14,10 @@ from mailboxes.mailserver import files, role
 from mailboxes.mailserver.configuration import DOVECOTS, Configuration, Database
 from mailboxes.models import SendingDay
 from mailboxes.sending.policy import decide
+from mailboxes.signing.authors import check
 from mailboxes.signing.keys import KeyRing
 from mailboxes.signing.server import Signer
+from mailboxes.signing.signatures import NotTheAuthor
 from tests.crowds import REAL, Crowd
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db]
@@ -103,6 +105,11 @@ def configuration(dovecot: str) -> Configuration:
     )
 
 
+def _refused(login: str, author: bytes) -> None:
+    with pytest.raises(NotTheAuthor):
+        check(login, [("from", author)])
+
+
 def test_policy_and_signer_find_their_rows_by_an_index(crowd: Crowd) -> None:
     box, own = crowd.address(12_340), REAL
     signer = Signer(("127.0.0.1", 1))
@@ -118,6 +125,9 @@ def test_policy_and_signer_find_their_rows_by_an_index(crowd: Crowd) -> None:
             "an alias as the envelope": lambda: signer.signed(
                 SIGNED % own.encode(), "team@pattern.test"
             ),
+            "author, an alias": lambda: check(own, [("from", b"team@pattern.test")]),
+            "author, an outsider": lambda: _refused(own, b"ceo@bank.test"),
+            "author, another's": lambda: _refused(box, own.encode()),
             "a stranger": lambda: signer.signed(SIGNED % b"ceo@bank.test", own),
         }
         for name, do in work.items():
