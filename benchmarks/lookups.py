@@ -17,7 +17,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.ground import database, fresh_database, report  # first: it sets Django up
 from benchmarks.policy import serving
@@ -128,17 +130,13 @@ def asking(url: str) -> Iterator[dict[str, Ask]]:
             message = f"From: team@pattern.test\r\nX-For: {address}\r\n\r\nHi.\r\n"
             signer.sendmail(REAL, ["bo@far.test"], message)
 
-        yield {
+        services: dict[str, Ask] = {
             "policy": lambda address: _granted(policy.ask(address, instance=f"{time.time_ns()}")),
             "author, own": lambda address: milter.ask(address, [("From", address.encode())]),
             "author, another": lambda address: milter.ask(address, [("From", b" a@bank.test")]),
             "signer, an alias": sign,
-        } | {
-            name: lambda address, query=query: reader.execute(
-                re.sub(r"%Lu|%s", address, query).encode()
-            ).fetchall()
-            for name, query in statements()
         }
+        yield services | {name: partial(_read, reader, query) for name, query in statements()}
 
 
 def statements() -> Iterator[tuple[str, str]]:
@@ -159,6 +157,10 @@ def statements() -> Iterator[tuple[str, str]]:
         for found in re.finditer(r"(?m)^((?:password_|user_)?query) = (.*)$", text):
             kind = "" if found[1] == "query" else f" {found[1]}"
             yield f"{Path(file.path).stem}{kind}", found[2]
+
+
+def _read(reader: psycopg.Connection[Any], query: str, address: str) -> object:
+    return reader.execute(re.sub(r"%Lu|%s", address, query).encode()).fetchall()
 
 
 def _granted(action: str) -> None:
