@@ -68,12 +68,12 @@ def test_a_mailbox_writes_as_itself_and_its_aliases(asking: PostfixMilter) -> No
 
 def test_nobody_writes_as_somebody_else(asking: PostfixMilter, cy: Person) -> None:
     estate(cy, "cy.test")
-    for author in (OTHER, "nobody@ada.test", "ceo@cy.test", "ada@ada.test, ceo@cy.test"):
-        said = reply(asking, author.encode())
-        named = author.rpartition(" ")[2]
+    for listed in (OTHER, "nobody@ada.test", "ceo@cy.test", "ada@ada.test, ceo@cy.test"):
+        said = reply(asking, listed.encode())
+        named = listed.rpartition(" ")[2]
         assert said == (
             f"554 5.7.1 {named} is not an address of {OWN}. Send as {OWN} or as one of its aliases."
-        ), author
+        ), listed
     for author in (
         b"ceo@bank.test",
         b"ada@sub.ada.test",
