@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.sandboxes import ROOT, RunningSandbox, find_free_port_block
 
 PARTS = 7  # ports: the pages, the sandbox's five, the mail policy
-PATIENCE = 90  # seconds to start
+PATIENCE = 600  # seconds to start; bounds a hang, not the machine
 
 
 class RunningPanel:
@@ -66,7 +66,7 @@ class RunningPanel:
             return 0
         process, self._process = self._process, None
         process.send_signal(signal.SIGINT)
-        status = process.wait(30)
+        status = process.wait(120)
         if process.stdout:
             process.stdout.close()
         return status

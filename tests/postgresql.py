@@ -72,5 +72,5 @@ class PrivatePostgreSQL:
             cwd="/",
             check=True,
             stdout=subprocess.DEVNULL,
-            timeout=60,
+            timeout=120,
         )

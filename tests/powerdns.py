@@ -63,7 +63,7 @@ class PrivatePowerDNS:
             self._process = subprocess.Popen(
                 [str(PROGRAM), f"--config-dir={self._folder}"], stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self._folder / "log").read_text())
@@ -75,7 +75,7 @@ class PrivatePowerDNS:
         if self._process is not None:
             process, self._process = self._process, None
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=120)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -199,7 +199,7 @@ def is_idle(pids: list[int], *, seconds: float = 0.5) -> bool:
     return used() == before
 
 
-def eventually(condition: Callable[[], Any], *, seconds: float = 30.0) -> None:
+def eventually(condition: Callable[[], Any], *, seconds: float = 120.0) -> None:
     """Come back as soon as the condition holds; fail when it does not within so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():

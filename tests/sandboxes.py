@@ -95,7 +95,7 @@ class RunningSandbox:
             f"--rate-limit={rate_limit}",
         ]
         self._process: subprocess.Popen[str] | None = None
-        self._http = httpx.Client(base_url=self.base_url, timeout=10, trust_env=False)
+        self._http = httpx.Client(base_url=self.base_url, timeout=60, trust_env=False)
 
     # Process
 
@@ -113,7 +113,7 @@ class RunningSandbox:
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         if not self._process.stdout.readline().startswith("Sandbox:"):
-            raise RuntimeError(f"the sandbox ended with {self._process.wait(10)}")
+            raise RuntimeError(f"the sandbox ended with {self._process.wait(120)}")
         return self
 
     def stop(self) -> int:
@@ -129,7 +129,7 @@ class RunningSandbox:
             return 0
         process, self._process = self._process, None
         process.send_signal(number)
-        status = process.wait(timeout=10)
+        status = process.wait(timeout=120)
         if process.stdout:
             process.stdout.close()
         return status
@@ -310,7 +310,7 @@ class RunningSandbox:
         return sorted(rdata.to_text() for rrset in answer for rdata in rrset)
 
 
-def wait_until(condition: Any, *, seconds: float = 5.0) -> None:
+def wait_until(condition: Any, *, seconds: float = 120.0) -> None:
     """Come back as soon as the condition holds; fail if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -157,7 +157,7 @@ class RunningSigner:
 
     def connect(self) -> smtplib.SMTP:
         """A connection as Postfix makes it."""
-        return smtplib.SMTP("127.0.0.1", self.port, local_hostname="mx.test", timeout=20)
+        return smtplib.SMTP("127.0.0.1", self.port, local_hostname="mx.test", timeout=60)
 
 
 def wait_for(port: int, *, seconds: float = 20) -> None:

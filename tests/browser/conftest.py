@@ -54,7 +54,7 @@ def opened(chromium: Browser, stack: Stack) -> Iterator[Open]:
     def open_window(**options: Any) -> Page:
         options = {"reduced_motion": "reduce", "base_url": stack.url, **options}
         context = chromium.new_context(**options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))

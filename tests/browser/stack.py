@@ -57,7 +57,7 @@ class Stack:
 
     def code_for(self, email: str, *, known: int = 0) -> str:
         """The newest one-time code that was sent to an address after `known` mails."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             mails = self.control("GET", f"mail?to={email}")
             if len(mails) > known and (found := re.search(r"\b\d{6}\b", mails[0]["text"])):
@@ -88,7 +88,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
         yield stack
     finally:
         process.send_signal(signal.SIGINT)
-        status = process.wait(timeout=30)
+        status = process.wait(timeout=120)
         rest = process.stdout.read()
         process.stdout.close()
     assert status == 0

@@ -52,7 +52,7 @@ class Prober(threading.Thread):
         """The rcode and the records that a resolver gives, without TTLs."""
         owner = f"{name}.{self.zone}.".lstrip(".")
         query = dns.message.make_query(owner, kind)
-        reply, _ = dns.query.udp_with_fallback(query, RESOLVERS[0], timeout=10, port=self.port)
+        reply, _ = dns.query.udp_with_fallback(query, RESOLVERS[0], timeout=60, port=self.port)
         said = sorted(f"{r.name} {rdata}" for r in reply.answer for rdata in r)
         return reply.rcode(), tuple(said)
 

@@ -24,7 +24,7 @@ def log_in(row: dict[str, str]) -> None:
     """Over STARTTLS with a line of the CSV; raises when refused."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with smtplib.SMTP(row["smtp_host"], int(row["smtp_port"]), timeout=10) as smtp:
+    with smtplib.SMTP(row["smtp_host"], int(row["smtp_port"]), timeout=60) as smtp:
         smtp.starttls(context=context)
         smtp.login(row["username"], row["password"])
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.stack import Stack
 
-NEXT = 30_000  # ms until a step of the setup is over
+NEXT = 120_000  # ms until a step of the setup is over
 
 
 def sign_in(page: Page, stack: Stack, email: str) -> None:

@@ -48,7 +48,7 @@ def web() -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-            process.wait(15)
+            process.wait(120)
 
 
 def _answers(url: str) -> bool:
@@ -65,7 +65,7 @@ def posted(
         f"{url}{path}",
         json=body,
         headers={"Authorization": f"Bearer {person.token}", **headers},
-        timeout=60,
+        timeout=120,
         trust_env=False,
     )
 

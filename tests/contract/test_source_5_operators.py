@@ -67,7 +67,7 @@ def test_health_is_503_without_a_database() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     status, _, body = ran.stdout.partition(" ")
     assert status == "503", ran.stdout

@@ -66,7 +66,7 @@ class Runner(threading.Thread):
     @contextmanager
     def losing_its_database(self) -> Iterator[None]:
         """While the block runs, this runner can store nothing."""
-        assert self._connected.wait(10)
+        assert self._connected.wait(120)
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_terminate_backend(%s)", [self.backend])
@@ -83,7 +83,7 @@ def loses_the_database(job: Job, when: Callable[[], object]) -> None:
     connection.close()  # nothing of ours is in the way
     runner = Runner(job)
     runner.start()
-    eventually(when, seconds=10)
+    eventually(when)
     with runner.losing_its_database():
         runner.join(10)
         assert not runner.is_alive()

@@ -22,7 +22,7 @@ def remote_zones(sandbox: RunningSandbox, name: str) -> list[dict[str, Any]]:
         f"{sandbox.cloudflare_url}/zones",
         params={"name": name},
         headers={"authorization": "Bearer sandbox-token"},
-        timeout=10,
+        timeout=120,
         trust_env=False,
     )
     answer.raise_for_status()

@@ -279,7 +279,7 @@ def test_bad_settings_are_explained(settings: LazySettings) -> None:
 def dig(server: PrivatePowerDNS, name: str, kind: str, *options: str) -> list[str]:
     """What Debian's dig sees."""
     command = ["dig", f"@{ADDRESS}", "-p", str(server.dns_port), "+short", *options, name, kind]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.splitlines()
 
 

@@ -75,7 +75,7 @@ def test_a_relay_that_dies_leaves_nothing_half_done(ada: Person) -> None:
     waiting = Event.objects.waiting().count()
     # A process that ends between the seals and what follows from them.
     died = subprocess.run(
-        [sys.executable, "-c", DIES], cwd=ROOT, env=suite_environment(), timeout=60, check=False
+        [sys.executable, "-c", DIES], cwd=ROOT, env=suite_environment(), timeout=120, check=False
     )
     assert died.returncode == 9
     assert Event.objects.waiting().count() == waiting

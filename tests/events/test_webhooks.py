@@ -205,7 +205,7 @@ def test_an_answer_that_does_not_come(
     answers = threading.Event()
 
     def silent(path: str) -> Answer:
-        answers.wait(60)
+        answers.wait(120)
         return Answer()
 
     receiver.answer = silent
@@ -231,7 +231,7 @@ def test_a_slow_endpoint_delays_no_other(
         if order.count("/fast") == 12:
             all_of_the_fast.set()
         if path == "/slow":
-            all_of_the_fast.wait(60)  # it answers nothing before
+            all_of_the_fast.wait(120)  # it answers nothing before
         return Answer()
 
     receiver.answer = answer

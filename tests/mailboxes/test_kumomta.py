@@ -63,7 +63,7 @@ class Place:
         """The reply to a message."""
         self.provider.reload()
         context = ssl.create_default_context(cafile=str(self.ca_file))
-        with smtplib.SMTP("localhost", self.stand.submission_port, timeout=5) as client:
+        with smtplib.SMTP("localhost", self.stand.submission_port, timeout=60) as client:
             client.starttls(context=context)
             client.login(login, password)
             text = f"From: {header or login}\r\nSubject: Hello\r\n\r\nHello.\r\n"

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def send(mailbox: Mailbox, to: str, *, as_address: str = "") -> tuple[int, str]:
     """Log in, which works all the time, and try to send."""
     context = ssl.create_default_context(cafile=settings.MAILSERVER_CA_FILE)
-    with smtplib.SMTP("localhost", settings.MAILSERVER_SUBMISSION_PORT, timeout=5) as client:
+    with smtplib.SMTP("localhost", settings.MAILSERVER_SUBMISSION_PORT, timeout=60) as client:
         client.starttls(context=context)
         client.login(mailbox.address, mailbox.password())
         try:

@@ -35,7 +35,7 @@ def ready_domain(person: Person, name: str = "example.test") -> Domain:
 def can_log_in(sandbox: RunningSandbox, address: str, password: str) -> bool:
     """Whether the mail server takes this login, over STARTTLS as any mail program."""
     trust = ssl.create_default_context(cafile=str(sandbox.ca_file))
-    with smtplib.SMTP("localhost", sandbox.submission_port, timeout=5) as session:
+    with smtplib.SMTP("localhost", sandbox.submission_port, timeout=60) as session:
         session.starttls(context=trust)
         try:
             session.login(address, password)

@@ -317,7 +317,7 @@ def test_the_command_signs_and_stops_when_told(line: Line, tmp_path: Any) -> Non
     }
     with Process("mailsigner", **where) as process:
         wait_for(port)
-        with smtplib.SMTP("127.0.0.1", port, timeout=20) as smtp:
+        with smtplib.SMTP("127.0.0.1", port, timeout=60) as smtp:
             smtp.sendmail(f"ada@{OURS}", ["cy@else.test"], PLAIN.replace(b"Hi.", b"Our secret."))
         assert verifies(line.hop.taken[-1].content, line.published)
         assert process.terminate() == 0
@@ -335,7 +335,7 @@ def test_without_the_database_the_command_answers_later(line: Line, tmp_path: An
     }
     with Process("mailsigner", **where):
         wait_for(port)
-        with smtplib.SMTP("127.0.0.1", port, timeout=20) as smtp:
+        with smtplib.SMTP("127.0.0.1", port, timeout=60) as smtp:
             with pytest.raises(smtplib.SMTPDataError) as caught:
                 smtp.sendmail(f"ada@{OURS}", ["cy@else.test"], PLAIN)
             assert caught.value.smtp_code == 451
@@ -347,7 +347,7 @@ def test_without_the_database_the_command_answers_later(line: Line, tmp_path: An
 
 def test_it_listens_on_this_machine_only(db: None) -> None:
     with Process("mailsigner", MAILSIGNER_ADDRESS="0.0.0.0:10025") as process:
-        assert process.wait(20) != 0
+        assert process.wait(120) != 0
         assert "of this machine" in process.output
 
 

@@ -58,7 +58,7 @@ def refusal(server: PrivateMailServer, sender: str, to: str, *, login: str = "")
 
 def incoming(server: PrivateMailServer, sender: str, to: str, *, text: str = HELLO) -> str:
     """What port 25 says to mail from outside, up to its end."""
-    with smtplib.SMTP("127.0.0.1", server.smtp_port, "mx.outside.test", timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", server.smtp_port, "mx.outside.test", timeout=60) as client:
         client.ehlo()
         client.mail(sender)
         code, said = client.rcpt(to)
@@ -133,12 +133,12 @@ def test_what_a_login_may_not_is_refused_at_once(
 
 def test_passwords_do_not_travel_in_the_clear(ada: Person, mail_server: PrivateMailServer) -> None:
     first = inbox(ada, "ada@ada.test")
-    with smtplib.SMTP(HOST, mail_server.submission_port, "client.test", timeout=10) as client:
+    with smtplib.SMTP(HOST, mail_server.submission_port, "client.test", timeout=60) as client:
         client.ehlo()
         assert "auth" not in client.esmtp_features
         assert client.docmd("AUTH PLAIN AGFkYQBiYg==")[0] == 530
         assert client.mail(first.address)[0] == 530
-    with smtplib.SMTP(HOST, mail_server.smtp_port, "client.test", timeout=10) as client:
+    with smtplib.SMTP(HOST, mail_server.smtp_port, "client.test", timeout=60) as client:
         client.starttls(context=mail_server.tls)
         client.ehlo()
         assert "auth" not in client.esmtp_features
@@ -204,7 +204,7 @@ def test_outside_mail_comes_in_and_is_not_passed_on(
 
 def test_who_was_refused_before_is_known_soon(ada: Person, mail_server: PrivateMailServer) -> None:
     inbox(ada, "ada@ada.test")
-    with smtplib.SMTP("127.0.0.1", mail_server.smtp_port, "mx.outside.test", timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", mail_server.smtp_port, "mx.outside.test", timeout=60) as client:
         client.ehlo()
         client.mail("x@outside.test")
         assert client.rcpt("late@ada.test")[0] == 550

@@ -41,7 +41,7 @@ def test_domain_is_delegated_by_itself_unless_somebody_chose(cloudflare, sandbox
     make_zone(cloudflare, "chosen.test")
     waiting = cloudflare.zones.get(zone_id=make_zone(cloudflare, "waiting.test"))
     sandbox.set_auto_delegate(0.5)
-    wait_until(lambda: sandbox.delegations()["waiting.test"] == waiting.name_servers, seconds=30)
+    wait_until(lambda: sandbox.delegations()["waiting.test"] == waiting.name_servers)
     sandbox.set_auto_delegate(None)
     assert sandbox.delegations()["chosen.test"] == ["ns1.elsewhere.test"]
 

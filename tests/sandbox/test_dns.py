@@ -161,7 +161,7 @@ class TestNameservers:
     @pytest.mark.skipif(shutil.which("dig") is None, reason="dig is not installed")
     def test_dig_agrees(self, zone, sandbox):
         command = ["dig", f"@{FIRST}", "-p", str(sandbox.dns_port), zone, "TXT", "+short"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         assert done.stdout == '"v=spf1 -all"\n'
 
     def test_packets_that_are_no_query_do_no_harm(self, zone, sandbox):
@@ -243,7 +243,7 @@ class TestResolvers:
         if time.monotonic() < changed + 3:
             assert reply.rcode() == dns.rcode.NXDOMAIN
             assert [rrset.ttl in {3, 4} for rrset in reply.authority] == [True]
-        wait_until(lambda: sandbox.texts(RESOLVER, "late.example.test", "TXT"), seconds=30)
+        wait_until(lambda: sandbox.texts(RESOLVER, "late.example.test", "TXT"))
         sandbox.set_resolver_delay(RESOLVER, 0)
 
     def test_start_with_their_own_delays(self, tmp_path):

@@ -23,7 +23,7 @@ def trust(sandbox: RunningSandbox) -> ssl.SSLContext:
 
 
 def connect(sandbox: RunningSandbox) -> smtplib.SMTP:
-    client = smtplib.SMTP("localhost", sandbox.submission_port, timeout=5)
+    client = smtplib.SMTP("localhost", sandbox.submission_port, timeout=60)
     client.starttls(context=trust(sandbox))
     return client
 
@@ -39,7 +39,7 @@ def log_in(sandbox: RunningSandbox, email: str, password: str) -> smtplib.SMTP:
 
 
 def imap(sandbox: RunningSandbox) -> imaplib.IMAP4_SSL:
-    return imaplib.IMAP4_SSL("localhost", sandbox.imaps_port, ssl_context=trust(sandbox), timeout=5)
+    return imaplib.IMAP4_SSL("localhost", sandbox.imaps_port, ssl_context=trust(sandbox))
 
 
 def message(
@@ -83,7 +83,7 @@ class TestSubmission:
         assert refused.value.smtp_code == 535
 
     def test_nothing_before_tls(self, sandbox):
-        with smtplib.SMTP("localhost", sandbox.submission_port, timeout=5) as client:
+        with smtplib.SMTP("localhost", sandbox.submission_port, timeout=60) as client:
             client.ehlo()
             assert client.has_extn("starttls")
             assert not client.has_extn("auth")
@@ -98,7 +98,7 @@ class TestSubmission:
 
     def test_certificate_is_checked_by_strangers(self, sandbox):
         with (
-            smtplib.SMTP("localhost", sandbox.submission_port, timeout=5) as client,
+            smtplib.SMTP("localhost", sandbox.submission_port, timeout=60) as client,
             pytest.raises(ssl.SSLCertVerificationError),
         ):
             client.starttls(context=ssl.create_default_context())
@@ -176,7 +176,7 @@ class TestDelivery:
 
     def test_catch_all_keeps_what_the_panel_sends(self, sandbox):
         for number in (1, 2):
-            with smtplib.SMTP("localhost", sandbox.system_mail_port, timeout=5) as client:
+            with smtplib.SMTP("localhost", sandbox.system_mail_port, timeout=60) as client:
                 client.send_message(
                     message(
                         "noreply@localhost", "Cy@Elsewhere.test", f"Code {number}", "ä 123456\n"
@@ -255,7 +255,7 @@ class TestFaults:
     def test_refused_connections(self, sandbox):
         sandbox.fault("smtp", "refuse")
         with pytest.raises(smtplib.SMTPConnectError) as refused:
-            smtplib.SMTP("localhost", sandbox.submission_port, timeout=5)
+            smtplib.SMTP("localhost", sandbox.submission_port, timeout=60)
         assert refused.value.smtp_code == 421
         sandbox.fault("imap", "refuse")
         with pytest.raises(imaplib.IMAP4.error, match="BYE"):

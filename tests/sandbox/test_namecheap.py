@@ -32,7 +32,7 @@ CONTACTS = {
     for name, value in PERSON.items()
 }
 NAMESERVERS = ["ns1.elsewhere.test", "ns2.elsewhere.test"]
-HTTP = httpx.Client(timeout=10, trust_env=False)
+HTTP = httpx.Client(timeout=60, trust_env=False)
 NS = {"n": "http://api.namecheap.com/xml.response"}
 
 

@@ -34,7 +34,7 @@ def test_from_a_one_time_code_to_a_csv(panel: RunningPanel, tmp_path: Path) -> N
     assert len(rest) == 8
 
     assert "expires_in" in run(setup + ask, tmp_path)
-    wait_until(lambda: bool(panel.sandbox.mails(to="ada@example.com")), seconds=20)
+    wait_until(lambda: bool(panel.sandbox.mails(to="ada@example.com")))
     found = re.search(r"\b\d{6}\b", panel.sandbox.mails(to="ada@example.com")[0]["subject"])
     assert found
     told = run(setup + "".join(rest).replace("CODE=123456", f"CODE={found[0]}"), tmp_path)
