@@ -30,8 +30,8 @@ from mailboxes.services import (
 from mailboxes.vendors import kumomta as kumomta_provider
 from mpanel.core.errors import Invalid, ProviderError
 from tests.cast import Person
+from tests.certificates import make_certificates
 from tests.kumomta import KumoStandIn
-from tests.mailservers import make_certificates
 from tests.sandboxes import RunningSandbox
 from tests.stories import published
 from tests.work import until

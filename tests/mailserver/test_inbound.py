@@ -86,10 +86,17 @@ def filtering(server: PrivateMailServer, world: FakeServer, *more: str) -> list[
 
 
 def arrived(server: PrivateMailServer, mailbox: Mailbox, number: int) -> Message:
-    """The newest message of a mailbox, when it has so many."""
+    """The newest message in a mailbox's inbox, when it has so many there."""
     eventually(lambda: len(server.inbox(mailbox)) == number, why=server.complaints)
     messages = map(message_from_string, server.inbox(mailbox))
     return max(messages, key=lambda message: int(message["Subject"]))
+
+
+def filed(server: PrivateMailServer, mailbox: Mailbox, number: int) -> bool:
+    """Whether there come to be so many messages in Junk."""
+    junk = server.home(mailbox) / "Maildir/.Junk"
+    found = eventually(lambda: len(list(junk.glob("new/*"))) == number, why=server.complaints)
+    return bool(found)
 
 
 def verdicts(message: Message) -> str:
@@ -125,13 +132,13 @@ def test_mail_from_outside_is_authenticated_and_forged_mail_is_not_believed(
         assert "dmarc=fail" in verdicts(message)
         assert message["X-Spam"] is None
         assert outside.bring(BAD, "x@wary.test", to).startswith("250")
-        assert arrived(mail_server, mailbox, 4)["X-Spam"] == "Yes"
+        assert filed(mail_server, mailbox, 1)
 
         # A domain of a customer: by whom it may be used, and by a forger with an SPF of his own.
         assert outside.bring(GOOD, "boss@ada.test", to).startswith("250")
-        assert arrived(mail_server, mailbox, 5)["X-Spam"] is None
+        assert "dmarc=pass" in verdicts(arrived(mail_server, mailbox, 4))
         assert outside.bring(GOOD, "boss@ada.test", to, sender="x@strict.test").startswith("250")
-        assert arrived(mail_server, mailbox, 6)["X-Spam"] == "Yes"
+        assert filed(mail_server, mailbox, 2)
 
         mail_server.stop_spam_filter()
         assert outside.bring(GOOD, "x@strict.test", to).startswith("451 4.7.1")
