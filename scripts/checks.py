@@ -37,6 +37,7 @@ class Need:
 NEEDS = (
     Need("chromium", lambda: shutil.which("chromium") is not None, "browser"),
     Need("postgresql", lambda: binaries() is not None, "postgresql"),
+    Need("pgbouncer", Path("/usr/sbin/pgbouncer").exists, "pgbouncer"),
     Need("pdns-server", powerdns.PROGRAM.exists, "PowerDNS"),
     Need("pdns-backend-sqlite3", powerdns.SCHEMA.exists, "PowerDNS"),
     Need("dovecot-core", Path("/usr/sbin/dovecot").exists, "mail server"),
@@ -69,6 +70,7 @@ MARKERS = {
     "browser": "browser",
     "postgresql": "postgresql",
     "PowerDNS": "powerdns",
+    "pgbouncer": "pgbouncer",
     "mail server": "mailserver",
 }
 

@@ -57,8 +57,9 @@ def actor_of_bearer(credential: str, *, address: str, request_id: str) -> Actor:
         found = services.find_api_key(credential, address=address)
         actor = selectors.actor_of_key(found, address=address, request_id=request_id)
     else:
-        found = selectors.live_session(tokens.read_access(credential))
-        if found is None:
+        session_id, user_id = tokens.read_access(credential)
+        found = selectors.live_session(session_id)
+        if found is None or found.membership.user_id != user_id:
             raise InvalidToken
         services.note_use(found, address=address)
         actor = selectors.actor_in(found, address=address, request_id=request_id)

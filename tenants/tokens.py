@@ -27,15 +27,16 @@ def refresh_token(session: Session) -> str:
     return _token(REFRESH, session, session.refresh_id)
 
 
-def read_access(text: str) -> UUID:
-    """The session of an access token. Raises `InvalidToken`."""
-    return _session_of(_read(ACCESS, text))
+def read_access(text: str) -> tuple[UUID, UUID]:
+    """The session of an access token, and the user it was made for. Raises `InvalidToken`."""
+    token = _read(ACCESS, text)
+    return _id_in(token, SESSION_CLAIM), _id_in(token, "sub")
 
 
-def read_refresh(text: str) -> tuple[UUID, str]:
-    """The session of a refresh token, and the token's own id. Raises `InvalidToken`."""
+def read_refresh(text: str) -> tuple[UUID, UUID, str]:
+    """The session of a refresh token, its user, and the token's own id. Raises `InvalidToken`."""
     token = _read(REFRESH, text)
-    return _session_of(token), str(token.payload.get("jti", ""))
+    return _id_in(token, SESSION_CLAIM), _id_in(token, "sub"), str(token.payload.get("jti", ""))
 
 
 def _token(kind: str, session: Session, token_id: str) -> str:
@@ -65,8 +66,8 @@ def _read(kind: str, text: str) -> "Token":
         raise InvalidToken from None
 
 
-def _session_of(token: "Token") -> UUID:
+def _id_in(token: "Token", claim: str) -> UUID:
     try:
-        return UUID(token.payload[SESSION_CLAIM])
+        return UUID(token.payload[claim])
     except (KeyError, ValueError, TypeError, AttributeError):
         raise InvalidToken from None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 
 from mailboxes.models import SendingDay
 from mailboxes.sending import counting
@@ -25,6 +25,15 @@ from mailboxes.sending.protocol import Request
 logger = logging.getLogger(__name__)
 
 PATIENCE = 1.0  # seconds in which the database must have decided
+IN_TIME = int(PATIENCE * 900)  # milliseconds: the database gives up before we do
+# For one transaction each: behind a pooler the connection is somebody else's afterwards. A crash of
+# the database may forget the counts of the last fraction of a second; to wait for the disk at every
+# message would cost more than these few messages.
+SETTINGS = (
+    "SET LOCAL synchronous_commit = off;"
+    f"SET LOCAL statement_timeout = {IN_TIME};"
+    f"SET LOCAL lock_timeout = {IN_TIME}"
+)
 REMEMBERED = 20_000  # messages under way
 LONGEST_REASON = 300  # characters
 PASS = "DUNNO"  # noqa: S105  (the rest of Postfix's rules decides)
@@ -163,8 +172,14 @@ class Policy:
             if time.monotonic() >= deadline:
                 break
             try:
-                self._prepare_connection()
-                return decide(login, number, deadline=deadline)
+                if connection.vendor == "sqlite":
+                    self._prepare_connection()
+                    return decide(login, number, deadline=deadline)
+                with transaction.atomic():
+                    self._prepare_connection()
+                    with connection.cursor() as cursor:
+                        cursor.execute(SETTINGS)
+                    return decide(login, number, deadline=deadline)
             except Error:
                 connection.close()  # it may be one that a restart of the server broke
                 if attempt == 2:
@@ -175,20 +190,9 @@ class Policy:
         connection.ensure_connection()
         if connection.connection is getattr(self._prepared, "connection", None):
             return
-        patience = int(PATIENCE * 900)  # ms: it gives up before we do
         if connection.vendor == "sqlite":
-            settings = [f"PRAGMA busy_timeout = {patience}"]
-        else:
-            # A crash of the database may forget the counts of the last fraction of a second;
-            # to wait for the disk at every message would cost more than these few messages.
-            settings = [
-                "SET synchronous_commit = off",
-                f"SET statement_timeout = {patience}",
-                f"SET lock_timeout = {patience}",
-            ]
-        with connection.cursor() as cursor:
-            for statement in settings:
-                cursor.execute(statement)
+            with connection.cursor() as cursor:
+                cursor.execute(f"PRAGMA busy_timeout = {IN_TIME}")
         self._prepared.connection = connection.connection
         self._opened.append(connection.connection)
 

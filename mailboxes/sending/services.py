@@ -185,7 +185,9 @@ def _these(actor: Actor, mailbox_ids: Sequence[UUID]) -> list[Mailbox]:
     wanted = set(mailbox_ids)
     if not 1 <= len(wanted) <= MOST_AT_ONCE:
         raise Invalid.field("ids", f"Choose 1 to {MOST_AT_ONCE} mailboxes.")
-    found = list(mailboxes(actor).filter(pk__in=wanted))
+    # Locked in one order for everybody: what follows is decided by what is read here.
+    rows = mailboxes(actor).filter(pk__in=wanted).order_by("pk")
+    found = list(rows.select_for_update(of=("self",), no_key=True))
     if len(found) != len(wanted):
         raise MailboxNotFound
     return found

@@ -79,6 +79,8 @@ class IdempotentAnswer(models.Model):
 
     id = models.CharField(max_length=64, primary_key=True)
     request_digest = models.CharField(max_length=64)
+    # The role in which it was asked for; "" where nobody signed in.
+    role = models.CharField(max_length=20, blank=True, default="")
     status = models.PositiveSmallIntegerField(default=0)
     sealed = SealedField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)

@@ -18,7 +18,7 @@ from mpanel.core.actor import ADMIN, SCOPES, Actor
 from mpanel.core.errors import Conflict, Forbidden, Invalid, InvalidToken
 from mpanel.core.secrets import same
 from tenants import selectors
-from tenants.models import ApiKey, Membership, OneTimeCode
+from tenants.models import ApiKey, Membership, OneTimeCode, Tenant
 from tenants.services.codes import ask_for_code, check_code, use_up
 
 LEADER = "mpk"
@@ -61,6 +61,8 @@ def create_api_key(
     actor.require_person()
     actor.require(ADMIN)
     membership = selectors.own_membership(actor)
+    # The lock of everything that is counted per tenant: of several who make the last, one may.
+    Tenant.objects.select_for_update(no_key=True).get(pk=actor.tenant_id)
     if membership.api_keys.filter(revoked_at=None).count() >= MOST_KEYS:
         raise TooManyKeys
     prefix, secret = _random(10), _random(40)

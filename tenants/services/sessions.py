@@ -56,8 +56,10 @@ def rotate(refresh_token: str, *, arrived_at: datetime) -> Session:
     either way the session ends. Raises `InvalidToken`; `AccountClosed` while user or tenant is
     suspended, which leaves the token as it is.
     """
-    session_id, refresh_id = tokens.read_refresh(refresh_token)
+    session_id, user_id, refresh_id = tokens.read_refresh(refresh_token)
     session = selectors.live_session(session_id)
+    if session is not None and session.membership.user_id != user_id:
+        raise InvalidToken
     if session is not None and not selectors.may_act(session.membership):
         raise AccountClosed
     now = timezone.now()

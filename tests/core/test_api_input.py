@@ -34,6 +34,9 @@ def api(ada: Person) -> Api:
         b'{"name": "a"',
         b"[" * 20_000 + b"]" * 20_000,
         b'{"a":' * 20_000 + b"1" + b"}" * 20_000,
+        b'{"a": [' + b"[]," * 110_000 + b"[]]}",
+        b'{"a": [' + b"{}," * 110_000 + b"{}]}",
+        b"[{" * 17 + b"}]" * 17,
         b'{"name": "\\ud800"}',
         b'{"\\udfff": "x"}',
         b'{"name": "\\u0000"}',
@@ -128,6 +131,7 @@ def forged(session: Session, *, key: str = "", **changes: Any) -> str:
         "jti": "0123456789abcdef0123456789abcdef",
         "iss": "mpanel",
         "sid": str(session.pk),
+        "sub": str(session.membership.user_id),
         **changes,
     }
     claims = {name: value for name, value in claims.items() if value is not None}
@@ -225,3 +229,25 @@ def test_an_operation_without_a_body_takes_none(api: Api, body: bytes, key: str)
     assert api.post("/api/v1/auth/sessions/end-others", body, key=key).status == 400
     assert api.post("/api/v1/auth/sessions/end-others", b"{}", key=key).status == 204
     assert api.post("/api/v1/auth/sessions/end-others", key=f"{key}-2" if key else "").status == 204
+
+
+def test_a_token_is_only_good_for_the_user_it_was_made_for(ada: Person, cy: Person) -> None:
+    key, claims = settings.SIMPLE_JWT["SIGNING_KEY"], {}
+    for text in (ada.token, tokens.refresh_token(ada.session)):
+        claims = jwt.decode(text, key, algorithms=["HS256"], issuer="mpanel")
+        forged = jwt.encode(claims | {"sub": str(cy.user.pk)}, key, algorithm="HS256")
+        without = jwt.encode({k: v for k, v in claims.items() if k != "sub"}, key)
+        for token in (forged, without):
+            if claims["token_type"] == "access":
+                assert Api(token).get(PROFILE).error == "INVALID_TOKEN"
+            else:
+                refused = Api().post("/api/v1/auth/refresh", {"refresh_token": token})
+                assert refused.error == "INVALID_TOKEN"
+    assert Api(ada.token).get(PROFILE).status == 200
+
+
+def test_brackets_inside_of_text_are_text(api: Api) -> None:
+    name = '[[{"' * 15 + "]\\"
+    assert api.patch(PROFILE, {"name": name}).status == 200
+    assert api.get(PROFILE).body["data"]["name"] == name
+    assert api.patch(PROFILE, {"name": "a \\u0000 in words"}).status == 200

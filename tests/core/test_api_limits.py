@@ -7,11 +7,12 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from mpanel.core.actor import MEMBER, OWNER
 from mpanel.core.api import ratelimit
 from mpanel.core.api.ratelimit import Limit
 from mpanel.core.errors import TooManyRequests
 from mpanel.core.models import IdempotentAnswer, RateWindow
-from tenants.models import ApiKey, OneTimeCode
+from tenants.models import ApiKey, Membership, OneTimeCode
 from tests.api import Api
 from tests.cast import Person
 
@@ -66,6 +67,16 @@ def test_a_key_belongs_to_who_sent_it(ada: Person, cy: Person) -> None:
     theirs = Api(cy.token).post(KEYS, NEW_KEY, key="one")
     assert (mine.status, theirs.status) == (201, 201)
     assert mine.body["data"]["key"] != theirs.body["data"]["key"]
+
+
+def test_an_answer_is_given_again_only_to_the_role_it_was_given_to(ada: Person) -> None:
+    api = Api(ada.token)
+    assert api.post(KEYS, NEW_KEY, key="one").status == 201
+    Membership.objects.filter(user=ada.user).update(role=MEMBER)
+    refused = api.post(KEYS, NEW_KEY, key="one")
+    assert (refused.status, refused.error) == (403, "FORBIDDEN")
+    Membership.objects.filter(user=ada.user).update(role=OWNER)
+    assert api.post(KEYS, NEW_KEY, key="one").headers["Idempotent-Replayed"] == "true"
 
 
 @pytest.mark.parametrize("key", [" ", "ä", "a\tb", "x" * 201, "\x7f"])

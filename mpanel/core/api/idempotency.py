@@ -14,6 +14,7 @@ from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from mpanel.core.actor import Actor
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.models import IdempotentAnswer
 from mpanel.core.pruning import prune
@@ -39,26 +40,39 @@ def clean_key(text: str) -> str:
     return key
 
 
-def answered(key: str, *, whose: str, request: str) -> Response | None:
-    """The answer that this key of this caller was given already. Raises `KeyReused`."""
+def answered(key: str, *, whose: str, request: str, actor: Actor | None) -> Response | None:
+    """The answer that this key of this caller was given already. Raises `KeyReused`.
+
+    `actor`: who calls, None where nobody signs in. Raises `Forbidden` where the role that the
+    answer was given to is theirs no longer.
+    """
     name, wanted = _digests(key, whose, request)
     row = IdempotentAnswer.objects.filter(pk=name).first()
-    return _again(row, wanted) if row else None
+    return _again(row, wanted, actor) if row else None
 
 
-def once(key: str, *, whose: str, request: str, work: Callable[[], Response]) -> Response:
+def once(
+    key: str,
+    *,
+    whose: str,
+    request: str,
+    actor: Actor | None,
+    work: Callable[[], Response],
+) -> Response:
     """Do `work` once for this key of this caller; its answer again for the same `request`.
 
     Only a success is kept: what was refused had no effect, and may succeed later. Raises
-    `KeyReused` for another request.
+    `KeyReused` for another request, and what `answered` raises.
     """
     name, wanted = _digests(key, whose, request)
     with transaction.atomic():
         try:
             with transaction.atomic():
-                row = IdempotentAnswer.objects.create(pk=name, request_digest=wanted)
+                row = IdempotentAnswer.objects.create(
+                    pk=name, request_digest=wanted, role=actor.role if actor else ""
+                )
         except IntegrityError:
-            return _again(IdempotentAnswer.objects.get(pk=name), wanted)
+            return _again(IdempotentAnswer.objects.get(pk=name), wanted, actor)
         answer = work()
         if 200 <= answer.status_code < 300:
             row.keep(status=answer.status_code, body=JSONRenderer().render(answer.data).decode())
@@ -71,7 +85,9 @@ def _digests(key: str, whose: str, request: str) -> tuple[str, str]:
     return digest(f"idempotency:{whose}:{key}"), digest(f"request:{request}")
 
 
-def _again(row: IdempotentAnswer, wanted: str) -> Response:
+def _again(row: IdempotentAnswer, wanted: str, actor: Actor | None) -> Response:
+    if actor is not None and row.role:
+        actor.require(row.role)
     if row.request_digest != wanted:
         raise KeyReused
     body = row.answer()

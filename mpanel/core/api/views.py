@@ -173,6 +173,7 @@ class ApiView(APIView):
         """The handler inside the transaction that keeps its answer."""
         key = clean_key(request.headers["Idempotency-Key"])
         plain: HttpRequest = request._request
+        actor = None if self.public else self.actor
         whose = (
             f"public:{self.address}"
             if self.public
@@ -192,10 +193,11 @@ class ApiView(APIView):
                 raise
 
         def post(*args: Any, **kwargs: Any) -> Response:
-            if answer := answered(key, whose=whose, request=asked):
+            if answer := answered(key, whose=whose, request=asked, actor=actor):
                 return answer
             self._look_outside(*args, **kwargs)
-            return once(key, whose=whose, request=asked, work=partial(work, *args, **kwargs))
+            todo = partial(work, *args, **kwargs)
+            return once(key, whose=whose, request=asked, actor=actor, work=todo)
 
         return post
 
