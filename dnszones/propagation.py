@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from mpanel.core.errors import Conflict
 MOST_ZONES = 500  # per sweep: a few seconds
 ADDRESSES_GOOD_FOR = timedelta(hours=1)
 CHUNK = 500  # rows per statement
+ZONES_AT_ONCE = 100  # that one transaction writes
 
 
 def sweep() -> bool:
@@ -60,8 +62,11 @@ def check_zones(zone_ids: Iterable[UUID]) -> int:
     seen = {item.key: item for item in observed}
     now = timezone.now()
     changed = [row for group in rows.values() for row in group if _note(row, seen[_key(row)], now)]
-    settled = _write(rows, changed, now)
-    _settle_sessions({pk: zone for pk, zone in zones.items() if pk in settled}, rows, now)
+    # All of it is computed; the database is locked for a few zones at a time.
+    for some in map(set, batched(rows, ZONES_AT_ONCE)):
+        group = {pk: rows[pk] for pk in some}
+        settled = _write(group, [row for row in changed if row.zone_id in some], now)
+        _settle_sessions({pk: zones[pk] for pk in settled}, rows, now)
     return sum(map(len, rows.values()))
 
 

@@ -27,18 +27,22 @@ from events.models import (
 )
 from mpanel.core import periodic
 from mpanel.core.addresses import receives_mail
+from mpanel.core.periodic import Slice
 
 logger = logging.getLogger(__name__)
 
-ROUND = 500  # events
+ROUND = 100  # events: on SQLite nobody else writes while one is sealed and passed on
 # What waited longer for its seal, such as events older than this app's chains, is no news.
 NEWS_FOR = timedelta(days=7)
 
 
-def relay() -> None:
-    """Seal all that waits, and pass it on."""
+def relay() -> bool:
+    """Seal what waits, and pass it on, for one slice; whether more waits."""
+    present = Slice()
     while relay_round() == ROUND:
-        pass
+        if present.is_over:
+            return True
+    return False
 
 
 def relay_round() -> int:

@@ -133,7 +133,7 @@ def test_a_round_costs_the_same_for_few_and_many(ada: Person, bo: Person, cy: Pe
 
     cost(1)
     few = cost(1)
-    assert cost(60) == few
+    assert cost(40) == few
     assert few <= 20
     with CaptureQueriesContext(connection) as seen:
         assert relay_round() == 0
