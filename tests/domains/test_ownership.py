@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dnszones.models import ChangePlan, Zone
@@ -350,3 +352,31 @@ def test_a_name_that_became_reserved_is_neither_verified_nor_given_mail(
     assert (job.error_code, domain.is_verified) == ("NAME_RESERVED", False)
     with pytest.raises(NameReserved):
         attach_mail(ada.actor, domain.pk)
+
+
+def test_a_sweep_takes_as_many_queries_for_many_domains_as_for_few(
+    ada: Person, sandbox: RunningSandbox
+) -> None:
+    sandbox.set_server(REGISTRY, "down")
+
+    def queries(count: int) -> int:
+        for number in range(count):
+            name = f"d{count}-{number}.test"
+            Domain.objects.create(
+                tenant=ada.tenant,
+                name=name,
+                unicode_name=name,
+                status=Domain.READY,
+                verified_at=timezone.now(),
+                dns_credential=ada.credential,
+                nameservers=NAMESERVERS,
+            )
+        Domain.objects.update(delegation_checked_at=None)
+        with CaptureQueriesContext(connection) as seen:
+            recheck_due_domains()
+        assert not Domain.objects.filter(delegation_checked_at=None).exists()
+        return len(seen)
+
+    few = queries(2)
+    assert queries(10) == few
+    assert all((one.delegation or {})["verdict"] == "unknown" for one in Domain.objects.all())
