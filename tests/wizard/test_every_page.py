@@ -387,6 +387,7 @@ LISTS = {
     "notifications": "/settings/notifications/",
     "security": "/settings/security/",
     "keys": "/settings/keys/",
+    "team": "/settings/team/",
     "plan": "/settings/plan/",
 }
 
@@ -412,6 +413,7 @@ MOST_QUERIES = {
     "notifications": 8,
     "security": 10,
     "keys": 8,
+    "team": 9,
     "plan": 9,
 }
 
@@ -441,7 +443,15 @@ def test_a_list_costs_the_same_with_few_and_many_rows(ada: Person, name: str) ->
 def test_a_domains_pages_cost_the_same_with_many_records(ada: Person) -> None:
     adas = estate(ada)
     queries(ada, "/overview/")
-    names = ("zone-records", "domain-detail", "plan-list", "setup-propagation", "setup-inboxes")
+    names = (
+        "zone-records",
+        "domain-detail",
+        "domain-spf",
+        "plan-list",
+        "setup-nameservers",
+        "setup-propagation",
+        "setup-inboxes",
+    )
     few = {name: queries(ada, address(name, adas)) for name in names}
     for number in range(30):
         Record.objects.create(
