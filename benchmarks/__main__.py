@@ -10,7 +10,17 @@ from contextlib import ExitStack
 
 from tests.postgresql import PrivatePostgreSQL, binaries
 
-BENCHMARKS = ("inboxes", "mailboxes", "propagation", "engine", "api", "policy", "codes", "lookups")
+BENCHMARKS = (
+    "inboxes",
+    "mailboxes",
+    "propagation",
+    "engine",
+    "api",
+    "policy",
+    "codes",
+    "lookups",
+    "health",
+)
 
 
 def main() -> int:
