@@ -5,11 +5,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from mpanel.core.actor import MEMBER
 from mpanel.core.errors import Conflict, Forbidden, Gone, Invalid, MPanelError, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, paginate, signed_in
+from mpanel.core.places import require_POST
 from tenants import browser, services
 from tenants.selectors import get_user
 from tenants.team import invitations, members, selectors
