@@ -135,7 +135,7 @@ class OneZonesDnssec(ApiView):
         says what is lost: send its `confirmation` along."""
         given = self.query(request, TurnOffDnssec)
         zone = get_zone(self.actor, zone_id)
-        with outside():
+        with outside(self.actor.tenant_id):
             dnssec.turn_off_dnssec(
                 self.actor,
                 zone.domain_id,

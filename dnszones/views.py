@@ -152,7 +152,7 @@ def plan_revert(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
     """Take back a plan, after a second question."""
     row = selectors.get_plan(request.actor, plan_id)
     try:
-        with outside():
+        with outside(request.actor.tenant_id):
             undoing = reverts.look_at_undoing(
                 request.actor, plan_id, to_write=request.method == "POST"
             )

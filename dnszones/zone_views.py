@@ -241,7 +241,7 @@ def _seen(
 ) -> tuple[Sight | None, str]:
     """The zone; or why its provider cannot show it now."""
     try:
-        with outside():
+        with outside(request.actor.tenant_id):
             return look(request.actor, zone_id, to_write=to_write), ""
     except SILENT as error:
         return None, error.message
