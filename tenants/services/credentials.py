@@ -185,7 +185,7 @@ def run_test(credential_id: UUID) -> None:
         message = error.message
         result = ProviderCredential.UNREACHABLE if error.retryable else ProviderCredential.REFUSED
     except Unsealable as error:
-        message, result = error.message, ProviderCredential.REFUSED
+        message, result = error.message, ProviderCredential.UNREACHABLE
     except Exception:  # a fault of one provider must not hold up other tenants' tests
         logger.exception("the test of the credential %s failed", credential_id)
         message = "The test failed on our side. Check the values, and try again."

@@ -75,7 +75,7 @@ def test_a_credential_that_does_not_open_is_entered_again(
     settings.ENCRYPTION_KEYS = [new_key()]
     services.run_test(credential.pk)
     credential.refresh_from_db()
-    assert credential.result == ProviderCredential.REFUSED
+    assert credential.result == ProviderCredential.UNREACHABLE
     assert credential.result_message.startswith(SENTENCE)
     with pytest.raises(Invalid):  # nothing is left to keep
         services.change_credential(
