@@ -183,19 +183,6 @@ def postmaster_is_an_address(app_configs: Any, **kwargs: Any) -> Sequence[CheckM
 
 
 @register()
-def mail_authors_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Where Postfix asks who may write as whom, and who may write as outsiders."""
-    found: list[CheckMessage] = []
-    if settings.MAIL_OUTSIDE_FROM not in {"chosen", "none", "all"}:
-        found.append(Error("MAIL_OUTSIDE_FROM must be chosen, none or all.", id="mpanel.E050"))
-    _, _, port = settings.MAILSIGNER_AUTHORS.rpartition(":")
-    if not (port.isdecimal() and 0 < int(port) < 65536):
-        sentence = "MAILSIGNER_AUTHORS must be an address and a port, such as 127.0.0.1:10027."
-        found.append(Error(sentence, id="mpanel.E051"))
-    return found
-
-
-@register()
 def mail_server_has_a_key(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """Dovecot's HTTP interface, where there is one, is not open to everybody."""
     if bool(settings.MAILSERVER_ADMIN_URL) == bool(settings.MAILSERVER_ADMIN_KEY):

@@ -71,10 +71,10 @@ _PROCESSES = (
     ),
     Process(
         "mailsigner",
-        "signs outgoing mail with DKIM",
+        "says who may write as whom, and signs outgoing mail with DKIM",
         ("manage.py", "mailsigner"),
         "mail server",
-        "one per mail server",
+        "one or more per mail server",
         listens="MAILSIGNER_ADDRESS",
     ),
     Process(

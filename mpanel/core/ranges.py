@@ -65,6 +65,7 @@ ENDPOINTS = (
     "MAILPOLICY_ADDRESS",
     "LOGINPOLICY_ADDRESS",
     "MAILSIGNER_ADDRESS",
+    "MAILSIGNER_AUTHORS",
     "MAILSIGNER_NEXT_HOP",
 )
 ADDRESSES = ("DNS_ROOT_SERVERS", "MAILSERVER_ADDRESSES")
@@ -121,6 +122,8 @@ def _words() -> Iterator[str]:
         yield "ALLOWED_HOSTS is empty, so every request would be refused. Name the panel's hosts."
     if not _ROLE.fullmatch(settings.MAILSERVER_ROLE):
         yield "MAILSERVER_ROLE must be a plain name of a role: a to z, digits and _."
+    if settings.MAIL_OUTSIDE_FROM not in {"chosen", "none", "all"}:
+        yield "MAIL_OUTSIDE_FROM must be chosen, none or all."
     if "@" not in parseaddr(settings.DEFAULT_FROM_EMAIL)[1]:
         yield "DEFAULT_FROM_EMAIL must be an address such as mPanel <noreply@example.com>."
 

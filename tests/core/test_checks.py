@@ -66,6 +66,8 @@ def test_the_suites_own_settings_are_fine() -> None:
         ("ALLOWED_HOSTS", [], "ALLOWED_HOSTS is empty"),
         ("MAILSERVER_ROLE", "a role", "a plain name"),
         ("DEFAULT_FROM_EMAIL", "mPanel", "an address such as"),
+        ("MAIL_OUTSIDE_FROM", "yes", "chosen, none or all"),
+        ("MAILSIGNER_AUTHORS", "10027", "an address and a port"),
         ("SITE_URL", "ftp://panel.example.com", "full address"),
     ],
 )
