@@ -20,6 +20,7 @@ BENCHMARKS = (
     "codes",
     "lookups",
     "health",
+    "guessing",
 )
 
 

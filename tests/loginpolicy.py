@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from mailboxes.logins.gate import LoginGate
 from mailboxes.logins.policy import LoginPolicy, key_of
 from mailboxes.logins.protocol import LoginPolicyServer
 from tests.sandboxes import find_free_port_block
@@ -18,6 +19,10 @@ class RunningLoginPolicy:
         self._loop = asyncio.new_event_loop()
         self._policy = LoginPolicy()
         self._server = LoginPolicyServer(self._policy, key_of("key"))
+
+    @property
+    def gate(self) -> LoginGate:
+        return self._policy.gate
 
     def step(self) -> None:
         self._run(self._policy.step())

@@ -61,6 +61,7 @@ class PrivateMailServer:
         )
         self.sieve_port, self.sieve_next_hop = first + 9, f"127.0.0.1:{first + 10}"
         self.authors_address = f"127.0.0.1:{first + 12}"
+        self.failure_delay = 0  # seconds after a wrong password
         self.admin_key = "a-key-for-tests-of-sessions"
         self.role = f"mail_{connection.settings_dict['NAME']}"[:63]
         self.ca_file, self._certificate, self._key = make_certificates(self.folder)
@@ -122,7 +123,7 @@ class PrivateMailServer:
             f"--state={self.folder / 'state'}",
             f"--run={self.folder / 'run'}",
             f"--log={self.folder / 'log'}",
-            "--failure-delay=0",
+            f"--failure-delay={self.failure_delay}",
             "--login-processes=1",
             f"--role={self.role}",
             "--password-stdin",
