@@ -77,6 +77,7 @@ def pages_of(page: Page, domain: str) -> dict[str, str]:
         "mailbox-delete": f"{mailbox}delete/",
         "mailbox-password": f"{mailbox}password/",
         "domain-mail": of_domain.replace("/domains/", "/mailboxes/domains/"),
+        "mailbox-rules": f"{mailbox}rules/",
         "mailbox-sending": f"{mailbox}sending/",
         "domain-sending": of_domain.replace("/domains/", "/mailboxes/domains/") + "sending/",
         "job": job,
