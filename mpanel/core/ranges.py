@@ -30,6 +30,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "MAIL_SIZE_LIMIT": (10_000, 2**31 - 1),
     "MAILBOX_DAILY_LIMIT": (0, 2**31 - 1),
     "DELETED_MAIL_KEPT": (0, 36_500),
+    "JOBS_KEPT": (1, 36_500),
+    "PLANS_KEPT": (1, 36_500),
     "DKIM_RETIRE_AFTER": (0, 3_650),
     "DKIM_ROTATE_EVERY": (0, 3_650),
     "BOUNCE_THRESHOLD": (0.0001, 1),
