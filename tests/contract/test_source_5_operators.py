@@ -108,6 +108,7 @@ def test_status_tells_what_is_known(ada: Person, django_assert_num_queries: Any)
         "database": "ok",
         "dns": "degraded",
         "mail": "degraded",
+        "maillog": "ok",
         "queue": "degraded",
     }
     records.update(own={"verdict": "unknown"})
