@@ -8,6 +8,7 @@ from mailboxes.models import (
     Alias,
     Batch,
     CampaignSeat,
+    DeliveryRules,
     LoginGuesses,
     LoginNetwork,
     LogPosition,
@@ -149,6 +150,15 @@ class AliasAdmin(ReadOnlyAdmin):
     list_display = ("address", "mailbox", "tenant", "created_at")
     list_select_related = ("mailbox", "tenant")
     search_fields = ("address", "mailbox__address", "tenant__name")
+    ordering = ("-id",)
+
+
+@admin.register(DeliveryRules)
+class DeliveryRulesAdmin(ReadOnlyAdmin):
+    list_display = ("mailbox", "tenant", "vacation_is_on", "is_pending", "error_code")
+    list_select_related = ("mailbox", "tenant")
+    list_filter = ("vacation_is_on", "is_pending")
+    search_fields = ("mailbox__address", "tenant__name", "id__exact")
     ordering = ("-id",)
 
 

@@ -48,6 +48,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "billing.Account": "credit_card",
         "tenants.User": "person",
         "tenants.Membership": "group",
+        "tenants.Invitation": "outgoing_mail",
     },
     "Work": {
         "provisioning.Job": "work",
@@ -72,6 +73,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "mailboxes.MailServer": "dns",
         "mailboxes.MailDomain": "alternate_email",
         "mailboxes.Alias": "forward_to_inbox",
+        "mailboxes.DeliveryRules": "rule",
         "mailboxes.OutsideSender": "contact_mail",
         "mailboxes.SendingDay": "outgoing_mail",
         "mailboxes.LoginGuesses": "password",
