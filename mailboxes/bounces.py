@@ -24,7 +24,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from mailboxes.maillog import read_on
+from mailboxes.maillog import Stretch, read_on
 from mailboxes.models import Alias, LogPosition, Mailbox, MailServer, QueuedMessage, SendingDay
 from mailboxes.naming import without_extension
 from mailboxes.sending.limits import today
@@ -146,30 +146,46 @@ def _name(path: Path, server: MailServer) -> str:
     return f"{server.slug}:{path.name}"
 
 
-@transaction.atomic
 def _read_some(path: Path, server: MailServer) -> int:
     """One stretch of the log; 0 when there is nothing new."""
     name = _name(path, server)
-    LogPosition.objects.get_or_create(name=name)
-    place = LogPosition.objects.select_for_update().get(name=name)
-    stretch = read_on(path, place)
+    place, _ = LogPosition.objects.get_or_create(name=name)
+    while True:
+        # Reading and parsing lock nothing.
+        stretch = read_on(path, place)
+        if not (stretch.lines or stretch.is_lost or place.trouble):
+            return 0
+        port = settings.MAILSIGNER_ADDRESS.rpartition(":")[2]
+        entries = [parse(line, signer_port=port) for line in stretch.lines]
+        if _count(server, place, stretch, [entry for entry in entries if entry]):
+            break
+        place.refresh_from_db()  # another reader was faster
     if stretch.is_lost:
-        place.lost_at = timezone.now()
         logger.error(
             "The place in %s is lost: the file that was being read is gone or was cut. Bounces "
             "since %s may not be counted.",
             path,
             place.updated_at,
         )
-    elif not stretch.lines and not place.trouble:
-        return 0
-    port = settings.MAILSIGNER_ADDRESS.rpartition(":")[2]
-    entries = [parse(line, signer_port=port) for line in stretch.lines]
-    _keep(_tally(server, [entry for entry in entries if entry]))
-    place.inode, place.offset, place.head = stretch.inode, stretch.offset, stretch.head
-    place.trouble = ""
-    place.save(update_fields=["inode", "offset", "head", "trouble", "lost_at", "updated_at"])
     return len(stretch.lines)
+
+
+@transaction.atomic
+def _count(
+    server: MailServer, place: LogPosition, stretch: Stretch, entries: Sequence[Entry]
+) -> bool:
+    """Count, and move the place on; False, and nothing is done, where it was moved meanwhile."""
+    held = LogPosition.objects.select_for_update().get(pk=place.pk)
+    if (held.inode, held.offset, held.head) != (place.inode, place.offset, place.head):
+        return False
+    if entries:
+        _keep(_tally(server, entries))
+    held.inode, held.offset, held.head = stretch.inode, stretch.offset, stretch.head
+    held.trouble = ""
+    if stretch.is_lost:
+        held.lost_at = timezone.now()
+    held.save(update_fields=["inode", "offset", "head", "trouble", "lost_at", "updated_at"])
+    return True
 
 
 def _cannot_be_read(name: str, error: OSError) -> None:

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-LINES_AT_ONCE = 5_000
+LINES_AT_ONCE = 1_000  # that one transaction counts
 LONGEST_LINE = 16_384  # bytes
 _TRIES = 10  # while files are renamed under our hands
 # `postfix logrotate` and ours, then those of logrotate(8) with numbers and with dates.

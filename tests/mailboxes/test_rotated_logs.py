@@ -3,10 +3,14 @@
 import gzip
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import connections
 from django.utils import timezone
 
 from mailboxes import bounces
@@ -151,3 +155,38 @@ def test_a_log_that_cannot_be_read_is_said_once_until_it_can(
     bounces.sweep()
     assert bounced(box) == 1
     assert probes.standings()["maillog"] == "ok"
+
+
+class Watched(type(Path())):  # type: ignore[misc]
+    """A path whose file is opened only while `meanwhile` can be done."""
+
+    meanwhile: Callable[[], None]
+
+    def open(self, *arguments: Any, **options: Any) -> Any:
+        Watched.meanwhile()
+        return super().open(*arguments, **options)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_others_write_while_the_log_is_read_and_no_line_counts_twice(
+    log: Log, box: Mailbox
+) -> None:
+    """A second reader counts the same lines while the first one has read them."""
+    write(log.path, box, *range(1, 401))
+    seconds: list[int] = []
+
+    def another_reader() -> None:
+        Watched.meanwhile = lambda: None
+        with ThreadPoolExecutor(1) as pool:
+            seconds.append(pool.submit(read_elsewhere).result())
+
+    def read_elsewhere() -> int:
+        try:
+            return read_log(log.path)
+        finally:
+            connections.close_all()
+
+    Watched.meanwhile = another_reader
+    assert read_log(Watched(log.path)) == 0
+    assert seconds == [1_600]
+    assert bounced(box) == 400
