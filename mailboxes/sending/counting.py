@@ -5,7 +5,7 @@ mailbox, domain and tenant in this order for everybody, so that no two senders w
 in a circle, and the row that most share is held for the shortest time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -82,11 +82,12 @@ class TooLate(Exception):
     """Nobody waits for this answer any more, so nothing was counted."""
 
 
-def sender_of(address: str) -> Sender | None:
-    """Who logs in by this address; None where nobody ever did. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(SENDER, [address])
-        row = cursor.fetchone()
+def sender_of(address: str, *, before: str = "") -> Sender | None:
+    """Who logs in by this address; None where nobody ever did. One query.
+
+    `before`: see `_rows`.
+    """
+    row = next(iter(_rows(SENDER, [address], before)), None)
     if row is None:
         return None
     mailbox, domain, tenant, status, tenant_status, paused_at, paused_reason, *limits = row
@@ -109,10 +110,18 @@ def sender_of(address: str) -> Sender | None:
     )
 
 
-def count(sender: Sender, number: int, day: date, *, in_time: Any = lambda: True) -> Over | None:
+def count(
+    sender: Sender,
+    number: int,
+    day: date,
+    *,
+    in_time: Callable[[], bool] = lambda: True,
+    before: str = "",
+) -> Over | None:
     """Count `number` recipients for mailbox, domain and tenant, or none of it and say why.
 
     `in_time`: asked last, before it counts for good. Raises `TooLate` where it answers False.
+    `before`: see `_rows`.
     """
     limits = sender.limits(day)
     subjects = (sender.mailbox, sender.domain, sender.tenant)
@@ -120,7 +129,7 @@ def count(sender: Sender, number: int, day: date, *, in_time: Any = lambda: True
         if number > limit:  # the first row of a day is not compared by the statement
             return Over(kind, limit, _used(subject, day))
     with transaction.atomic():
-        granted = _count(sender, subjects, limits, number, day)
+        granted = _count(sender, subjects, limits, number, day, before=before)
         if len(granted) < len(KINDS):
             transaction.set_rollback(True)
         elif not in_time():
@@ -132,14 +141,33 @@ def count(sender: Sender, number: int, day: date, *, in_time: Any = lambda: True
 
 
 def _count(
-    sender: Sender, subjects: Sequence[Any], limits: Sequence[int], number: int, day: date
+    sender: Sender,
+    subjects: Sequence[Any],
+    limits: Sequence[int],
+    number: int,
+    day: date,
+    *,
+    before: str,
 ) -> set[str]:
     values: list[Any] = []
     for kind, subject in zip(KINDS, subjects, strict=True):
         values += [new_id().hex, sender.tenant, kind, subject, day.isoformat(), number]
+    return {kind for (kind,) in _rows(COUNT, [*values, *limits], before)}
+
+
+def _rows(sql: str, values: Sequence[Any], before: str) -> list[Any]:
+    """What a statement answers.
+
+    `before`: statements for PostgreSQL that go in the same round trip, and so in one transaction
+    with this one, which the server begins where none is open.
+    https://www.postgresql.org/docs/17/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
+    """
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, [*values, *limits])
-        return {kind for (kind,) in cursor.fetchall()}
+        cursor.execute(before + sql, values)
+        if before:
+            while cursor.nextset():
+                pass
+        return list(cursor.fetchall())
 
 
 def _used(subject: Any, day: date) -> int:

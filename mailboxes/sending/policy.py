@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import Error, connection
 
 from mailboxes.models import SendingDay
 from mailboxes.sending import counting
@@ -26,13 +26,14 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 1.0  # seconds in which the database must have decided
 IN_TIME = int(PATIENCE * 900)  # milliseconds: the database gives up before we do
-# For one transaction each: behind a pooler the connection is somebody else's afterwards. A crash of
-# the database may forget the counts of the last fraction of a second; to wait for the disk at every
-# message would cost more than these few messages.
+# For one transaction each: behind a pooler the connection is somebody else's afterwards. They go
+# along with the statement that they are for, since each round trip counts at every message. A crash
+# of the database may forget the counts of the last fraction of a second; to wait for the disk at
+# every message would cost more than these few messages.
 SETTINGS = (
     "SET LOCAL synchronous_commit = off;"
     f"SET LOCAL statement_timeout = {IN_TIME};"
-    f"SET LOCAL lock_timeout = {IN_TIME}"
+    f"SET LOCAL lock_timeout = {IN_TIME};"
 )
 REMEMBERED = 20_000  # messages under way
 LONGEST_REASON = 300  # characters
@@ -45,15 +46,21 @@ NAMES = {
 
 
 def decide(
-    login: str, number: int, *, now: datetime | None = None, deadline: float | None = None
+    login: str,
+    number: int,
+    *,
+    now: datetime | None = None,
+    deadline: float | None = None,
+    before: str = "",
 ) -> str:
     """The action for a login that sends to so many recipients more; counts them if it may.
 
-    `deadline`: of `time.monotonic()`, after which nothing is counted. Raises `TooLate`, or what
+    `deadline`: of `time.monotonic()`, after which nothing is counted. `before`: statements that
+    each transaction begins with, such as `SETTINGS`, on PostgreSQL. Raises `TooLate`, or what
     Django raises where the database does not work.
     """
     now = now or datetime.now(UTC)
-    sender = counting.sender_of(login)
+    sender = counting.sender_of(login, before=before)
     if sender is None:
         return _refused("This mailbox does not exist.")
     if why := refusal(sender.standing, now):
@@ -65,6 +72,7 @@ def decide(
         number,
         now.date(),
         in_time=lambda: deadline is None or time.monotonic() < deadline,
+        before=before,
     )
     return PASS if over is None else _too_many(over, number, now)
 
@@ -172,14 +180,9 @@ class Policy:
             if time.monotonic() >= deadline:
                 break
             try:
-                if connection.vendor == "sqlite":
-                    self._prepare_connection()
-                    return decide(login, number, deadline=deadline)
-                with transaction.atomic():
-                    self._prepare_connection()
-                    with connection.cursor() as cursor:
-                        cursor.execute(SETTINGS)
-                    return decide(login, number, deadline=deadline)
+                self._prepare_connection()
+                before = SETTINGS if connection.vendor == "postgresql" else ""
+                return decide(login, number, deadline=deadline, before=before)
             except Error:
                 connection.close()  # it may be one that a restart of the server broke
                 if attempt == 2:

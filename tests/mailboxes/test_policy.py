@@ -2,18 +2,23 @@
 
 import logging
 import os
+import re
 import signal
 import smtplib
 import ssl
 import threading
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import bcrypt
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from billing.models import Account
@@ -312,6 +317,37 @@ def test_a_lost_connection_is_made_anew(box: Mailbox) -> None:
         assert smtpd.ask(box.address) == "DUNNO"
     policy.close()
     assert sent(box.pk) == 2
+
+
+@real
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite is in the same process")
+def test_a_decision_is_four_round_trips(box: Mailbox, tmp_path: Path) -> None:
+    """The sender, BEGIN, the count, COMMIT; time limits go along with them, and stay with them."""
+    wire = tmp_path / "wire"
+
+    def listen(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+        connection.connection.pgconn.trace(opened.fileno())
+
+    policy = Policy(fails_open=False, threads=1)
+    with serving(policy.decide) as port, Postfix(port) as smtpd, wire.open("wb") as opened:
+        connection_created.connect(listen)
+        try:
+            assert smtpd.ask(box.address) == "DUNNO"
+        finally:
+            connection_created.disconnect(listen)
+        begun = len(queries(wire))
+        assert smtpd.ask(box.address) == "DUNNO"
+        asked = queries(wire)[begun:]
+    policy.close()
+    assert len(asked) == 4, asked
+    bound = [query for query in asked if "SET LOCAL statement_timeout" in query]
+    assert len(bound) == 2
+    assert sent(box.pk) == 2
+
+
+def queries(wire: Path) -> list[str]:
+    """What was asked, from a trace of libpq."""
+    return [line for line in wire.read_text().splitlines() if re.search(r"\tF\t\d+\tQuery\t", line)]
 
 
 # --- The process -----------------------------------------------------------------------------
