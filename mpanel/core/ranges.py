@@ -18,6 +18,7 @@ PORT = (1, 65_535)
 RANGES: dict[str, tuple[float, float]] = {
     "TRUSTED_PROXIES": (0, 20),
     "SANDBOX_PORT": (1, 65_500),
+    "DATABASE_CONNECT_TIMEOUT": (2, 60),  # libpq makes 2 of 1
     "WARMUP_INTERVAL": (1, YEAR),
     "VENDOR_TIMEOUT": (0.1, 300),
     "DNS_PORT": PORT,

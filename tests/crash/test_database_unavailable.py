@@ -1,6 +1,7 @@
 """The database is away, read-only or locked: 503 for who asks, and processes wait and go on."""
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -70,6 +71,33 @@ def test_while_the_database_is_away_everything_answers_503_with_retry_after() ->
     assert set(map(tuple, answers.values())) == {("503", "5")}, ran.stdout
     assert lines[-1][3] == "UNAVAILABLE"
     assert "127.0.0.1" not in ran.stdout
+
+
+HEALTH = """
+import django; django.setup()
+from django.test import Client
+answer = Client(raise_request_exception=False, headers={"Host": "localhost"}).get("/api/health")
+print(answer.status_code, answer.headers.get("Retry-After"))
+"""
+
+
+def test_a_database_that_takes_the_connection_and_never_answers_is_away() -> None:
+    """As behind a firewall that drops packets. Who waits for an answer would wait for ever here."""
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=100)) as silent:
+        url = f"postgres://nobody:x@127.0.0.1:{silent.getsockname()[1]}/none"
+        with Clock(DATABASE_URL=url) as clock:
+            ran = subprocess.run(
+                [sys.executable, "-c", HEALTH],
+                cwd=ROOT,
+                env={**os.environ, "DATABASE_URL": url},
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=120,
+            )
+            assert ran.stdout.split() == ["503", "5"]
+            eventually(lambda: "cannot work now" in clock.output)
+            assert clock.is_running
 
 
 @pytest.mark.parametrize("statement", ["SELECT * FROM no_such_table", "SELECT nonsense("])
