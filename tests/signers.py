@@ -160,7 +160,7 @@ class RunningSigner:
         return smtplib.SMTP("127.0.0.1", self.port, local_hostname="mx.test", timeout=60)
 
 
-def wait_for(port: int, *, seconds: float = 20) -> None:
+def wait_for(port: int, *, seconds: float = 120) -> None:
     """Until somebody listens on a port of this machine."""
     deadline = time.monotonic() + seconds
     while True:

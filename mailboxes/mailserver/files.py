@@ -15,13 +15,14 @@ from pathlib import Path
 from django.template import Context, Engine
 
 from mailboxes.mailserver.configuration import MOST_REDIRECTS, Configuration
+from mailboxes.signing.signatures import SCRIPTS
 from mpanel.core.errors import Invalid
 
 TEMPLATES = Path(__file__).parent / "templates"
 # The users and groups that Debian's packages make.
 POSTFIX, DOVECOT, RSPAMD = "postfix", "dovecot", "_rspamd"
 MAPS = ("domains", "recipients", "aliases", "senders", "refusals", "reachable")
-ROLES = "roles"
+ROLES, NOTES = "roles", "notes"
 SIEVEC, MANAGESIEVE = Path("/usr/bin/sievec"), Path("/usr/lib/dovecot/managesieve-login")
 _UNSET = "(unset)"
 OWN_DOMAINS = "rspamd/own-domains"  # the customers' domains, which rspamd reads as it changes
@@ -55,6 +56,7 @@ FILES = (
 PGPASS = ConfigurationFile("dovecot/pgpass", 0o600, DOVECOT)
 BEFORE = ConfigurationFile("dovecot/before.sieve", 0o644)
 ROLE_MAP = ConfigurationFile(f"postfix/maps/{ROLES}.cf", 0o640)
+NOTES_MAP = ConfigurationFile(f"postfix/maps/{NOTES}.cf", 0o640)
 SPAM = (
     ConfigurationFile("rspamd/rspamd.conf", 0o644),
     ConfigurationFile("systemd/mpanel-rspamd.service", 0o644),
@@ -64,7 +66,7 @@ SPAM = (
 def files_of(configuration: Configuration) -> tuple[ConfigurationFile, ...]:
     """The files that the release of Dovecot, Postfix and the spam filter read."""
     secrets = (PGPASS,) if configuration.dovecot == "2.4" else ()
-    filters = (BEFORE,) if configuration.sieve_port else ()
+    filters = (BEFORE, NOTES_MAP) if configuration.sieve_port else ()
     roles = (ROLE_MAP,) if configuration.postmaster else ()
     return (*FILES, *secrets, *filters, *roles, *(SPAM if configuration.spam else ()))
 
@@ -89,7 +91,7 @@ def write(configuration: Configuration) -> Iterator[tuple[str, bool]]:
     for file in wanted:
         text = render(configuration, file.path)
         yield file.path, _write(configuration.folder / file.path, text, file)
-    for file in {PGPASS, BEFORE, ROLE_MAP, *SPAM} - set(wanted):
+    for file in {PGPASS, BEFORE, ROLE_MAP, NOTES_MAP, *SPAM} - set(wanted):
         (configuration.folder / file.path).unlink(missing_ok=True)
 
 
@@ -185,6 +187,7 @@ def _values(configuration: Configuration) -> dict[str, object]:
         else "451 4.3.5 Nobody can tell whether this may be sent, please try again later",
         # Brackets tell Postfix not to look for an MX.
         "signer": re.sub(r"^\[?(.*?)\]?:(\d+)$", r"[\1]:\2", configuration.signer),
+        "scripts_name": SCRIPTS,
         "host_pattern": re.escape(configuration.host),
         "milters": ", ".join(_milters(configuration)),
         "dns": ", ".join(f'"{resolver}"' for resolver in configuration.resolvers),
@@ -202,7 +205,8 @@ def _values(configuration: Configuration) -> dict[str, object]:
 
 
 def _maps(configuration: Configuration) -> tuple[str, ...]:
-    return (*MAPS, ROLES) if configuration.postmaster else MAPS
+    roles = (ROLES,) if configuration.postmaster else ()
+    return (*MAPS, *roles, *((NOTES,) if configuration.sieve_port else ()))
 
 
 def _milters(configuration: Configuration) -> list[str]:

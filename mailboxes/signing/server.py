@@ -21,11 +21,13 @@ from mailboxes.signing.authors import any_is_ours, logins_of, own_among
 from mailboxes.signing.keys import FORGET_EVERY, KeyRing, NoSigningKey
 from mailboxes.signing.nexthop import NextHop
 from mailboxes.signing.signatures import (
+    SCRIPTS,
     NotTheAuthor,
     Unsignable,
     authors,
     domain_of,
     is_looping,
+    is_of_here,
     normal_lines,
     sign,
 )
@@ -53,16 +55,19 @@ class Signer:
     busy: int = 0
     is_closing: bool = False
 
-    def signed(self, message: bytes, sender: str) -> bytes:
+    def signed(self, message: bytes, sender: str, *, of_script: bool = False) -> bytes:
         """The message as it leaves: signed by the envelope sender's domain, if that is ours.
 
         `sender`: the envelope's, "" for none; then the author's domain signs, as for a vacation
-        reply. Raises `Unsignable`, and whatever means: later.
+        reply. `of_script`: a mailbox's script sends it. Its own notes are signed; what it sends on
+        for others leaves as it came. Raises `Unsignable`, and whatever means: later.
         """
         message = normal_lines(message)
         if is_looping(message):
             raise Unsignable("The message runs in a circle.")
         found = authors(message)
+        if of_script and not _is_own_note(message, sender, found):
+            return message  # its author's signature is still good, and ours would be no author's
         domain = domain_of(sender) if sender else _only_domain(found)
         key = self.ring.key_of(domain) if domain else None
         if key is None:
@@ -95,6 +100,13 @@ def _not_own(sender: str, authors: set[str]) -> set[str]:
     sender = without_extension(sender.lower())
     others = {base for author in authors if (base := without_extension(author)) != sender}
     return others and others - own_among(others, logins_of(sender))
+
+
+def _is_own_note(message: bytes, sender: str, found: list[set[str]]) -> bool:
+    """Whether a script wrote this as its mailbox. A null sender stands for no mailbox."""
+    if not sender or len(found) != 1 or not is_of_here(message):
+        return False
+    return not _not_own(sender, found[0])
 
 
 class SigningSession:
@@ -136,6 +148,7 @@ class SigningSession:
                 self._hand_over,
                 bytes(envelope.original_content or b""),
                 "" if sender == NULL_SENDER else sender,
+                session.host_name == SCRIPTS,
             )
         finally:
             self._signer.busy -= 1
@@ -152,10 +165,10 @@ class SigningSession:
         log.error("a session failed", exc_info=error)
         return LATER
 
-    def _hand_over(self, message: bytes, sender: str) -> str:
+    def _hand_over(self, message: bytes, sender: str, of_script: bool) -> str:
         try:
             try:
-                signed = self._signer.signed(message, sender)
+                signed = self._signer.signed(message, sender, of_script=of_script)
             finally:
                 connection.close()  # of this thread, which may not be asked again for long
         except Unsignable as error:

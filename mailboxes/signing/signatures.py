@@ -52,6 +52,8 @@ SIGNED = (
     b"list-archive",
 )
 MOST_HOPS = 50  # Postfix's hopcount_limit
+# How Postfix calls itself (EHLO) where it brings what scripts of mailboxes send.
+SCRIPTS = "sieve.mpanel.invalid"
 
 LONGEST_HEAD = 524_288  # bytes of all headers together
 
@@ -108,7 +110,19 @@ def _normal_address(address: str) -> str:
 
 def is_looping(message: bytes) -> bool:
     """Whether the message went through so many servers that it must run in a circle."""
-    return len(_headers(message).get_all("Received", [])) > MOST_HOPS
+    return _hops(message) > MOST_HOPS
+
+
+def is_of_here(message: bytes) -> bool:
+    """Whether no server but the one before the signer had the message, so that it began here.
+
+    What came from outside has a line more, which whoever wrote it cannot take out.
+    """
+    return _hops(message) <= 1
+
+
+def _hops(message: bytes) -> int:
+    return len(_headers(message).get_all("Received", []))
 
 
 def sign(message: bytes, key: SigningKey) -> bytes:

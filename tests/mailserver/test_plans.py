@@ -102,6 +102,9 @@ def configuration(dovecot: str) -> Configuration:
             host="localhost", port=5432, name="mpanel", user="mail", password="a-password-of-tests"
         ),
         dovecot=dovecot,
+        sieve_port=4190,
+        postmaster="postmaster@mail.test",
+        own_names=("mail.test",),
     )
 
 
