@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.conf import settings
@@ -56,9 +56,22 @@ def units(layout: Layout) -> Iterator[tuple[str, str]]:
     for place in layout.places:
         for process in processes(place):
             yield f"mpanel-{process.name}.service", _service(process, layout)
+    if "mail server" in layout.places and (layout.mail_dir / "rspamd/rspamd.conf").exists():
+        yield "mpanel-maildomains.service", _domains_of_rspamd(layout)
     for timer in timers(layout):
         yield f"mpanel-{timer.name}.service", _once(timer, layout)
         yield f"mpanel-{timer.name}.timer", _timer(timer)
+
+
+def _domains_of_rspamd(layout: Layout) -> str:
+    """As root, but it may write in rspamd's folder only: what lies there decides about mail."""
+    command = ("manage.py", "mailserver", "domains", "--dir", str(layout.mail_dir), "--follow")
+    process = Process(
+        "maildomains", "tells rspamd the customers' domains", command, "mail server", "one"
+    )
+    text = _service(process, replace(layout, user="root"))
+    folder = layout.mail_dir / "rspamd"
+    return text.replace("ProtectSystem=full", f"ProtectSystem=strict\nReadWritePaths={folder}")
 
 
 def _service(process: Process, layout: Layout) -> str:

@@ -22,6 +22,7 @@ from mpanel.core.processes import processes
 from tests.signers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+SOCKETS = "/run/mpanel-mail"  # the default of MAILSERVER_RUN_DIR
 
 
 def written(folder: Path, *options: str) -> dict[str, configparser.ConfigParser]:
@@ -64,6 +65,19 @@ def test_a_machine_has_the_units_of_what_runs_there(tmp_path: Path) -> None:
     assert said.getvalue() == "Nothing has changed.\n"
 
 
+def test_rspamd_hears_of_the_customers_domains_where_it_is_configured(tmp_path: Path) -> None:
+    mail = tmp_path / "mail"
+    name, option = "mpanel-maildomains.service", f"--mail-dir={mail}"
+    assert name not in written(tmp_path / "without", option)
+    (mail / "rspamd").mkdir(parents=True)
+    (mail / "rspamd/rspamd.conf").touch()
+    assert name not in written(tmp_path / "panel", option, "--for=panel")
+    service = written(tmp_path / "with", option)[name]["Service"]
+    command = f"{sys.executable} manage.py mailserver domains --dir {mail} --follow"
+    assert (service["ExecStart"], service["User"]) == (command, "root")
+    assert (service["ProtectSystem"], service["ReadWritePaths"]) == ("strict", f"{mail}/rspamd")
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
 def test_systemd_reads_the_units(tmp_path: Path) -> None:
     written(tmp_path / "units", "--user=root")
@@ -92,6 +106,10 @@ def test_compose_starts_every_process_and_looks_after_it() -> None:
         assert part["environment"]["PGPASSWORD"] == "${POSTGRES_PASSWORD}"
         for setting in process.settings:
             assert setting in part["environment"]
+
+
+def test_the_policy_reaches_dovecots_sockets_from_its_container() -> None:
+    assert f"{SOCKETS}:{SOCKETS}" in parts()["mailpolicy"]["volumes"]
 
 
 def test_a_password_of_the_database_may_have_any_characters() -> None:
