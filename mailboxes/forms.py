@@ -208,10 +208,23 @@ class RulesForm(forms.Form):
         label="Switch off the script that a mail program made", required=False
     )
 
-    def __init__(self, *args: Any, asks_consent: bool, **kwargs: Any) -> None:
+    # Left out until somebody forwards outside; left empty, it has another code sent.
+    code = forms.CharField(
+        label="Code from the e-mail",
+        required=False,
+        max_length=20,
+        help_text="Leave it empty and save to get another one.",
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"}),
+    )
+
+    def __init__(
+        self, *args: Any, asks_consent: bool, asks_code: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         if not asks_consent:
             del self.fields["replaces_script"]
+        if not asks_code:
+            del self.fields["code"]
 
     @property
     def wanted(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from mailboxes.models import DeliveryRules
 from mailboxes.panel_api import MAILBOXES
 from mailboxes.services import MOST_SUBJECT, MOST_TEXT, Vacation
 from mpanel.core.api.shapes import CamelShape, Email, Text, YesNo
-from mpanel.core.api.views import ApiView, operation
+from mpanel.core.api.views import ApiView, TokenNeeded, operation
 
 EXAMPLE_VACATION = {
     "subject": "On holiday",
@@ -99,11 +99,17 @@ class MailboxRules(ApiView):
         """A worker tells the mail server; `status` says how that went. `error` with
         OTHER_SCRIPT_ACTIVE or SCRIPT_WAS_EDITED: somebody wrote a script in a mail program; send
         `replacesScript` to switch it off. A key needs the scope mailboxes:reveal too to forward
-        outside. 409 MANAGED_ELSEWHERE or RULES_UNAVAILABLE."""
+        outside, and the browser, whose page asks for a code, gets 403 TOKEN_NEEDED for it. 409
+        MANAGED_ELSEWHERE or RULES_UNAVAILABLE."""
         given = self.body(request, NewMailboxRules)
         note = given.pop("vacation")
         vacation = Vacation(**note) if note else None
-        rules = services.set_rules(self.actor, mailbox_id, **given, vacation=vacation)
+        try:
+            rules = services.set_rules(
+                self.actor, mailbox_id, **given, vacation=vacation, asks_code=self.by_browser
+            )
+        except services.CodeNeeded as error:
+            raise TokenNeeded from error
         return Response(_shown(rules))
 
 

@@ -13,6 +13,7 @@ from mailboxes.services.by_code import (
     ask_to_reset_passwords,
     change_password_by_code,
     reset_passwords_by_code,
+    set_rules_by_code,
 )
 from mailboxes.services.lifecycle import (
     QUOTAS_MB,
@@ -62,6 +63,7 @@ from mailboxes.services.reveal import (
 from mailboxes.services.rules import (
     MOST_SUBJECT,
     MOST_TEXT,
+    CodeNeeded,
     RulesUnavailable,
     Vacation,
     set_rules,
@@ -80,6 +82,7 @@ __all__ = [
     "AliasExists",
     "AlreadyRevealed",
     "Choices",
+    "CodeNeeded",
     "Credential",
     "DomainNotReady",
     "MailElsewhere",
@@ -124,6 +127,7 @@ __all__ = [
     "reveal_password",
     "set_quota",
     "set_rules",
+    "set_rules_by_code",
     "start_provisioning",
     "suspend_mailbox",
 ]

@@ -1,18 +1,21 @@
-"""Setting passwords from a browser: for a fresh one-time code, as reading them.
+"""What lets somebody read mail, from a browser: for a fresh one-time code, as reading passwords.
 
-Who sets a password can read the mail, so a screen that was left open must not be enough.
+Who sets a password or forwards mail can read it: a screen that was left open must not be enough.
 """
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
 from mailboxes import selectors
+from mailboxes.models import DeliveryRules
 from mailboxes.services.bulk import RESET_PASSWORD, Outcome, change_mailboxes
 from mailboxes.services.lifecycle import change_password
 from mailboxes.services.reveal import Credential
+from mailboxes.services.rules import set_rules
 from mpanel.core.actor import ADMIN, Actor
 from tenants.models import OneTimeCode
 from tenants.services import ask_for_code
@@ -56,6 +59,24 @@ def reset_passwords_by_code(
     with transaction.atomic():
         use_up(checked)
         return change_mailboxes(actor, RESET_PASSWORD, mailbox_ids)
+
+
+def set_rules_by_code(
+    actor: Actor, mailbox_id: UUID, *, code: str = "", **wanted: Any
+) -> DeliveryRules:
+    """`set_rules`, which to forward outside asks for the code of `ask_to_reveal`.
+
+    Used up only when the rules were changed. Raises `CodeRefused` and, without a code,
+    `CodeNeeded` too.
+    """
+    actor.require(ADMIN, "mailboxes:write")
+    mailbox = selectors.get_mailbox(actor, mailbox_id)
+    if not code:
+        return set_rules(actor, mailbox.pk, **wanted, asks_code=True)
+    checked = _checked(actor, code, mailbox.pk)
+    with transaction.atomic():
+        use_up(checked)
+        return set_rules(actor, mailbox.pk, **wanted)
 
 
 def _checked(actor: Actor, code: str, subject_id: UUID) -> OneTimeCode:

@@ -18,7 +18,7 @@ from mailboxes.services.reveal import PROVED
 from mailboxes.vendors import holds_rules, is_ours
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.addresses import clean_address
-from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.errors import Conflict, Forbidden, Invalid
 from provisioning.services import start_job
 
 MOST_SUBJECT, MOST_TEXT = 200, 4_000  # characters
@@ -28,6 +28,12 @@ class RulesUnavailable(Conflict):
     """This mail server takes no forwarding and no vacation notes. Please ask its operator."""
 
     code = "RULES_UNAVAILABLE"
+
+
+class CodeNeeded(Forbidden):
+    """Forwarding outside lets somebody else read the mail, so it needs a fresh code by e-mail."""
+
+    code = "CODE_NEEDED"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +55,14 @@ def set_rules(
     keeps_copy: bool = True,
     vacation: Vacation | None = None,
     replaces_script: bool = False,
+    asks_code: bool = False,
 ) -> DeliveryRules:
     """Have a mailbox forward its mail and answer with a note; nothing given ends both.
 
     A job tells the mail server. `replaces_script`: consent to switch off a script that the owner
     made in a mail program; without it the job fails with `DeliveryRules.OTHER_SCRIPT`. A key needs
-    `mailboxes:reveal` to forward outside: that reads the mail. Raises `Invalid`, `Conflict`,
+    `mailboxes:reveal` to forward outside: that reads the mail. `asks_code`: whoever asks gave no
+    fresh code, which a browser needs for it. Raises `CodeNeeded` then, `Invalid`, `Conflict`,
     `ManagedElsewhere`, `RulesUnavailable`.
     """
     actor.require(ADMIN, "mailboxes:write")
@@ -74,6 +82,8 @@ def set_rules(
     if outside:
         actor.need("mailboxes:reveal")
     _check(vacation)
+    if outside and asks_code:
+        raise CodeNeeded
     before = rules.forward_to
     rules.forward_to, rules.keeps_copy = wanted, keeps_copy
     rules.vacation_is_on = vacation is not None

@@ -11,9 +11,11 @@ from django.views.decorators.http import require_http_methods
 from mailboxes import selectors, services
 from mailboxes.forms import RulesForm
 from mailboxes.models import DeliveryRules
+from mailboxes.services import CodeNeeded
 from mailboxes.vendors import holds_rules, mail_provider_of
-from mpanel.core.errors import Invalid
+from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, signed_in
+from tenants.services.codes import CodeRefused
 
 
 @signed_in
@@ -23,10 +25,19 @@ def mailbox_rules(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
     mailbox = selectors.get_mailbox(request.actor, mailbox_id)
     rules = selectors.rules_of(request.actor, mailbox)
     data = request.POST if request.method == "POST" else None
-    form = RulesForm(data, asks_consent=rules.needs_consent, initial=_initial(rules))
+    consent = rules.needs_consent
+    form = RulesForm(
+        data, asks_consent=consent, asks_code="code" in request.POST, initial=_initial(rules)
+    )
     if form.is_valid():
+        code = form.cleaned_data.get("code", "")
         try:
-            services.set_rules(request.actor, mailbox_id, **form.wanted)
+            services.set_rules_by_code(request.actor, mailbox_id, code=code, **form.wanted)
+        except CodeNeeded:
+            form = RulesForm(data, asks_consent=consent, asks_code=True)
+            form.add_error("code", _send_code(request, mailbox_id))
+        except (CodeRefused, TooManyRequests) as error:
+            form.add_error("code", error.message)
         except Invalid as error:
             add_errors(form, error)
         else:
@@ -46,6 +57,17 @@ def mailbox_rules(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
     }
     status = 422 if form.errors else 200
     return render(request, "mailboxes/mailbox_rules.html", context, status=status)
+
+
+def _send_code(request: PageRequest, mailbox_id: UUID) -> str:
+    """Send the code that forwarding outside needs; what to say of it."""
+    try:
+        services.ask_to_reveal(request.actor, mailbox_id)
+    except TooManyRequests as error:
+        return error.message
+    return (
+        f"To forward outside, enter the code that we sent to {request.actor.email}, and save again."
+    )
 
 
 def _initial(rules: DeliveryRules) -> dict[str, object]:

@@ -1,9 +1,11 @@
 """Forwarding and vacation notes: who may set what, on the page and over the API."""
 
+import re
 from datetime import date
 
 import pytest
 from django.conf import LazySettings
+from django.core.mail import EmailMessage
 from django.urls import reverse
 
 from events.models import Event
@@ -16,6 +18,7 @@ from tenants.services import create_api_key
 from tests.api import Api
 from tests.cast import Person
 from tests.mailserver.rooms import inbox
+from tests.work import work_off
 
 pytestmark = pytest.mark.django_db
 
@@ -102,7 +105,9 @@ def test_what_is_typed_stays_text_in_the_script() -> None:
     assert not sieve.is_as_written(text.replace("hara", "hare"))
 
 
-def test_rules_on_the_page(ada: Person, bo: Person, cy: Person, mailbox: Mailbox) -> None:
+def test_rules_on_the_page(
+    ada: Person, bo: Person, cy: Person, mailbox: Mailbox, mailoutbox: list[EmailMessage]
+) -> None:
     url = reverse("mailbox-rules", args=[mailbox.pk])
     given = {
         "forward_to": "x@example.org\r\ny@example.org",
@@ -115,7 +120,22 @@ def test_rules_on_the_page(ada: Person, bo: Person, cy: Person, mailbox: Mailbox
     assert cy.client.post(url, given).status_code == 404
     assert bo.client.post(url, given).status_code == 403
     assert ada.client.post(url, {**given, "forward_to": "nonsense"}).status_code == 422
+    assert "Code from the e-mail" not in ada.client.get(url).content.decode()
+    # Who has mail sent outside reads it: a screen that was left open is not enough.
+    asked = ada.client.post(url, given)
+    assert asked.status_code == 422
+    assert "To forward outside, enter the code that we sent to" in asked.content.decode()
+    assert "Back soon." in asked.content.decode()
+    assert ada.client.post(url, {**given, "code": "000000"}).status_code == 422
+    assert not DeliveryRules.objects.exclude(forward_to=[]).exists()
+    work_off()
+    found = re.search(r"\b(\d{6})\b", str(mailoutbox[-1].body))
+    assert found is not None
+    assert ada.client.post(url, {**given, "code": found[1]}).status_code == 302
+    # What is forwarded already needs no other code, and a used one is none.
     assert ada.client.post(url, given).status_code == 302
+    more = {**given, "forward_to": "x@example.org\r\ny@example.org\r\nz@example.org"}
+    assert ada.client.post(url, {**more, "code": found[1]}).status_code == 422
     page = ada.client.get(reverse("mailbox-detail", args=[mailbox.pk])).content.decode()
     assert "x@example.org, y@example.org, without a copy here" in page
     assert "Being set" in page
@@ -132,6 +152,10 @@ def test_rules_over_the_api(ada: Person, cy: Person, mailbox: Mailbox) -> None:
     url, mine = f"/api/mailboxes/{mailbox.pk}/rules", Api(ada.token)
     assert Api(cy.token).get(url).status == 404
     assert mine.get(url).body["status"] == "active"
+    # In the browser, the page asks for a code.
+    browser = ada.client.put(url, {"forwardTo": ["x@example.org"]}, content_type="application/json")
+    assert (browser.status_code, browser.json()["error"]["code"]) == (403, "TOKEN_NEEDED")
+    assert mine.get(url).body["forwardTo"] == []
     note = {"subject": "Away", "text": "Back soon.", "endsOn": "2026-12-31"}
     given = {"forwardTo": ["x@example.org"], "keepsCopy": False, "vacation": note}
     answer = mine.put(url, given)

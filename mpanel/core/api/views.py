@@ -94,9 +94,14 @@ class ApiView(APIView):
         values: dict[str, Any] = shape.validated_data
         return values
 
+    @property
+    def by_browser(self) -> bool:
+        """Whether a browser's session calls."""
+        return "Authorization" not in self.request.headers
+
     def require_token(self) -> None:
         """Raise `TokenNeeded` for a browser's session."""
-        if "Authorization" not in self.request.headers:
+        if self.by_browser:
             raise TokenNeeded
 
     def get_authenticators(self) -> list[Any]:
