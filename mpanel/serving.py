@@ -32,8 +32,9 @@ LINGER = 3.0  # seconds in which a client that was refused may read why
 HEALTH, HEALTH_THREADS = b"/api/health", 2
 
 _LENGTH = re.compile(
-    rb"^content-length[ \t]*:[ \t]*(\d{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
+    rb"^content-length[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
 )
+_NUMBER = re.compile(rb"\d{1,15}")
 _CHUNKED = re.compile(rb"^transfer-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _EXPECTS = re.compile(rb"^expect[ \t]*:[ \t]*100-continue", re.IGNORECASE | re.MULTILINE)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -95,9 +96,12 @@ class Intake:
             # Django would take such a body for an empty one.
             message = "Send the body with its Content-Length."
             raise Refused(HTTPStatus.LENGTH_REQUIRED, message, self.path)
-        lengths = {int(found) for found in _LENGTH.findall(head)}
-        # Where they differ, gunicorn refuses the request.
-        length = lengths.pop() if len(lengths) == 1 else 0
+        lengths = _LENGTH.findall(head)
+        # One that gunicorn would read and we do not: a thread would wait for the body.
+        if len(lengths) > 1 or not all(_NUMBER.fullmatch(one) for one in lengths):
+            message = "Send one Content-Length, a number of at most 15 digits."
+            raise Refused(HTTPStatus.BAD_REQUEST, message, self.path)
+        length = int(lengths[0]) if lengths else 0
         if length > LARGEST_BODY:
             message = f"The body is larger than {LARGEST_BODY} bytes."
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, self.path)

@@ -44,7 +44,12 @@ def section_of(path: str) -> tuple[str, str, str]:
 
 
 def can_be_opened(target: str) -> bool:
-    """Whether a path of ours is a page to look at: it exists, and takes more than forms."""
+    """Whether a path is a page of ours to look at: it exists, and takes more than forms.
+
+    `//elsewhere.test/x` is no path: a browser goes to another site for it.
+    """
+    if not (target.startswith("/") and url_has_allowed_host_and_scheme(target, allowed_hosts=None)):
+        return False
     path = urlsplit(target).path
     if path.startswith(VISITORS):
         return False
@@ -66,8 +71,6 @@ def came_from(request: HttpRequest) -> str:
         named = request.POST.get("next", "")
     except (SuspiciousOperation, MultiPartParserError, OSError):
         named = ""  # what was sent cannot be read
-    if not (named.startswith("/") and url_has_allowed_host_and_scheme(named, allowed_hosts=None)):
-        named = ""
     for target in (before if is_ours else "", named):
         if target and can_be_opened(target):
             return target

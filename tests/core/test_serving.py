@@ -182,6 +182,14 @@ def test_a_large_request_has_more_time() -> None:
             b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         ),
+        # gunicorn reads the first, and a thread would wait for the body.
+        (b"POST / HTTP/1.1\r\nContent-Length: 0000000000000009\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"POST / HTTP/1.1\r\nContent-Length: +9\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"POST / HTTP/1.1\r\nContent-Length:\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (
+            b"POST / HTTP/1.1\r\nContent-Length: 1\r\ncontent-length: 9\r\n\r\n",
+            HTTPStatus.BAD_REQUEST,
+        ),
     ],
 )
 def test_a_body_that_cannot_be_taken_in_is_refused(request_: bytes, status: HTTPStatus) -> None:

@@ -104,13 +104,32 @@ def test_a_live_part_leads_the_whole_page_to_the_sign_in(ada: Person) -> None:
     assert next_of(answer["HX-Redirect"]) == "/jobs/"
 
 
-@pytest.mark.parametrize("referer", ["https://evil.test/mailboxes/", "//evil.test/", "x", ""])
+@pytest.mark.parametrize(
+    "referer",
+    [
+        "https://evil.test/mailboxes/",
+        "//evil.test/",
+        "x",
+        "",
+        # A path of ours that a browser takes for another site, where it stands alone.
+        f"{SITE}//evil.test/mailboxes/",
+        f"{SITE}/\\evil.test/mailboxes/",
+    ],
+)
 def test_pages_of_others_are_not_come_back_to(ada: Person, referer: str) -> None:
     adas = estate(ada)
     end_sessions()
     path = f"/mailboxes/{adas.mailboxes[0].pk}/suspend/"
     answer = ada.client.post(path, {"next": referer}, headers={"Referer": referer})
     assert next_of(answer["Location"]) == "/mailboxes/"
+    live = {"HX-Request": "true", "HX-Current-URL": referer}
+    assert next_of(ada.client.post(path, headers=live)["HX-Redirect"]) == "/mailboxes/"
+
+
+def test_an_error_leads_to_no_other_site(ada: Person) -> None:
+    referer = {"Referer": f"{SITE}//evil.test/mailboxes/"}
+    page = ada.client.post("/nothing/here/", headers=referer).content.decode()
+    assert "evil.test" not in page
 
 
 def test_a_form_from_before_the_last_sign_in_leads_back_to_its_page(ada: Person) -> None:
