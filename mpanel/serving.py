@@ -169,6 +169,8 @@ class Worker(ThreadWorker):
         return super().handle(conn)
 
     def _on_readable(self, conn: TConn, sock: socket.socket) -> None:
+        if conn not in self._waiting:  # dropped since the poller reported it
+            return
         try:
             data = sock.recv(256 * 1024)
         except (BlockingIOError, InterruptedError):

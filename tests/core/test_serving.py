@@ -223,6 +223,8 @@ def is_closed(line: socket.socket) -> bool:
         return line.recv(1) == b""
     except BlockingIOError:
         return False
+    except ConnectionResetError:  # with what it had sent unread
+        return True
 
 
 def test_who_does_not_finish_in_time_is_hung_up_on(worker: Worker) -> None:
@@ -240,4 +242,17 @@ def test_a_full_worker_hangs_up_on_who_waits_longest(worker: Worker) -> None:
     with ExitStack() as stack:
         lines = [stack.enter_context(connected(worker)) for _ in range(20)]
         assert [is_closed(line) for line in lines] == [True] * 13 + [False] * 7
+        assert worker.nr_conns == 7
+
+
+def test_a_client_dropped_for_another_is_not_read_after_all(worker: Worker) -> None:
+    with ExitStack() as stack:
+        lines = [stack.enter_context(connected(worker)) for _ in range(7)]
+        for line in lines:
+            line.send(b"G")
+        reported = worker.poller.select(0)  # as gunicorn does: all of them, then one by one
+        newer = [stack.enter_context(connected(worker)) for _ in range(3)]
+        for key, _ in reported:
+            key.data(key.fileobj)
+        assert [is_closed(line) for line in lines + newer] == [True] * 3 + [False] * 7
         assert worker.nr_conns == 7
