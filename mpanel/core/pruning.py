@@ -14,7 +14,10 @@ def prune(*old: QuerySet[Model]) -> bool:
     for rows in old:
         while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:ROWS]):
             with transaction.atomic():
-                rows.model._base_manager.filter(pk__in=ids).delete()
+                # Lock and check again: a row may be in use once more, such as a retried job.
+                locked = rows.filter(pk__in=ids).select_for_update(of=("self",)).order_by("pk")
+                old_ids = list(locked.values_list("pk", flat=True))
+                rows.model._base_manager.filter(pk__in=old_ids).delete()
             if present.is_over:
                 return True
     return False

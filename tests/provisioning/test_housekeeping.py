@@ -1,13 +1,18 @@
 """What is old goes: jobs with their logs, in short transactions, and nothing else."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from mpanel.core import periodic, pruning
 from provisioning.housekeeping import tidy
 from provisioning.models import Job, JobLog, JobStep
+from provisioning.services import retry_job
 from tests.cast import Person
 from tests.provisioning.workshop import Workshop
 from tests.work import work_off
@@ -27,6 +32,25 @@ def test_jobs_that_ended_long_ago_go_with_their_logs(ada: Person, workshop: Work
     for model in (JobLog, JobStep):
         assert not model.objects.filter(job_id=old.pk).exists()
     assert JobLog.objects.filter(job=recent).exists()
+
+
+def test_a_job_that_is_retried_meanwhile_stays(ada: Person, workshop: Workshop) -> None:
+    job = workshop.start(ada)
+    work_off()
+    long_ago = timezone.now() - timedelta(days=181)
+    Job.objects.update(status=Job.FAILED, finished_at=long_ago)
+
+    def retry_when_found(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        found = execute(sql, *rest)
+        if Job._meta.db_table in sql and not retried:
+            retried.append(job.pk)
+            retry_job(ada.actor, job.pk)
+        return found
+
+    retried: list[UUID] = []
+    with connection.execute_wrapper(retry_when_found):
+        assert not tidy()
+    assert Job.objects.get().status == Job.PENDING
 
 
 def test_many_go_in_slices(
