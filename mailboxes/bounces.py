@@ -28,6 +28,7 @@ from mailboxes.maillog import Stretch, read_on
 from mailboxes.models import Alias, LogPosition, Mailbox, MailServer, QueuedMessage, SendingDay
 from mailboxes.naming import without_extension
 from mailboxes.sending.limits import today
+from mailboxes.signing.signatures import BY_SCRIPT
 from mailboxes.vendors import house_server
 from mpanel.core.database import outages
 from mpanel.core.probes import DEGRADED, OK
@@ -90,7 +91,9 @@ def _entrance(path: str, queue_id: str, rest: str) -> Entry | None:
     """How a message came in; None for one from outside."""
     if login := _LOGIN.search(rest):
         return Entry("login", queue_id, login[1].lower())
-    return Entry("signed", queue_id) if path.endswith("/signed") else None
+    # What scripts send, strangers set off: they could have a mailbox paused by it.
+    is_ours = path.endswith("/signed") and f"orig_queue_id={BY_SCRIPT}" not in rest
+    return Entry("signed", queue_id) if is_ours else None
 
 
 def read_log(path: Path, server: MailServer | None = None) -> int:

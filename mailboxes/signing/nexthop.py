@@ -19,13 +19,13 @@ class NextHop:
         self._smtp: smtplib.SMTP | None = None
         self._is_open = False  # a message was begun and neither sent nor abandoned
 
-    def begin(self, sender: str, *, eight_bit: bool, utf8: bool) -> str:
-        """Name the envelope sender; "" for the null sender."""
+    def begin(self, sender: str, *, eight_bit: bool, utf8: bool, origin: str = "") -> str:
+        """Name the envelope sender, "" for the null sender. `origin` stands in the server's log."""
         self.abandon()
-        answer = self._begin(sender, eight_bit=eight_bit, utf8=utf8)
+        answer = self._begin(sender, eight_bit=eight_bit, utf8=utf8, origin=origin)
         if answer == SILENT:
             # The server may have ended a connection that rested; then a new one is as good.
-            answer = self._begin(sender, eight_bit=eight_bit, utf8=utf8)
+            answer = self._begin(sender, eight_bit=eight_bit, utf8=utf8, origin=origin)
         return answer
 
     def add(self, recipient: str) -> str:
@@ -64,7 +64,7 @@ class NextHop:
         if smtp is not None:
             smtp.close()
 
-    def _begin(self, sender: str, *, eight_bit: bool, utf8: bool) -> str:
+    def _begin(self, sender: str, *, eight_bit: bool, utf8: bool, origin: str) -> str:
         try:
             smtp = self._connected()
         except (OSError, smtplib.SMTPException):
@@ -73,6 +73,10 @@ class NextHop:
         if utf8 and not smtp.has_extn("smtputf8"):
             return "550 5.6.7 The mail server takes no addresses beyond ASCII"
         smtp.command_encoding = "utf-8" if utf8 else "ascii"
+        if origin and smtp.has_extn("xforward"):
+            self._ask("XFORWARD", f"IDENT={origin}")
+            if self._smtp is None:
+                return SILENT
         options = " BODY=8BITMIME" if eight_bit and smtp.has_extn("8bitmime") else ""
         answer = self._ask("MAIL", f"FROM:<{sender}>{options}{' SMTPUTF8' if utf8 else ''}")
         self._is_open = answer.startswith("2")

@@ -21,6 +21,7 @@ from mailboxes.signing.authors import any_is_ours, logins_of, own_among
 from mailboxes.signing.keys import FORGET_EVERY, KeyRing, NoSigningKey
 from mailboxes.signing.nexthop import NextHop
 from mailboxes.signing.signatures import (
+    BY_SCRIPT,
     SCRIPTS,
     NotTheAuthor,
     Unsignable,
@@ -124,7 +125,10 @@ class SigningSession:
         sender = "" if address == NULL_SENDER else address
         answer = await self._signer.in_thread(
             lambda: self.hop.begin(
-                sender, eight_bit="BODY=8BITMIME" in options, utf8="SMTPUTF8" in options
+                sender,
+                eight_bit="BODY=8BITMIME" in options,
+                utf8="SMTPUTF8" in options,
+                origin=BY_SCRIPT if session.host_name == SCRIPTS else "",
             )
         )
         if answer.startswith("2"):

@@ -54,6 +54,8 @@ SIGNED = (
 MOST_HOPS = 50  # Postfix's hopcount_limit
 # How Postfix calls itself (EHLO) where it brings what scripts of mailboxes send.
 SCRIPTS = "sieve.mpanel.invalid"
+# What its log calls their origin then: their fates are not counted.
+BY_SCRIPT = "script"
 
 LONGEST_HEAD = 524_288  # bytes of all headers together
 
