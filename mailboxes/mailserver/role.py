@@ -14,6 +14,7 @@ VIEWS = (
     "mail_alias",
     "mail_sender",
     "mail_sender_refusal",
+    "mail_report",
 )
 
 
