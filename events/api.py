@@ -196,7 +196,7 @@ class Webhooks(ApiView):
         example={"data": {**EXAMPLE_WEBHOOK, "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}},
     )
     def post(self, request: Request) -> Response:
-        """`secret` is shown this one time. Deliveries are signed after the Standard Webhooks
+        """`secret` is shown only once. Deliveries are signed after the Standard Webhooks
         specification. Ten webhooks at most: 409 WEBHOOK_LIMIT."""
         given = self.body(request, shapes.NewWebhook)
         endpoint, secret = services.create_webhook(self.actor, **given)
@@ -245,7 +245,7 @@ class RotateSecret(ApiView):
         },
     )
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """Shown this one time. For 24 hours the old secret signs every delivery as well."""
+        """Shown only once. For 24 hours the old secret signs every delivery as well."""
         secret = services.rotate_secret(self.actor, webhook_id)
         endpoint = selectors.get_webhook(self.actor, webhook_id)
         answer = {"secret": secret, "previous_until": endpoint.previous_until}

@@ -124,13 +124,13 @@ class WebhookShape(Shape):
 
 
 class WebhookMade(WebhookShape):
-    """A new webhook; `secret` is shown this one time."""
+    """A new webhook; `secret` is shown only once."""
 
     secret = serializers.CharField()
 
 
 class NewSecret(Shape):
-    """A new signing secret, shown this one time; until then the old one signs as well."""
+    """A new signing secret, shown only once; until then the old one signs as well."""
 
     secret = serializers.CharField()
     previous_until = serializers.DateTimeField(allow_null=True)

@@ -70,7 +70,7 @@ def notification_preferences(request: PageRequest) -> HttpResponseBase:
         **SETTINGS,
         "tab": "notifications",
         "form": form,
-        "page_title": "How you are told",
+        "page_title": "Notification preferences",
         "page_subtitle": "For each kind of notification: in the panel, by e-mail, or not at all.",
         "crumbs": [("Notifications", "/settings/notifications/")],
     }

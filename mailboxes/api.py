@@ -25,7 +25,7 @@ INBOXES, ACCOUNTS = "Inboxes", "E-mail accounts"
 ONE_TIME = COLUMNS[:5]  # email,username,password,smtp_host,smtp_port
 DOWNLOAD = COLUMNS[:7]  # the same, and smtp_auth,smtp_tls
 NEXT_STEPS = [
-    "Keep csv_data: its passwords are shown this one time.",
+    "Keep csv_data: its passwords are shown only once.",
     "Follow the deployment until its status is provisioned: then every login was proved.",
     "Add the inboxes to your e-mail client or sending tool.",
 ]

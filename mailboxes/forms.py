@@ -250,7 +250,7 @@ class AliasForm(forms.Form):
     local_part = forms.CharField(
         label="Alias",
         max_length=64,
-        help_text="What stands before the @; * for all that nobody else of the domain has.",
+        help_text="The part before the @. Use * for all addresses that no other mailbox has.",
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "autocapitalize": "none", "placeholder": "sales"}
         ),

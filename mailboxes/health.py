@@ -133,7 +133,7 @@ def bounces(fates: Fates) -> Part:
         return Part(
             "bounces",
             None,
-            f"{_recipients(tried)} in 30 days: too few to tell. From 10 on it counts.",
+            f"{_recipients(tried)} in 30 days: too few to score. It counts from 10.",
         )
     share = fates.bounced / tried
     return Part(
@@ -169,7 +169,7 @@ def blocklists(listings: Mapping[str, Listing]) -> Part:
         return Part("blocklists", None, "No blocklist could be asked.")
     if not listed:
         of = f"{len(listings)} names and addresses" if len(listings) > 1 else next(iter(listings))
-        return Part("blocklists", 100, f"On none of the blocklists that were asked about {of}.")
+        return Part("blocklists", 100, f"Not on any blocklist that we check for {of}.")
     told = ", ".join(f"{name} on {one}" for name, one in sorted(listed)[:5])
     return Part(
         "blocklists",

@@ -39,7 +39,7 @@ class HealthPart(CamelShape):
     label = serializers.CharField()  # type: ignore[assignment]  # a field of ours, not DRF's
     weight = serializers.IntegerField(help_text="Per cent of the whole, if all parts are known.")
     score = serializers.IntegerField(allow_null=True, help_text="0 to 100.")
-    evidence = serializers.CharField(help_text="What it rests on.")
+    evidence = serializers.CharField(help_text="What the score is based on.")
     advice = serializers.CharField(help_text="How it gets better; empty where it cannot.")
 
 

@@ -124,7 +124,7 @@ class NewEmailAccounts(Shape):
 
 
 class Provisioned(Shape):
-    """What was made. The passwords in `csv_data` are shown this one time."""
+    """What was made. The passwords in `csv_data` are shown only once."""
 
     inboxes_created = serializers.IntegerField()
     domain = serializers.CharField()

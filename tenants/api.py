@@ -285,7 +285,7 @@ class ApiKeys(ApiView):
         example={"data": {**EXAMPLE_KEY, "key": "mpk_k3J9sQ0aTz_..."}},
     )
     def post(self, request: Request) -> Response:
-        """`key` is shown this one time. The key acts as who made it, within its scopes. With
+        """`key` is shown only once. The key acts as who made it, within its scopes. With
         mailboxes:reveal, 403 TOKEN_NEEDED in the browser, whose page asks for a code instead."""
         given = self.body(request, shapes.NewApiKey)
         if services.reveals(given["scopes"]):

@@ -254,7 +254,7 @@ class ApiKeyShape(Shape):
 
 
 class ApiKeyMade(ApiKeyShape):
-    """A new API key; `key` is shown this one time."""
+    """A new API key; `key` is shown only once."""
 
     key = serializers.CharField()
 

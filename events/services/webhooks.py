@@ -102,7 +102,7 @@ def change_webhook(
 
 @transaction.atomic
 def rotate_secret(actor: Actor, webhook_id: UUID) -> str:
-    """A new signing secret, shown this one time. The old one signs as well for a day."""
+    """A new signing secret, shown only once. The old one signs as well for a day."""
     actor.require(ADMIN, "webhooks:write")
     endpoint = _locked(actor, webhook_id)
     secret = new_secret()

@@ -25,7 +25,7 @@ MOST_SUBJECT, MOST_TEXT = 200, 4_000  # characters
 
 
 class RulesUnavailable(Conflict):
-    """This mail server takes no forwarding and no vacation notes. Please ask its operator."""
+    """This mail server runs no filters: no forwarding, no vacation notes. Please ask your host."""
 
     code = "RULES_UNAVAILABLE"
 

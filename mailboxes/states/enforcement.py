@@ -83,7 +83,7 @@ class MailboxesAsWanted(DesiredState[Selection]):
             return Observation.conflicts(refused[0].code or "REFUSED", refused[0].detail)
         if left := sum(state.outcome == "missing" for state in states):
             return Observation.missing(f"{left} of {len(rows)} mailboxes are not as wanted.")
-        return Observation.matches(f"{provider.label} holds them as wanted.")
+        return Observation.matches(f"{provider.label} has the change.")
 
     def apply(self, subject: Selection) -> None:
         rows = list(subject.rows.order_by("pk"))

@@ -147,8 +147,8 @@ def _ask_to_reset(request: PageRequest, wanted: Sequence[UUID], form: RevealForm
     many = "1 mailbox" if len(rows) == 1 else f"{len(rows)} mailboxes"
     context = {
         "title": f"New passwords for {many}?",
-        "text": f"{_names(rows)}: the present passwords stop at once, and running sessions end. "
-        "The new ones are shown this one time.",
+        "text": f"{_names(rows)}: the current passwords stop working at once, and open sessions "
+        "end. The new ones are shown only once.",
         "confirm_label": "Reset passwords",
         "cancel_url": safe_next(request, LIST),
         "tone": "danger",

@@ -12,7 +12,7 @@ from mailboxes import selectors, services
 from mailboxes.forms import RulesForm
 from mailboxes.models import DeliveryRules
 from mailboxes.services import CodeNeeded
-from mailboxes.vendors import holds_rules, mail_provider_of
+from mailboxes.vendors import mail_provider_of
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, signed_in
 from tenants.services.codes import CodeRefused
@@ -41,14 +41,16 @@ def mailbox_rules(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
         except Invalid as error:
             add_errors(form, error)
         else:
-            messages.success(request, f"The rules of {mailbox} are being set.")
+            messages.success(request, f"The rules of {mailbox} are being saved.")
             return redirect("mailbox-rules", mailbox_id=mailbox_id)
+    provider = mail_provider_of(mailbox)
     context = {
         "mailbox": mailbox,
+        "provider": provider,
         "rules": rules,
         "form": form,
-        "can_hold": holds_rules(mailbox),
-        "host": mail_provider_of(mailbox).login_settings().imap_host,
+        "can_hold": provider.holds_rules,
+        "host": provider.login_settings().imap_host,
         "port": settings.MAILSERVER_SIEVE_PORT,
         "section": "mailboxes",
         "page_title": "Forwarding and vacation",

@@ -105,7 +105,7 @@ class TooManyRequests(MPanelError):
 
 
 class Unavailable(MPanelError):
-    """The database cannot work just now. Please try again in a moment."""
+    """The database is unavailable. Please try again in a moment."""
 
     code = "UNAVAILABLE"
     status = 503

@@ -45,7 +45,7 @@ def tell_what_was_not_done(request: HttpRequest) -> None:
     if request.session.pop(KEY, False):
         messages.warning(
             request,
-            "You had been signed out, so what you sent was not done. Please check it and send it "
-            "once more.",
+            "You had been signed out, so your last action was not carried out. Please check it and "
+            "send it again.",
             extra_tags=UNDONE,
         )

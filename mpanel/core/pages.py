@@ -47,12 +47,12 @@ TITLES = {
     409: "That is not possible now",
     429: "Too many tries",
     500: "Something went wrong on our side",
-    405: "There is no page at this address",
+    405: "This address has no page",
     413: "That is too large",
     502: "An outside service failed",
-    503: "We cannot work just now",
+    503: "mPanel is unavailable at the moment",
 }
-NO_PAGE = "It only takes what a button of a page sends, and nothing was done now."
+NO_PAGE = "This address only accepts forms. Nothing was changed."
 
 logger = logging.getLogger(__name__)
 
@@ -248,7 +248,9 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return error_page(
-        request, status=404, message="The address may be mistyped, or the thing is gone."
+        request,
+        status=404,
+        message="Check the address for typing errors. What was here may have been deleted.",
     )
 
 
@@ -274,7 +276,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if is_unavailable(sys.exc_info()[1]):
         return unavailable(request)
     return error_page(
-        request, status=500, message="We have noted what happened. Please try again in a minute."
+        request, status=500, message="The error was logged. Please try again in a minute."
     )
 
 
@@ -287,6 +289,6 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return error_page(
         request,
         status=403,
-        title="The form is too old",
-        message="Nothing was done. Reload its page and send it once more.",
+        title="This form has expired",
+        message="Nothing was changed. Reload its page and send it again.",
     )

@@ -42,7 +42,7 @@ class TooManyKeys(Conflict):
 
 @dataclass(frozen=True)
 class NewKey:
-    """A key that was just made; `plain` is shown this one time."""
+    """A key that was just made; `plain` is shown only once."""
 
     key: ApiKey
     plain: str = field(repr=False)

@@ -139,7 +139,9 @@ def switch_organisation(actor: Actor, tenant_id: UUID) -> Session:
         raise InvalidToken
     if tenant_id != actor.tenant_id:
         present = selectors.actor_in(session, address=actor.address, request_id=actor.request_id)
-        record(present, "session.switched", session, f"Came here with {session}.")
+        record(
+            present, "session.switched", session, f"Switched to this organisation with {session}."
+        )
     return session
 
 

@@ -136,7 +136,7 @@ def member_remove(request: PageRequest, user_id: UUID) -> HttpResponseBase:
         return redirect("settings-team")
     context = {
         "title": f"Leave {found.tenant}?" if is_me else f"Remove {found.user}?",
-        "text": "You are signed out, and your API keys here are revoked."
+        "text": "This signs you out and revokes your API keys here."
         if is_me
         else "Their sessions here end, and their API keys are revoked. What they made stays.",
         "confirm_label": "Leave" if is_me else "Remove",
@@ -236,7 +236,7 @@ def _no_invitation(request: PageRequest, known: str) -> HttpResponse:
         "code": 410,
         "title": "This invitation does not work",
         "message": invitations.InvitationGone().message,
-        "action_label": "Go on without",
+        "action_label": "Continue to mPanel",
         "action_url": HOME if request.actor else "/sign-in/",
     }
     return render(request, "error.html", context, status=410)

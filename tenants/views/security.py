@@ -184,7 +184,7 @@ def other_sessions_end(request: PageRequest) -> HttpResponseBase:
 @signed_in
 @require_POST
 def login_link(request: PageRequest) -> HttpResponseBase:
-    """A link that signs this person in on another device, shown this one time."""
+    """A link that signs this person in on another device, shown only once."""
     context = {
         **FRAME,
         "url": services.make_login_link(request.actor),

@@ -27,7 +27,7 @@ def test_what_was_typed_comes_back_after_signing_in_again(opened: Open, stack: S
     page.get_by_label("Code").fill(stack.code_for(GRACE, known=known))
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/settings/profile/")
-    expect(page.get_by_text(re.compile("what you sent was not done"))).to_be_visible()
+    expect(page.get_by_text(re.compile("your last action was not carried out"))).to_be_visible()
     expect(page.get_by_label("Your name")).to_have_value("Grace Hopper")
     expect(page.get_by_label("Lightning")).to_be_checked()
     page.reload()

@@ -13,7 +13,7 @@ def test_mailboxes_are_made_and_changed(opened: Open, ada_session: StorageState)
     page.goto("/mailboxes/new/")
     page.get_by_label("Before the @").fill("zoe")
     page.get_by_role("button", name="Create the mailbox").click()
-    expect(page.get_by_text("Shown this one time")).to_be_visible()
+    expect(page.get_by_text("Shown only once")).to_be_visible()
     check(page)
 
     page.goto("/mailboxes/import/")

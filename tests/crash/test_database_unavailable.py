@@ -138,7 +138,7 @@ def test_a_read_only_database_is_503_and_its_connection_is_not_kept(ada: Person)
         assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
         page = ada.client.post("/sign-out/")
         assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
-        assert b"cannot work just now" in page.content
+        assert b"is unavailable" in page.content
         toast = ada.client.post("/sign-out/", headers={"HX-Request": "true"})
         assert "toast" in toast.headers["HX-Trigger"]
         assert connections["default"].connection is None

@@ -22,7 +22,7 @@ from tests.wizard.rows import estate
 from tests.wizard.test_every_page import PRIVATE, address
 
 SITE = "http://testserver"
-UNDONE = "what you sent was not done"
+UNDONE = "your last action was not carried out"
 
 
 def end_sessions() -> None:

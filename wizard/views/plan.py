@@ -46,6 +46,6 @@ def plan(request: PageRequest) -> HttpResponseBase:
         "section": "settings",
         "tab": "plan",
         "page_title": "Plan",
-        "page_subtitle": "What your account may have, and what of it is used.",
+        "page_subtitle": "The limits of your plan, and how much you use.",
     }
     return render(request, "wizard/plan.html", context)
