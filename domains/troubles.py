@@ -13,15 +13,15 @@ troubles.register(
     Trouble(
         "revoked",
         "No longer verified",
-        "Mail is neither taken nor sent. Point the nameservers here again.",
+        "Mail is not accepted or sent. Point the nameservers here again.",
         lambda: Q(revoked_at__isnull=False) & ~Q(status=Domain.DELETING),
         in_status=True,
     ),
     Trouble(
         "delegation",
         "Nameservers changed",
-        "The last look at the delegation found other nameservers, or no proof. Mail stops when "
-        "that lasts.",
+        "The last check found other nameservers, or no proof that the domain is yours. If that "
+        "lasts, its mail stops.",
         lambda: (
             Q(verified_at__isnull=False)
             & (

@@ -61,7 +61,7 @@ def job_detail(request: PageRequest, job_id: UUID) -> HttpResponseBase:
 def job_retry(request: PageRequest, job_id: UUID) -> HttpResponseBase:
     """Try a failed job again."""
     services.retry_job(request.actor, job_id)
-    messages.success(request, "Trying now; what is done already is skipped.")
+    messages.success(request, "Trying now. Finished steps are skipped.")
     return redirect(safe_next(request, f"/jobs/{job_id}/"))
 
 
@@ -76,7 +76,7 @@ def job_cancel(request: PageRequest, job_id: UUID) -> HttpResponseBase:
         return redirect("job-detail", job_id=job_id)
     context = {
         "title": f"Cancel “{job.label}”?",
-        "text": "What was done so far stays. You can retry the job later; it goes on from there.",
+        "text": "Finished steps stay as they are. A later retry continues from there.",
         "confirm_label": "Cancel the job",
         "cancel_url": f"/jobs/{job_id}/",
         "tone": "danger",

@@ -94,7 +94,7 @@ def invite(actor: Actor, *, email: str, role: str) -> Invitation:
 
 @transaction.atomic
 def resend_invitation(actor: Actor, invitation_id: UUID) -> Invitation:
-    """Send an open invitation again, good for another week; the former link works no more.
+    """Send an open invitation again, good for another week; the old link no longer works.
 
     Raises `InvitationNotFound`, `Forbidden`, `TooManyRequests`.
     """

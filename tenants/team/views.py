@@ -63,13 +63,13 @@ def invite(request: PageRequest) -> HttpResponseBase:
 @signed_in
 @require_POST
 def invitation_resend(request: PageRequest, invitation_id: UUID) -> HttpResponseBase:
-    """Send an invitation again; the former link works no more."""
+    """Send an invitation again; the old link no longer works."""
     try:
         sent = invitations.resend_invitation(request.actor, invitation_id)
     except TooManyRequests as error:
         messages.warning(request, error.message)
     else:
-        messages.success(request, f"Sent to {sent} again. The former link works no more.")
+        messages.success(request, f"Sent to {sent} again. The old link no longer works.")
     return redirect("settings-team")
 
 
@@ -138,7 +138,7 @@ def member_remove(request: PageRequest, user_id: UUID) -> HttpResponseBase:
         "title": f"Leave {found.tenant}?" if is_me else f"Remove {found.user}?",
         "text": "This signs you out and revokes your API keys here."
         if is_me
-        else "Their sessions here end, and their API keys are revoked. What they made stays.",
+        else "This ends their sessions here and revokes their API keys. What they made stays.",
         "confirm_label": "Leave" if is_me else "Remove",
         "cancel_url": HERE,
         "tone": "danger",
