@@ -6,7 +6,7 @@ domain is no longer verified. Its mail and settings are kept, and come back with
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -144,33 +144,39 @@ def mark_verified(domain: Domain, report: ControlReport) -> None:
         raise DomainTaken from None
 
 
-def follow(domain: Domain, report: ControlReport) -> None:
-    """Act on a look at a domain that is, or was, verified.
+def follow(looks: Iterable[tuple[Domain, ControlReport]]) -> None:
+    """Act on looks at domains that are, or were, verified; what is counted costs one statement.
 
     Control counts as lost when it was seen to be gone on several looks (`CONTROL_GONE_LOOKS`) over
     a time (`CONTROL_GONE_HOURS`). What could not be seen counts neither way.
     """
-    if domain.status == Domain.DELETING:
-        return
-    if not domain.is_verified:
-        if domain.revoked_at and report.is_proved:
-            mark_verified(domain, report)
-        return
-    is_unproved = report.proof == "missing" and domain.proof_written_at is not None
-    if report.is_delegated_elsewhere or is_unproved:
-        _count_as_gone(domain, report)
-    elif report.is_kept and domain.gone_looks:
-        domain.gone_since, domain.gone_looks = None, 0
-        domain.save(update_fields=["gone_since", "gone_looks", "updated_at"])
-
-
-def _count_as_gone(domain: Domain, report: ControlReport) -> None:
     now = timezone.now()
-    domain.gone_since, domain.gone_looks = domain.gone_since or now, domain.gone_looks + 1
-    domain.save(update_fields=["gone_since", "gone_looks", "updated_at"])
-    is_long = now - domain.gone_since >= timedelta(hours=settings.CONTROL_GONE_HOURS)
-    if is_long and domain.gone_looks >= settings.CONTROL_GONE_LOOKS:
-        revoke(domain, report.message)
+    counted: list[Domain] = []
+    lost: list[tuple[Domain, str]] = []
+    for domain, report in looks:
+        if domain.status == Domain.DELETING:
+            continue
+        if not domain.is_verified:
+            if domain.revoked_at and report.is_proved:
+                with suppress(Conflict):  # somebody else has it, or acted at the same moment
+                    mark_verified(domain, report)
+            continue
+        is_unproved = report.proof == "missing" and domain.proof_written_at is not None
+        if report.is_delegated_elsewhere or is_unproved:
+            domain.gone_since, domain.gone_looks = domain.gone_since or now, domain.gone_looks + 1
+            counted.append(domain)
+            is_long = now - domain.gone_since >= timedelta(hours=settings.CONTROL_GONE_HOURS)
+            if is_long and domain.gone_looks >= settings.CONTROL_GONE_LOOKS:
+                lost.append((domain, report.message))
+        elif report.is_kept and domain.gone_looks:
+            domain.gone_since, domain.gone_looks = None, 0
+            counted.append(domain)
+    for domain in counted:
+        domain.updated_at = now
+    Domain.objects.bulk_update(counted, ["gone_since", "gone_looks", "updated_at"])
+    for domain, why in lost:
+        with suppress(Conflict):
+            revoke(domain, why)
 
 
 @transaction.atomic
@@ -205,6 +211,5 @@ def recheck_due_domains() -> None:
         .filter(Q(delegation_checked_at__lt=before) | Q(delegation_checked_at=None))
         .order_by(F("delegation_checked_at").asc(nulls_first=True))[:MOST_PER_SWEEP]
     )
-    for domain, report in zip(due, look_at_control(due) if due else (), strict=True):
-        with suppress(Conflict):  # somebody else has it, or acted at the same moment
-            follow(domain, report)
+    if due:
+        follow(zip(due, look_at_control(due), strict=True))

@@ -12,8 +12,16 @@ from dnszones.models import ChangePlan, Zone
 from dnszones.proof_states import write_missing_proofs
 from dnszones.services import DomainNotVerified, apply_plan, make_plan
 from domains import ownership
+from domains.control import Claim, ControlReport
+from domains.delegation import DelegationReport
 from domains.models import Domain
-from domains.ownership import ControlNotProved, look_at_control, mark_verified, recheck_due_domains
+from domains.ownership import (
+    ControlNotProved,
+    follow,
+    look_at_control,
+    mark_verified,
+    recheck_due_domains,
+)
 from domains.reserved import NameReserved
 from domains.services import connect_domain, disconnect_domain
 from events.models import Event, Notification
@@ -380,3 +388,44 @@ def test_a_sweep_takes_as_many_queries_for_many_domains_as_for_few(
     few = queries(2)
     assert queries(10) == few
     assert all((one.delegation or {})["verdict"] == "unknown" for one in Domain.objects.all())
+
+
+def test_counting_domains_as_gone_costs_the_same_for_few_and_many(ada: Person) -> None:
+    def queries(count: int) -> int:
+        domains = [
+            Domain.objects.create(
+                tenant=ada.tenant,
+                name=f"g{count}-{number}.test",
+                unicode_name=f"g{count}-{number}.test",
+                status=Domain.READY,
+                verified_at=timezone.now(),
+                proof_written_at=timezone.now(),
+                dns_credential=ada.credential,
+                nameservers=NAMESERVERS,
+            )
+            for number in range(count)
+        ]
+        looks = [(one, gone_report(one)) for one in domains]
+        with CaptureQueriesContext(connection) as seen:
+            follow(looks)
+        ids = [one.pk for one in domains]
+        assert Domain.objects.filter(pk__in=ids, gone_looks=1).count() == count
+        return len(seen)
+
+    few = queries(2)
+    assert queries(30) == few <= 3
+
+
+def gone_report(domain: Domain) -> ControlReport:
+    claim = Claim(domain.name, tuple(domain.nameservers), domain.proof_token)
+    delegation = DelegationReport(
+        domain.name,
+        "differs",
+        found=("ns.far.test",),
+        expected=tuple(domain.nameservers),
+        asked=(),
+        parent="test",
+        ttl=60,
+        message="It is delegated elsewhere.",
+    )
+    return ControlReport(claim, delegation, "not_asked", (), None, "It is delegated elsewhere.")
