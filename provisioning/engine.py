@@ -76,6 +76,7 @@ def advance(job_id: UUID) -> None:
     token = uuid4()
     lease = timedelta(seconds=settings.JOB_LEASE)
     if not Job.objects.claim(job_id, token=token, lease=lease):
+        _end_if_cancelled(job_id)
         return
     hold = Hold(Job.objects.get(pk=job_id), token)
     try:
@@ -89,6 +90,18 @@ def advance(job_id: UUID) -> None:
         # The database went away. The lease runs out, and the clock rings for the job again.
         logger.exception("job %s lost the database", job_id)
         drop_connections()
+
+
+def _end_if_cancelled(job_id: UUID) -> None:
+    """End a cancelled job that nobody runs: it need not wait for the lock of another one."""
+    idle = Job.objects.filter(status__in=(Job.PENDING, Job.WAITING), cancel_requested=True)
+    with transaction.atomic():
+        if job := idle.select_for_update().filter(pk=job_id).first():
+            job.move(Job.CANCELLED, finished_at=timezone.now(), waiting_for="")
+            runner = _Runner(Hold(job, uuid4()))
+            with suppress(KeyError):
+                runner.workflow = workflow_called(job.workflow)
+                runner.settle_cancelled()
 
 
 class _Runner:
@@ -159,11 +172,15 @@ class _Runner:
                 self.step.status = JobStep.PENDING
                 self.step.save()
             self._end(Job.CANCELLED)
-            # What is gone meanwhile needs no settling.
-            with suppress(NotFound):
-                self._settle(self.workflow.on_cancel, self.workflow.load(self.job))
-            self.hold.say("Cancelled. What was done so far stays.", JobLog.WARNING)
+            self.settle_cancelled()
         return True
+
+    def settle_cancelled(self) -> None:
+        """Tell the app and the log, in the caller's transaction."""
+        # What is gone meanwhile needs no settling.
+        with suppress(NotFound):
+            self._settle(self.workflow.on_cancel, self.workflow.load(self.job))
+        self.hold.say("Cancelled. What was done so far stays.", JobLog.WARNING)
 
     def _settle(self, callback: Callable[..., None] | None, *arguments: Any) -> None:
         """Tell the app how the job ended; what it makes of that cannot keep the job from ending."""

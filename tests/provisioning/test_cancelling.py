@@ -1,10 +1,12 @@
 """Cancelling and retrying jobs: heard at any moment, and harmless twice."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.utils import timezone
 
 from mpanel.core.errors import Conflict, Forbidden
 from mpanel.core.models import new_id
@@ -84,6 +86,23 @@ def test_a_cancel_is_heard_while_a_state_is_observed(ada: Person, seen: str) -> 
     assert world.ended == ["cancel"]
     assert steps_of(job) == [("paint", "pending")]
     assert [line for line in log_of(job) if "Trying again" in line] == []
+
+
+def test_a_cancelled_job_does_not_wait_for_the_lock_of_another(
+    ada: Person, workshop: Workshop
+) -> None:
+    first, second = (workshop.start(ada, lock="house") for _ in range(2))
+    until = timezone.now() + timedelta(hours=1)
+    Job.objects.filter(pk=first.pk).update(
+        status="running", lease_token=new_id(), lease_until=until
+    )
+    cancel_job(ada.actor, second.pk)
+    work_off()
+    assert fresh(second).status == "cancelled"
+    assert fresh(first).status == "running"
+    assert workshop.world.touched == []
+    assert workshop.world.ended == ["cancel"]
+    assert log_of(second)[-1] == "Cancelled. What was done so far stays."
 
 
 def test_asking_to_cancel_again_wakes_the_job_again(ada: Person) -> None:
