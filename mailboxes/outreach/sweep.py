@@ -25,6 +25,7 @@ from mailboxes.providers.outreach import (
 )
 from mpanel.core.errors import MPanelError, ProviderError
 from mpanel.core.periodic import Slice
+from tenants.models import ProviderCredential
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,9 @@ def _due() -> list[Group]:
     due = (
         OutreachLink.objects.filter(status=OutreachLink.CONNECTED, credential__isnull=False)
         .filter(Q(stats_at__lt=before) | Q(stats_at=None))
+        # A key that was refused, or cannot be read, is tried again after a while. Until then its
+        # connections take nobody's place.
+        .exclude(credential__result=ProviderCredential.REFUSED, credential__tested_at__gte=before)
         .select_related("mailbox__domain", "credential")
         .order_by(F("stats_at").asc(nulls_first=True), "pk")
     )

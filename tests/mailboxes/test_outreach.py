@@ -394,6 +394,25 @@ def test_a_key_that_does_not_open_holds_up_no_other(
     assert lost.status == OutreachLink.CONNECTED  # the tool has it still
 
 
+def test_keys_that_do_not_open_fill_one_look_and_not_the_next(
+    ada: Person, cy: Person, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two places in a look, as 1,000 are there otherwise."""
+    from mailboxes.outreach import sweep as sweeping
+    from mpanel.core.periodic import all_sweeps
+
+    connect(ada, inboxes(ada, count=2))
+    (well,) = connect(cy, inboxes(cy, "cy.test", count=1))
+    ProviderCredential.objects.filter(pk=account(ada).pk).update(sealed=account(cy).sealed)
+    monkeypatch.setattr(sweeping, "MOST_PER_KEY", 2)
+    monkeypatch.setattr(sweeping, "KEYS_AT_ONCE", 1)
+    work = all_sweeps()["outreach.warmup"].work
+    work()
+    assert account(ada).result == ProviderCredential.REFUSED
+    work()
+    assert WarmupDay.objects.filter(link=well).exists()
+
+
 def test_a_look_at_warmup_gives_way_and_goes_on(
     ada: Person, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
