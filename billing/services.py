@@ -35,6 +35,14 @@ def lock_account(tenant_id: UUID) -> Account:
     return Account.objects.select_for_update().get(pk=account.pk)
 
 
+def account_unlocked(tenant_id: UUID) -> Account:
+    """The tenant's account as it is now, unsaved where it has none yet.
+
+    For what is prepared, and checked again under `lock_account`.
+    """
+    return Account.objects.filter(tenant_id=tenant_id).first() or Account(tenant_id=tenant_id)
+
+
 @transaction.atomic
 def begin_trial(actor: Actor, *, plan: str = "") -> Account:
     """The tenant's account; a new one begins its trial now. `plan`: what is meant for later.

@@ -90,16 +90,16 @@ def provision_and_reveal(
     The passwords are final; the logins work when the batch's job has proved them.
     """
     require_reveal(actor)
-    with transaction.atomic():
-        batch = provision_mailboxes(
-            actor,
-            domain_id,
-            count=count,
-            convention=convention,
-            personas=personas,
-            custom=custom,
-        )
-        return batch, reveal_new(actor, batch)
+    batch = provision_mailboxes(
+        actor,
+        domain_id,
+        count=count,
+        convention=convention,
+        personas=personas,
+        custom=custom,
+        in_same_transaction=lambda batch: mark_revealed(actor, batch),
+    )
+    return batch, credentials_of(batch)
 
 
 def create_mailbox(actor: Actor, wanted: NewMailbox) -> Credential:
@@ -123,7 +123,8 @@ def create_mailbox(actor: Actor, wanted: NewMailbox) -> Credential:
             convention="custom",
             choices={wanted.username: wanted.choices},
         )
-        (credential,) = reveal_new(actor, batch)
+        mark_revealed(actor, batch)
+    (credential,) = credentials_of(batch)
     return credential
 
 
@@ -203,12 +204,16 @@ def check(wanted: NewMailbox) -> None:
         check_given(wanted.password)
 
 
-def reveal_new(actor: Actor, batch: Batch) -> list[Credential]:
-    """The credentials of a batch that was just made; counts as its one reveal."""
+def mark_revealed(actor: Actor, batch: Batch) -> None:
+    """A batch that was just made is answered with its credentials: its one reveal."""
     Batch.objects.filter(pk=batch.pk).update(
         revealed_at=timezone.now(), revealed_by_id=actor.user_id
     )
     record(actor, "credentials.revealed", batch, f"Revealed the credentials of {batch}.")
+
+
+def credentials_of(batch: Batch) -> list[Credential]:
+    """The credentials of a batch, after `mark_revealed`."""
     return [
         Credential(mailbox, mailbox.password())
         for mailbox in batch.mailboxes.select_related("batch", "domain").order_by("pk")

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.models import Account
-from billing.services import lock_account, plan_of, require_room, require_running
+from billing.services import account_unlocked, lock_account, plan_of, require_room, require_running
 from domains.models import Domain
 from domains.selectors import DomainNotFound, domains
 from mailboxes import selectors
@@ -18,18 +18,22 @@ from mailboxes.accounts import (
     NewMailbox,
     UserAlreadyExists,
     check,
+    credentials_of,
+    mark_revealed,
     require_reveal,
-    reveal_new,
 )
 from mailboxes.csvfiles import HIDDEN
 from mailboxes.models import Batch, Mailbox
-from mailboxes.naming import local_part_error
+from mailboxes.naming import Address, local_part_error
 from mailboxes.pasted import DELIMITERS, one_space, without_separator_line
-from mailboxes.services import Choices, Credential, begin_batch, domain_for_inboxes
+from mailboxes.services import Choices, Credential, begin_batch, domain_for_inboxes, draft_batch
+from mailboxes.services.drafts import Draft
 from mpanel.core.actor import Actor
 from mpanel.core.addresses import HostRefused, ascii_host
 from mpanel.core.errors import Invalid, MPanelError
 from mpanel.core.invisible import find_invisible, invisible_problem
+
+type Key = tuple[UUID, bool]  # a domain, and whether passwords are given
 
 MOST_ROWS = 1_000
 MOST_BYTES = 1_000_000
@@ -123,34 +127,66 @@ def import_mailboxes(actor: Actor, rows: Sequence[Row]) -> list[RowOutcome]:
     `Invalid` for more than 1,000 rows or none, and `TrialExpired`.
     """
     require_reveal(actor)
+    rows = _bounded(rows)
+    drafts = _drafts(actor, rows)
+    batches: dict[Key, Batch] = {}
     with transaction.atomic():
         account = lock_account(actor.tenant_id)
-        outcomes = _plan(actor, account, _bounded(rows))
-        groups: dict[tuple[UUID, bool], list[RowOutcome]] = {}
-        for outcome in outcomes:
-            if outcome.wanted and outcome.domain:
-                key = (outcome.domain.pk, bool(outcome.wanted.password))
-                groups.setdefault(key, []).append(outcome)
-        for (_, is_chosen), group in groups.items():
-            _make(actor, account, group, convention=Batch.CHOSEN if is_chosen else "custom")
+        outcomes = _plan(actor, account, rows)
+        groups = _groups(outcomes)
+        for key, group in groups.items():
+            batches[key] = _make(actor, account, key, group, drafts.get(key))
+    for key, group in groups.items():
+        made = {found.mailbox.local_part: found for found in credentials_of(batches[key])}
+        for outcome in group:
+            assert outcome.wanted is not None
+            outcome.credential = made[outcome.wanted.username]
     return outcomes
 
 
-def _make(actor: Actor, account: Account, group: Sequence[RowOutcome], *, convention: str) -> None:
+def _drafts(actor: Actor, rows: Sequence[Row]) -> dict[Key, Draft]:
+    """What will most likely be inserted, made before the account is locked."""
+    account = account_unlocked(actor.tenant_id)
+    drafts = {}
+    for key, group in _groups(_plan(actor, account, rows)).items():
+        addresses, choices = _wishes(group)
+        if draft := draft_batch(actor, key[0], lambda: addresses, choices):  # noqa: B023
+            drafts[key] = draft
+    return drafts
+
+
+def _groups(outcomes: Sequence[RowOutcome]) -> dict[Key, list[RowOutcome]]:
+    """The rows that become one batch each."""
+    groups: dict[Key, list[RowOutcome]] = {}
+    for outcome in outcomes:
+        if outcome.wanted and outcome.domain:
+            key = (outcome.domain.pk, bool(outcome.wanted.password))
+            groups.setdefault(key, []).append(outcome)
+    return groups
+
+
+def _wishes(group: Sequence[RowOutcome]) -> tuple[list[Address], dict[str, Choices]]:
     wishes = [outcome.wanted for outcome in group if outcome.wanted]
+    return [one.address for one in wishes], {one.username: one.choices for one in wishes}
+
+
+def _make(
+    actor: Actor, account: Account, key: Key, group: Sequence[RowOutcome], draft: Draft | None
+) -> Batch:
     domain = group[0].domain
     assert domain is not None
+    addresses, choices = _wishes(group)
     batch = begin_batch(
         actor,
         account,
         domain,
-        [wanted.address for wanted in wishes],
-        convention=convention,
-        choices={wanted.username: wanted.choices for wanted in wishes},
+        addresses,
+        convention=Batch.CHOSEN if key[1] else "custom",
+        choices=choices,
+        draft=draft,
     )
-    made = {found.mailbox.local_part: found for found in reveal_new(actor, batch)}
-    for outcome, wanted in zip(group, wishes, strict=True):
-        outcome.credential = made[wanted.username]
+    mark_revealed(actor, batch)
+    return batch
 
 
 def _plan(actor: Actor, account: Account, rows: Sequence[Row]) -> list[RowOutcome]:

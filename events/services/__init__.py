@@ -6,7 +6,7 @@ from events.services.notifications import (
     mark_read,
     send_mails,
 )
-from events.services.records import record, record_each
+from events.services.records import prepare_each, record, record_each
 from events.services.tidying import forget_old
 from events.services.webhooks import (
     change_webhook,
@@ -25,6 +25,7 @@ __all__ = [
     "forget_old",
     "mark_all_read",
     "mark_read",
+    "prepare_each",
     "record",
     "record_each",
     "redeliver",

@@ -8,6 +8,7 @@ from django.db.models import Model
 
 from events.models import Event
 from mpanel.core.actor import Actor
+from mpanel.core.bulk import PreparedRows
 
 
 def record(
@@ -32,9 +33,14 @@ def record_each(
     actor: Actor, action: str, subjects: Sequence[Model], sentence: Callable[[Model], str]
 ) -> None:
     """`record` for each of many subjects, in one statement."""
-    Event.objects.bulk_create(
-        _event(actor, action, subject, sentence(subject), {}) for subject in subjects
-    )
+    prepare_each(actor, action, subjects, sentence).insert()
+
+
+def prepare_each(
+    actor: Actor, action: str, subjects: Sequence[Model], sentence: Callable[[Model], str]
+) -> PreparedRows[Event]:
+    """What `record_each` records, for who inserts it later, when something is locked."""
+    return PreparedRows([_event(actor, action, one, sentence(one), {}) for one in subjects])
 
 
 def _event(

@@ -15,6 +15,7 @@ from mailboxes.services.by_code import (
     reset_passwords_by_code,
     set_rules_by_code,
 )
+from mailboxes.services.drafts import Choices
 from mailboxes.services.lifecycle import (
     QUOTAS_MB,
     ManagedElsewhere,
@@ -35,12 +36,12 @@ from mailboxes.services.outside import (
 )
 from mailboxes.services.provisioning import (
     READY,
-    Choices,
     DomainNotReady,
     MailElsewhere,
     begin_batch,
     count_as_provisioned,
     domain_for_inboxes,
+    draft_batch,
     give_up_unproved,
     has_inboxes_already,
     leads_elsewhere,
@@ -110,6 +111,7 @@ __all__ = [
     "delete_mailboxes",
     "domain_blocker",
     "domain_for_inboxes",
+    "draft_batch",
     "forbid_outside_from",
     "force_deletion",
     "forget_mailboxes",

@@ -1,20 +1,20 @@
 """Making mailboxes: which addresses, on which domain, and the job that proves them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from billing.models import Account
-from billing.services import lock_account, plan_of, require_room, require_running
+from billing.services import account_unlocked, lock_account, plan_of, require_room, require_running
 from dnszones.services import DomainNotVerified
 from domains.models import Domain
 from domains.selectors import get_domain
-from events.services import record, record_each
+from events.services import record
 from mailboxes import selectors
 from mailboxes.maildomains import (
+    OUR_SERVER,
     mail_of,
     place_domain,
     platform_in_force,
@@ -25,24 +25,15 @@ from mailboxes.maildomains import (
 from mailboxes.models import Batch, Mailbox, MailDomain
 from mailboxes.naming import Address, Persona, plan_addresses
 from mailboxes.outreach.records import settle_domains
-from mailboxes.passwords import make_password
 from mailboxes.services import roles
+from mailboxes.services.drafts import Choices, Draft
 from mpanel.core.actor import ADMIN, Actor, system
-from mpanel.core.errors import Conflict
+from mpanel.core.errors import Conflict, MPanelError
 from provisioning.models import Job
 from provisioning.selectors import latest_job
 from provisioning.services import start_job
 
 READY = (Domain.READY, Domain.PROVISIONED, Domain.CONNECTED)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """What may be chosen for a single mailbox. Without a password, one is made."""
-
-    password: str = field(default="", repr=False)
-    quota_mb: int = 1024
-    organization_unit: str = "/"
 
 
 class DomainNotReady(Conflict):
@@ -78,7 +69,6 @@ def preview_addresses(
     )
 
 
-@transaction.atomic
 def provision_mailboxes(
     actor: Actor,
     domain_id: UUID,
@@ -88,6 +78,7 @@ def provision_mailboxes(
     personas: Sequence[Persona] = (),
     custom: Sequence[str] = (),
     idempotency_key: str = "",
+    in_same_transaction: Callable[[Batch], object] = lambda batch: None,
 ) -> Batch:
     """Create `count` mailboxes and start the job that hashes and proves them.
 
@@ -95,24 +86,62 @@ def provision_mailboxes(
     same batch again.
     """
     actor.require(ADMIN, "mailboxes:write")
-    account = lock_account(actor.tenant_id)
-    if idempotency_key and (
-        known := Batch.objects.filter(
-            tenant_id=actor.tenant_id, idempotency_key=idempotency_key
-        ).first()
-    ):
+    batches = Batch.objects.filter(tenant_id=actor.tenant_id, idempotency_key=idempotency_key)
+    if idempotency_key and (known := batches.first()):
         return known
-    domain = domain_for_inboxes(actor, account, domain_id)
-    addresses = preview_addresses(
-        actor, domain_id, count=count, convention=convention, personas=personas, custom=custom
-    )
-    return begin_batch(
-        actor,
+
+    def addresses() -> list[Address]:
+        return preview_addresses(
+            actor, domain_id, count=count, convention=convention, personas=personas, custom=custom
+        )
+
+    draft = draft_batch(actor, domain_id, addresses)
+    with transaction.atomic():
+        account = lock_account(actor.tenant_id)
+        if idempotency_key and (known := batches.first()):
+            return known
+        domain = domain_for_inboxes(actor, account, domain_id)
+        batch = begin_batch(
+            actor,
+            account,
+            domain,
+            addresses(),
+            convention=convention,
+            idempotency_key=idempotency_key,
+            draft=draft,
+        )
+        in_same_transaction(batch)
+    return batch
+
+
+def draft_batch(
+    actor: Actor,
+    domain_id: UUID,
+    addresses: Callable[[], Sequence[Address]],
+    choices: Mapping[str, Choices] | None = None,
+) -> Draft | None:
+    """What `begin_batch` will most likely insert, made without a lock.
+
+    None where something is in the way, which is for `begin_batch` and its callers to say.
+    """
+    account = account_unlocked(actor.tenant_id)
+    try:
+        domain = domain_for_inboxes(actor, account, domain_id)
+        wanted = addresses()
+        _require_room(account, len(wanted))
+    except MPanelError:
+        return None
+    mail = mail_of(domain)
+    return Draft.of(actor, domain, mail.provider if mail else OUR_SERVER, wanted, choices or {})
+
+
+def _require_room(account: Account, wanted: int) -> None:
+    require_room(
         account,
-        domain,
-        addresses,
-        convention=convention,
-        idempotency_key=idempotency_key,
+        what="inboxes",
+        used=Mailbox.objects.present().filter(tenant_id=account.tenant_id).count(),
+        wanted=wanted,
+        limit=plan_of(account).inboxes,
     )
 
 
@@ -146,35 +175,27 @@ def begin_batch(
     convention: str,
     idempotency_key: str = "",
     choices: Mapping[str, Choices] | None = None,
+    draft: Draft | None = None,
 ) -> Batch:
     """Mailboxes for these addresses, as many as the locked account has room for, and their job.
 
-    `choices`: by local part. Raises `LimitExceeded`.
+    `choices`: by local part. `draft`: of `draft_batch`, used where it still fits. Raises
+    `LimitExceeded`.
     """
     choices = choices or {}
-    require_room(
-        account,
-        what="inboxes",
-        used=Mailbox.objects.present().filter(tenant_id=actor.tenant_id).count(),
-        wanted=len(addresses),
-        limit=plan_of(account).inboxes,
-    )
+    _require_room(account, len(addresses))
     mail = place_domain(domain)
-    batch = Batch.objects.create(
-        tenant_id=actor.tenant_id,
-        domain=domain,
-        created_by_id=actor.user_id,
-        convention=convention,
-        count=len(addresses),
-        idempotency_key=idempotency_key,
-    )
-    made = Mailbox.objects.bulk_create(
-        _new_mailbox(batch, mail, address, choices.get(address.local_part, Choices()))
-        for address in addresses
-    )
+    if draft is None or not draft.fits(domain, mail.provider, addresses, choices):
+        draft = Draft.of(actor, domain, mail.provider, addresses, choices)
+    batch, made = draft.batch, draft.mailboxes.rows
+    batch.created_by_id = actor.user_id
+    batch.convention, batch.count = convention, len(addresses)
+    batch.idempotency_key = idempotency_key
+    batch.save(force_insert=True)
+    draft.mailboxes.insert()
     roles.give_way(actor, made)
     roles.keep_role_addresses([domain.pk])
-    record_each(actor, "mailbox.created", made, lambda mailbox: f"Created {mailbox}.")
+    draft.events.insert()
     record(
         actor,
         "mailboxes.provisioned",
@@ -225,23 +246,6 @@ def start_provisioning(actor: Actor, batch: Batch, *, only: Mailbox | None = Non
         params={"mailboxes": [str(only.pk)]} if only else {},
         lock=f"mailboxes:{batch.domain_id}",
     )
-
-
-def _new_mailbox(batch: Batch, mail: MailDomain, address: Address, chosen: Choices) -> Mailbox:
-    mailbox = Mailbox(
-        tenant_id=batch.tenant_id,
-        domain=batch.domain,
-        batch=batch,
-        provider=mail.provider,
-        local_part=address.local_part,
-        address=f"{address.local_part}@{batch.domain.name}",
-        first_name=address.first_name,
-        last_name=address.last_name,
-        quota_mb=chosen.quota_mb,
-        organization_unit=chosen.organization_unit if chosen.organization_unit != "/" else None,
-    )
-    mailbox.set_password(chosen.password or make_password())
-    return mailbox
 
 
 # --- Called by states ------------------------------------------------------------------------
