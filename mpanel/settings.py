@@ -195,7 +195,7 @@ MAILSERVER_POSTMASTER = env.str("MAILSERVER_POSTMASTER", default="").lower()
 # Where mail programs edit filters (ManageSieve); 0 for no filters: vacation, forwarding, Junk. And
 # the Postfix server on each mail server's machine to which filters give what they send.
 MAILSERVER_SIEVE_PORT = env.int("MAILSERVER_SIEVE_PORT", default=4190)
-MAILSIEVE_NEXT_HOP = env.str("MAILSIEVE_NEXT_HOP", default="127.0.0.1:10027")
+MAILSIEVE_NEXT_HOP = env.str("MAILSIEVE_NEXT_HOP", default="127.0.0.1:10028")
 # The database's role by which Dovecot and Postfix read the mail views, and nothing else.
 MAILSERVER_ROLE = env.str("MAILSERVER_ROLE", default="mpanel_mail")
 # Where Dovecot and Postfix have their sockets.

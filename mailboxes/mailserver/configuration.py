@@ -114,7 +114,7 @@ class Configuration:
     own_names: tuple[str, ...] = ()
     postmaster: str = ""
     sieve_port: int = 0
-    sieve_next_hop: str = "127.0.0.1:10027"
+    sieve_next_hop: str = "127.0.0.1:10028"
     spam: str = ""
     resolvers: tuple[str, ...] = ()
     forged_own: str = "junk"

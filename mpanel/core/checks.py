@@ -140,18 +140,7 @@ def support_can_be_reached(app_configs: Any, **kwargs: Any) -> Sequence[CheckMes
     if not contact or contact.startswith("https://") or re.fullmatch(ADDRESS, contact):
         return []
     sentence = "SUPPORT_CONTACT must be an e-mail address, or an address with https://."
-    return [Error(sentence, id="mpanel.E030")]
-
-
-@register()
-def nothing_counts_from_zero(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """A queue without a worker stands still, and what is kept for no day is gone at once."""
-    names = ("WORKERS", "URGENT_WORKERS", "SWEEP_WORKERS", "JOBS_KEPT", "PLANS_KEPT")
-    return [
-        Error(f"{name} must be 1 or more.", id="mpanel.E050")
-        for name in names
-        if getattr(settings, name) < 1
-    ]
+    return [Error(sentence, id="mpanel.E031")]
 
 
 @register()

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 from email.utils import parseaddr
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,6 +71,7 @@ ENDPOINTS = (
     "MAILSIGNER_ADDRESS",
     "MAILSIGNER_AUTHORS",
     "MAILSIGNER_NEXT_HOP",
+    "MAILSIEVE_NEXT_HOP",
 )
 ADDRESSES = ("DNS_ROOT_SERVERS", "MAILSERVER_ADDRESSES")
 HOSTS = ("MAILSERVER_HOST", "MAILSERVER_MX", "MAILSERVER_SPF")
@@ -107,6 +109,10 @@ def _addresses() -> Iterator[str]:
         host, _, port = getattr(settings, name).rpartition(":")
         if not host or not _is_port(port):
             yield f"{name} must be an address and a port, such as 127.0.0.1:10031."
+    listeners = sorted((getattr(settings, name), name) for name in ENDPOINTS)
+    for (address, name), (same, other) in pairwise(listeners):
+        if address == same:
+            yield f"{name} and {other} must differ: both are {address}."
     for name in ADDRESSES:
         for one in getattr(settings, name):
             if not _is_address(one):

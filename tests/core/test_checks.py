@@ -68,6 +68,7 @@ def test_the_suites_own_settings_are_fine() -> None:
         ("DEFAULT_FROM_EMAIL", "mPanel", "an address such as"),
         ("MAIL_OUTSIDE_FROM", "yes", "chosen, none or all"),
         ("MAILSIGNER_AUTHORS", "10027", "an address and a port"),
+        ("MAILSIEVE_NEXT_HOP", "127.0.0.1:10027", "MAILSIGNER_AUTHORS must differ"),
         ("SITE_URL", "ftp://panel.example.com", "full address"),
     ],
 )
@@ -141,7 +142,7 @@ def test_every_complaint_is_made_at_once(settings: LazySettings) -> None:
         ({"CLOUDFLARE_BASE_URL": "https://api.cloudflare.com/client/v4"}, "leads outside"),
         ({"EMAIL_URL": "smtp://mail.example.com:25"}, "leads outside"),
         ({"CLOUDFLARE_API_KEY": "poison"}, "CLOUDFLARE_API_KEY"),
-        ({"URGENT_WORKERS": "0"}, "URGENT_WORKERS must be 1 or more"),
+        ({"URGENT_WORKERS": "0"}, "URGENT_WORKERS must lie between 1 and"),
     ],
 )
 def test_a_process_refuses_to_start(tmp_path: Path, variables: dict[str, str], says: str) -> None:
