@@ -10,6 +10,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker
 
+from mpanel.core.api import waiting
 from sandbox.management.commands.sandbox import database_url
 from tests.cast import Person, helper_of, owner
 from tests.mailservers import PrivateMailServer
@@ -56,6 +57,13 @@ def powerdns(
     for name, value in powerdns_process.settings.items():
         setattr(settings, name, value)
     return powerdns_process
+
+
+@pytest.fixture
+def patiently(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A `Prefer` header that waits for as long as a busy machine needs."""
+    monkeypatch.setattr(waiting, "LONGEST", 600)
+    return "wait=600"
 
 
 @pytest.fixture

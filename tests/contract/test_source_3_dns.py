@@ -374,14 +374,16 @@ def test_a_setup_that_fails_says_what_was_kept(ada: Person, sandbox: RunningSand
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_prefers_to_wait_gets_the_answer(ada: Person, sandbox: RunningSandbox) -> None:
+def test_who_prefers_to_wait_gets_the_answer(
+    ada: Person, sandbox: RunningSandbox, patiently: str
+) -> None:
     domain = verified(ada, "example.test", sandbox)
-    patient = Api(ada.token, Prefer="respond-async, wait=10")
+    patient = Api(ada.token, Prefer=f"respond-async, {patiently}")
     with working():
         eventually(lambda: Heartbeat.objects.exclude(name="clock").exists())
         preview = patient.post(dns(domain, "preview"), OWN)
         assert (preview.status, preview.body["status"]) == (200, "ready")
-        assert preview.headers["Preference-Applied"] == "wait=10"
+        assert preview.headers["Preference-Applied"] == patiently
         done = patient.post(dns(domain, "setup"), OWN)
         assert (done.status, done.body["status"]) == (200, "applied")
         session = PropagationSession.objects.get()

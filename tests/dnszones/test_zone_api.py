@@ -120,8 +120,8 @@ def test_a_record_is_added_changed_and_deleted(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_waits_gets_the_record_as_it_is(ada: Person, zone: Zone) -> None:
-    api = Api(ada.token, Prefer="wait=10")
+def test_who_waits_gets_the_record_as_it_is(ada: Person, zone: Zone, patiently: str) -> None:
+    api = Api(ada.token, Prefer=patiently)
     with working():
         eventually(lambda: Heartbeat.objects.exclude(name="clock").exists())
         added = api.post(records(zone), A)

@@ -550,9 +550,9 @@ def a_worker() -> Iterator[None]:
         thread.join()
 
 
-def test_who_prefers_to_wait(ada: Person, sandbox: RunningSandbox) -> None:
+def test_who_prefers_to_wait(ada: Person, sandbox: RunningSandbox, patiently: str) -> None:
     good, bad = inboxes(ada)
-    api = Api(ada.token, Prefer="wait=9")
+    api = Api(ada.token, Prefer=patiently)
     with a_worker():
         answer = api.post(f"/api/v1/email-accounts/{good.pk}/smartlead", {})
         assert (answer.status, answer.body["status"]) == (201, "connected")
