@@ -49,7 +49,7 @@ def clean_role(role: str) -> str:
 @transaction.atomic
 def change_role(actor: Actor, user_id: UUID, role: str) -> Membership:
     """Give a member another role. Raises `MemberNotFound`, `LastOwner`, `Forbidden`, `Invalid`."""
-    membership = selectors.get_member(actor, user_id)
+    membership = _locked_member(actor, user_id)
     before, after = membership.role, clean_role(role)
     require_rank(actor, before, after)
     if before == after:
@@ -72,7 +72,7 @@ def remove_member(actor: Actor, user_id: UUID) -> None:
 
     Everybody may remove themselves. Raises `MemberNotFound`, `LastOwner`, `Forbidden`.
     """
-    membership = selectors.get_member(actor, user_id)
+    membership = _locked_member(actor, user_id)
     if user_id != actor.person_id:
         require_rank(actor, membership.role)
     if membership.role == OWNER:
@@ -82,6 +82,12 @@ def remove_member(actor: Actor, user_id: UUID) -> None:
     revoke_keys_of(membership, actor=actor)
     record(actor, "member.removed", membership, f"Removed {membership.user}.")
     membership.delete()
+
+
+def _locked_member(actor: Actor, user_id: UUID) -> Membership:
+    """A member, read under the lock of all changes of members: their role stays as it is read."""
+    Tenant.objects.select_for_update(no_key=True).filter(pk=actor.tenant_id).first()
+    return selectors.get_member(actor, user_id)
 
 
 def _revoke_invitations_of(membership: Membership) -> None:

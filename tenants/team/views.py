@@ -221,7 +221,9 @@ def _ask_for_code(request: PageRequest, invitation: Invitation) -> HttpResponse:
         services.ask_for_code(invitation.email, **browser.origin(request))
     except TooManyRequests as error:
         messages.warning(request, error.message)
-    request.session["signing_in"] = {"email": invitation.email, "next": JOIN}
+    # The invitation is accepted with this sign-in and no other: here it was asked for.
+    asked = {"email": invitation.email, "next": JOIN, "invitation": invitation.token_hash}
+    request.session["signing_in"] = asked
     return redirect("sign-in-code")
 
 

@@ -56,7 +56,7 @@ def enter_code(request: PageRequest) -> HttpResponseBase:
             proved = services.sign_in_by_code(
                 pending["email"],
                 form.cleaned_data["code"],
-                invitation=str(request.session.get("invitation", "")),
+                invitation=pending.get("invitation", ""),
                 **browser.origin(request),
             )
         except services.SecondFactorRequired as owed:

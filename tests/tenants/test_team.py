@@ -3,19 +3,22 @@
 import logging
 import re
 import smtplib
+from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 
 import pytest
 from django.apps import apps
 from django.core import mail
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from events.models import Event
 from mpanel.core.actor import ADMIN, MEMBER, OWNER
-from mpanel.core.errors import TooManyRequests
+from mpanel.core.errors import Forbidden, TooManyRequests
 from tenants import services
 from tenants.models import ApiKey, Membership, Tenant, User
 from tenants.selectors import membership_of
@@ -216,6 +219,23 @@ def test_the_last_owner_stays_and_only_owners_change_owners(ada: Person) -> None
     assert admin.patch(f"{TEAM}/{di.user.pk}", {"role": OWNER}).error == "FORBIDDEN"
     assert api.patch(f"{TEAM}/{di.user.pk}", {"role": OWNER}).body["data"]["role"] == OWNER
     assert api.delete(f"{TEAM}/{ada.user.pk}").status == 204
+
+
+def test_who_becomes_the_only_owner_meanwhile_is_not_removed(ada: Person) -> None:
+    bo, di = helper_of(ada, "bo", MEMBER), helper_of(ada, "di", ADMIN)
+
+    def promote(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        found = execute(sql, *rest)
+        if Tenant._meta.db_table in sql and not promoted:
+            promoted.append(sql)
+            members.change_role(ada.actor, bo.user.pk, OWNER)
+            members.remove_member(ada.actor, ada.user.pk)
+        return found
+
+    promoted: list[str] = []
+    actor = di.actor
+    with connection.execute_wrapper(promote), pytest.raises(Forbidden):
+        members.remove_member(actor, bo.user.pk)
 
 
 def test_a_stranger_sees_no_member_and_no_invitation(ada: Person, cy: Person) -> None:
