@@ -24,6 +24,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from mailboxes.forwards import notice
 from mailboxes.maillog import Stretch, read_on
 from mailboxes.models import Alias, LogPosition, Mailbox, MailServer, QueuedMessage, SendingDay
 from mailboxes.naming import without_extension
@@ -51,17 +52,25 @@ _FATE = re.compile(
     r"to=<([^>]*)>,.*?\brelay=([^,]+),.*?\bdsn=([245]\.\d{1,3}\.\d{1,3}), "
     r"status=(sent|deferred|bounced|expired)\b"
 )
+# A header may hold what looks like the end of this line, so its last one counts.
+_REDIRECTED = re.compile(
+    r"info: header X-Sieve-Redirected-From: .*; from=<([^>]*)> to=<([^>]*)> proto=", re.IGNORECASE
+)
 _COLUMNS = {"sent": "delivered", "deferred": "deferred", "bounced": "bounced", "expired": "bounced"}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line that says something: `kind` is login, signed, sender, fate or removed."""
+    """One line that says something: `kind` is login, signed, sender, fate, removed or redirected.
+
+    `target`: where a script sends the message on.
+    """
 
     kind: str
     queue_id: str
     address: str = ""
     status: str = ""
+    target: str = ""
 
 
 # How often each column of `SendingDay` grows, per mailbox.
@@ -76,6 +85,8 @@ def parse(line: str, *, signer_port: str) -> Entry | None:
     path, service, queue_id, rest = found.groups()
     if service == "smtpd" and rest.startswith("client="):
         return _entrance(path, queue_id, rest)
+    if service == "cleanup":
+        return _sent_on(path, queue_id, rest)
     if service == "qmgr":
         sender = _FROM.match(rest)
         if sender or rest == "removed":
@@ -85,6 +96,14 @@ def parse(line: str, *, signer_port: str) -> Entry | None:
     elif (fate := _FATE.match(rest)) and not fate[2].endswith(f":{signer_port}"):
         return Entry("fate", queue_id, fate[1].lower(), fate[4])
     return None
+
+
+def _sent_on(path: str, queue_id: str, rest: str) -> Entry | None:
+    """What a mailbox's script sends on."""
+    found = _REDIRECTED.match(rest) if path.endswith("/sieve") else None
+    if found is None:
+        return None
+    return Entry("redirected", queue_id, found[1].lower(), target=found[2].lower())
 
 
 def _entrance(path: str, queue_id: str, rest: str) -> Entry | None:
@@ -183,6 +202,7 @@ def _count(
         return False
     if entries:
         _keep(_tally(server, entries))
+        _tell_of_forwards(entries)
     held.inode, held.offset, held.head = stretch.inode, stretch.offset, stretch.head
     held.trouble = ""
     if stretch.is_lost:
@@ -232,6 +252,14 @@ def _tally(server: MailServer, entries: Sequence[Entry]) -> Tally:
         update_fields=["mailbox", "deferred"],
     )
     return tally
+
+
+def _tell_of_forwards(entries: Sequence[Entry]) -> None:
+    """Tell of mail that scripts of mailboxes send on."""
+    seen = {(entry.address, entry.target) for entry in entries if entry.kind == "redirected"}
+    if seen:
+        mailboxes = _mailboxes_of({sender for sender, _ in seen})
+        notice((mailboxes[sender], to) for sender, to in sorted(seen) if sender in mailboxes)
 
 
 def _note(tally: Tally, row: QueuedMessage, entry: Entry) -> None:

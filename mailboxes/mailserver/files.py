@@ -56,6 +56,7 @@ FILES = (
 PGPASS = ConfigurationFile("dovecot/pgpass", 0o600, DOVECOT)
 BEFORE = ConfigurationFile("dovecot/before.sieve", 0o644)
 ROLE_MAP = ConfigurationFile(f"postfix/maps/{ROLES}.cf", 0o640)
+REDIRECTED = ConfigurationFile("postfix/redirected.regexp", 0o644)
 NOTES_MAP = ConfigurationFile(f"postfix/maps/{NOTES}.cf", 0o640)
 SPAM = (
     ConfigurationFile("rspamd/rspamd.conf", 0o644),
@@ -66,7 +67,7 @@ SPAM = (
 def files_of(configuration: Configuration) -> tuple[ConfigurationFile, ...]:
     """The files that the release of Dovecot, Postfix and the spam filter read."""
     secrets = (PGPASS,) if configuration.dovecot == "2.4" else ()
-    filters = (BEFORE, NOTES_MAP) if configuration.sieve_port else ()
+    filters = (BEFORE, NOTES_MAP, REDIRECTED) if configuration.sieve_port else ()
     roles = (ROLE_MAP,) if configuration.postmaster else ()
     return (*FILES, *secrets, *filters, *roles, *(SPAM if configuration.spam else ()))
 
@@ -91,7 +92,7 @@ def write(configuration: Configuration) -> Iterator[tuple[str, bool]]:
     for file in wanted:
         text = render(configuration, file.path)
         yield file.path, _write(configuration.folder / file.path, text, file)
-    for file in {PGPASS, BEFORE, ROLE_MAP, NOTES_MAP, *SPAM} - set(wanted):
+    for file in {PGPASS, BEFORE, ROLE_MAP, NOTES_MAP, REDIRECTED, *SPAM} - set(wanted):
         (configuration.folder / file.path).unlink(missing_ok=True)
 
 

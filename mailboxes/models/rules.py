@@ -26,6 +26,8 @@ class DeliveryRules(Row):
     vacation_text = models.TextField(blank=True)
     vacation_starts_on = models.DateField(null=True)
     vacation_ends_on = models.DateField(null=True)  # the last day
+    # Outside addresses to which a script of a mail program was seen to send mail on.
+    seen_forwards = models.JSONField(default=list)
     # The mail server was not told yet.
     is_pending = models.BooleanField(default=False)
     error_code = models.CharField(max_length=64, blank=True)

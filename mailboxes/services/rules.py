@@ -78,7 +78,7 @@ def set_rules(
     )
     wanted = _targets(mailbox, forward_to)
     added = [address for address in wanted if address not in rules.forward_to]
-    outside = _outside(mailbox, added)
+    outside = outside_of(mailbox, added)
     if outside:
         actor.need("mailboxes:reveal")
     _check(vacation)
@@ -148,7 +148,7 @@ def _is_known(address: str, name: str) -> bool:
     return taken or Mailbox.objects.receiving().filter(address=address).exists()
 
 
-def _outside(mailbox: Mailbox, addresses: Sequence[str]) -> list[str]:
+def outside_of(mailbox: Mailbox, addresses: Sequence[str]) -> list[str]:
     """Those that are not at a verified domain of the same tenant."""
     names = {address.rpartition("@")[2] for address in addresses}
     own = Domain.objects.filter(
