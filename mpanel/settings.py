@@ -255,6 +255,8 @@ WEBHOOK_ALLOWED_NETWORKS = env.list(
 
 MAILBOX_BCRYPT_COST = env.int("MAILBOX_BCRYPT_COST", default=10)
 MAILBOX_DAILY_LIMIT = env.int("MAILBOX_DAILY_LIMIT", default=200)  # recipients, per mailbox
+# Recipients to which filter scripts forward and answer a day, per mailbox.
+MAILBOX_SCRIPTS_LIMIT = env.int("MAILBOX_SCRIPTS_LIMIT", default=1_000)
 JOBS_KEPT = env.int("JOBS_KEPT", default=180)  # days after their end, with their logs
 PLANS_KEPT = env.int("PLANS_KEPT", default=180)  # days; what may be taken back stays
 DELETED_MAIL_KEPT = env.int("DELETED_MAIL_KEPT", default=30)  # days

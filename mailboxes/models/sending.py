@@ -9,10 +9,12 @@ from mpanel.core.models import Row
 class SendingDay(Row):
     """What one mailbox, domain or tenant sent on a day (UTC), counted in recipients.
 
-    `subject_id` is the id of the mailbox, domain or tenant: ids are unique over all tables.
+    `subject_id` is the id of the mailbox, domain or tenant: ids are unique over all tables. What a
+    mailbox's filter scripts send is counted apart, by an id made of the mailbox's
+    (`mailboxes.sending.counting`): whoever writes to the mailbox has it counted.
     """
 
-    MAILBOX, DOMAIN, TENANT = "mailbox", "domain", "tenant"
+    MAILBOX, DOMAIN, TENANT, SCRIPTS = "mailbox", "domain", "tenant", "scripts"
 
     tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
     kind = models.CharField(max_length=8)

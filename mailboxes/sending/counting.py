@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -17,7 +18,8 @@ from mailboxes.models import SendingDay
 from mailboxes.sending.limits import UNLIMITED, Ramp, Standing, limit_on, plan_ceiling
 from mpanel.core.models import new_id
 
-KINDS = (SendingDay.MAILBOX, SendingDay.DOMAIN, SendingDay.TENANT)
+SCRIPTS = UUID("6d9c2a51-3f0b-5e64-9a3f-0d5f5b7c1e20")  # the namespace of ids of scripts' counts
+Part = tuple[str, Any, int]  # kind, subject and ceiling of one count
 
 # An address that was deleted and given again stands twice: the living one counts. One whose domain
 # is not verified sends nothing: the name may be somebody else's by now.
@@ -35,16 +37,16 @@ ORDER BY CASE m.status WHEN 'deleted' THEN 1 ELSE 0 END
 LIMIT 1
 """
 ROW = "(%s, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, %s, %s, %s, %s, %s, 0, 0, 0, 0)"
-COUNT = f"""
+COUNT = """
 INSERT INTO mailboxes_sendingday AS counted (id, created_at, updated_at, tenant_id, kind,
     subject_id, day, sent, delivered, deferred, bounced, complaints)
-VALUES {ROW}, {ROW}, {ROW}
+VALUES {rows}
 ON CONFLICT (subject_id, day) DO UPDATE
 SET sent = counted.sent + excluded.sent, updated_at = CURRENT_TIMESTAMP
 WHERE counted.sent + excluded.sent <=
-    CASE counted.kind WHEN 'mailbox' THEN %s WHEN 'domain' THEN %s ELSE %s END
+    CASE counted.kind {ceilings} END
 RETURNING kind
-"""  # noqa: S608  (no input)
+"""
 USED = "SELECT sent FROM mailboxes_sendingday WHERE subject_id = %s AND day = %s"
 
 
@@ -123,36 +125,69 @@ def count(
     `in_time`: asked last, before it counts for good. Raises `TooLate` where it answers False.
     `before`: see `_rows`.
     """
-    limits = sender.limits(day)
-    subjects = (sender.mailbox, sender.domain, sender.tenant)
-    for kind, subject, limit in zip(KINDS, subjects, limits, strict=True):
+    mailbox, domain, tenant = sender.limits(day)
+    parts = (
+        (SendingDay.MAILBOX, sender.mailbox, mailbox),
+        (SendingDay.DOMAIN, sender.domain, domain),
+        (SendingDay.TENANT, sender.tenant, tenant),
+    )
+    return _count_all(sender, parts, number, day, in_time=in_time, before=before)
+
+
+def count_of_scripts(
+    sender: Sender,
+    number: int,
+    day: date,
+    *,
+    in_time: Callable[[], bool] = lambda: True,
+    before: str = "",
+) -> Over | None:
+    """Count what the mailbox's filter scripts send, as `count` does, against their own ceiling."""
+    part = (SendingDay.SCRIPTS, scripts_of(sender.mailbox).hex, settings.MAILBOX_SCRIPTS_LIMIT)
+    return _count_all(sender, [part], number, day, in_time=in_time, before=before)
+
+
+def scripts_of(mailbox: Any) -> UUID:
+    """The `subject_id` under which a mailbox's scripts are counted."""
+    return uuid5(SCRIPTS, UUID(str(mailbox)).hex)
+
+
+def _count_all(
+    sender: Sender,
+    parts: Sequence[Part],
+    number: int,
+    day: date,
+    *,
+    in_time: Callable[[], bool],
+    before: str,
+) -> Over | None:
+    for kind, subject, limit in parts:
         if number > limit:  # the first row of a day is not compared by the statement
             return Over(kind, limit, _used(subject, day))
     with transaction.atomic():
-        granted = _count(sender, subjects, limits, number, day, before=before)
-        if len(granted) < len(KINDS):
+        granted = _count(sender, parts, number, day, before=before)
+        if len(granted) < len(parts):
             transaction.set_rollback(True)
         elif not in_time():
             raise TooLate
-    for kind, subject, limit in zip(KINDS, subjects, limits, strict=True):
+    for kind, subject, limit in parts:
         if kind not in granted:
             return Over(kind, limit, _used(subject, day))
     return None
 
 
 def _count(
-    sender: Sender,
-    subjects: Sequence[Any],
-    limits: Sequence[int],
-    number: int,
-    day: date,
-    *,
-    before: str,
+    sender: Sender, parts: Sequence[Part], number: int, day: date, *, before: str
 ) -> set[str]:
     values: list[Any] = []
-    for kind, subject in zip(KINDS, subjects, strict=True):
+    for kind, subject, _ in parts:
         values += [new_id().hex, sender.tenant, kind, subject, day.isoformat(), number]
-    return {kind for (kind,) in _rows(COUNT, [*values, *limits], before)}
+    for kind, _, limit in parts:
+        values += [kind, limit]
+    statement = COUNT.format(
+        rows=", ".join([ROW] * len(parts)), ceilings="WHEN %s THEN %s " * len(parts)
+    )
+    return {kind for (kind,) in _rows(statement, values, before)}
 
 
 def _rows(sql: str, values: Sequence[Any], before: str) -> list[Any]:

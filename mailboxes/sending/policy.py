@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from typing import Any
 
 from django.db import Error, connection
 
-from mailboxes.models import SendingDay
+from mailboxes.models import Alias, SendingDay
 from mailboxes.sending import counting
 from mailboxes.sending.counting import Over, TooLate
 from mailboxes.sending.limits import refusal
@@ -43,6 +44,7 @@ NAMES = {
     SendingDay.DOMAIN: "domain",
     SendingDay.TENANT: "account",
 }
+BY_SCRIPTS = "scripts"  # the policy_context of Postfix' port for what filter scripts send
 
 
 def decide(
@@ -75,6 +77,47 @@ def decide(
         before=before,
     )
     return PASS if over is None else _too_many(over, number, now)
+
+
+def decide_of_script(
+    address: str,
+    number: int,
+    *,
+    now: datetime | None = None,
+    deadline: float | None = None,
+    before: str = "",
+) -> str:
+    """The action for what a filter script of a mailbox sends; `address`: the mailbox's or an alias.
+
+    A refusal is final, so that Dovecot keeps the message in the mailbox. Raises as `decide` does.
+    """
+    now = now or datetime.now(UTC)
+    sender = counting.sender_of(address, before=before) or counting.sender_of(
+        _mailbox_of(address), before=before
+    )
+    if sender is None:
+        return _refused("This mailbox does not exist.")
+    if why := refusal(sender.standing, now):
+        return _refused(why)
+    over = counting.count_of_scripts(
+        sender,
+        number,
+        now.date(),
+        in_time=lambda: deadline is None or time.monotonic() < deadline,
+        before=before,
+    )
+    if over is None:
+        return PASS
+    return _refused(
+        f"The filters of this mailbox have sent to {over.used} of {over.limit} recipients today."
+    )
+
+
+def _mailbox_of(address: str) -> str:
+    """The mailbox to which an alias leads, its own before the domain's catch-all; "" for none."""
+    found = Alias.objects.filter(address__in=[address, f"@{address.rpartition('@')[2]}"])
+    rows = found.order_by("-local_part").values_list("mailbox__address", flat=True)
+    return rows.first() or ""
 
 
 def _refused(why: str) -> str:
@@ -129,13 +172,16 @@ class Policy:
 
     async def decide(self, request: Request) -> str:
         """The action for one request."""
-        login = request.get("sasl_username", "").lower()
+        is_script = request.get("policy_context") == BY_SCRIPTS
+        login = request.get("sender" if is_script else "sasl_username", "").lower()
         if not login:  # mail that comes in
             return PASS
+        if is_script:
+            return await self._ask(decide_of_script, login, _recipients(request))
         message = self._message(login, request.get("instance", ""))
         async with message.lock:
             wanted = _wanted(request, message)
-            action = await self._ask(login, max(0, wanted - message.counted))
+            action = await self._ask(decide, login, max(0, wanted - message.counted))
             if action == PASS:
                 message.counted = max(message.counted, wanted)
                 if request.get("protocol_state") == "RCPT":
@@ -157,13 +203,13 @@ class Policy:
             self._messages.popitem(last=False)
         return known
 
-    async def _ask(self, login: str, number: int) -> str:
+    async def _ask(self, decision: Callable[..., str], login: str, number: int) -> str:
         deadline = time.monotonic() + PATIENCE
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(PATIENCE):
                 action = await loop.run_in_executor(
-                    self._threads, self._in_thread, login, number, deadline
+                    self._threads, self._in_thread, decision, login, number, deadline
                 )
         except (Error, TooLate, TimeoutError) as error:
             if self._is_well:
@@ -175,14 +221,16 @@ class Policy:
             self._is_well = True
         return action
 
-    def _in_thread(self, login: str, number: int, deadline: float) -> str:
+    def _in_thread(
+        self, decision: Callable[..., str], login: str, number: int, deadline: float
+    ) -> str:
         for attempt in (1, 2):
             if time.monotonic() >= deadline:
                 break
             try:
                 self._prepare_connection()
                 before = SETTINGS if connection.vendor == "postgresql" else ""
-                return decide(login, number, deadline=deadline, before=before)
+                return decision(login, number, deadline=deadline, before=before)
             except Error:
                 connection.close()  # it may be one that a restart of the server broke
                 if attempt == 2:
@@ -207,7 +255,11 @@ def _wanted(request: Request, message: _Message) -> int:
             is_new = request.get("recipient", "") not in message.recipients
             return message.counted + is_new
         case "DATA" | "BDAT" | "END-OF-MESSAGE":
-            count = request.get("recipient_count", "")
-            return max(1, int(count)) if count.isdecimal() and len(count) < 10 else 1
+            return _recipients(request)
         case _:
             return 0
+
+
+def _recipients(request: Request) -> int:
+    count = request.get("recipient_count", "")
+    return max(1, int(count)) if count.isdecimal() and len(count) < 10 else 1

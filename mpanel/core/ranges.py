@@ -31,6 +31,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "MAILSERVER_SIEVE_PORT": (0, 65_535),
     "MAIL_SIZE_LIMIT": (10_000, 2**31 - 1),
     "MAILBOX_DAILY_LIMIT": (0, 2**31 - 1),
+    "MAILBOX_SCRIPTS_LIMIT": (0, 2**31 - 1),
     "DELETED_MAIL_KEPT": (0, 36_500),
     "JOBS_KEPT": (1, 36_500),
     "PLANS_KEPT": (1, 36_500),

@@ -3,13 +3,16 @@
 import smtplib
 
 import pytest
+from django.conf import LazySettings
 from django.utils import timezone
 
 from billing.models import Account
 from mailboxes.models import Mailbox, SendingDay
+from mailboxes.sending.counting import scripts_of
 from mailboxes.sending.limits import today
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
+from tests.mailserver.test_sieve import ManageSieve, arrived, bring, set_and_tell
 from tests.mailservers import PrivateMailServer
 from tests.policy import policy_service
 
@@ -66,3 +69,29 @@ def test_limits_hold_in_an_open_session(ada: Person, mail_server: PrivateMailSer
         assert "Your trial has ended." in said
     counted = SendingDay.objects.get(subject_id=box.pk, day=today())
     assert counted.sent == 3
+
+
+def test_what_filter_scripts_send_is_counted_and_stays_when_it_is_too_much(
+    ada: Person, mail_server: PrivateMailServer, settings: LazySettings
+) -> None:
+    settings.MAILBOX_SCRIPTS_LIMIT = 1
+    first, second = inbox(ada, "ada@ada.test"), inbox(ada, "bo@ada.test")
+    Account.objects.get_or_create(tenant=ada.tenant)
+    set_and_tell(ada, first, forward_to=[second.address], keeps_copy=False)
+    port = int(mail_server.policy_address.rpartition(":")[2])
+    with mail_server.reconfigured(policy=True), policy_service(port=port):
+        bring(mail_server, first.address)
+        arrived(mail_server, second, 1)
+        bring(mail_server, first.address)
+        arrived(mail_server, first, 1)
+        # A script that forwards bounces, too: nobody would be counted for those.
+        program = ManageSieve(mail_server, first.address)
+        assert program.put("own", f'redirect "{second.address}";').startswith(b"OK")
+        assert program.say('SETACTIVE "own"').startswith(b"OK")
+        settings.MAILBOX_SCRIPTS_LIMIT = 10
+        bring(mail_server, first.address, sender="<>")
+        arrived(mail_server, first, 2)
+    arrived(mail_server, second, 1)
+    assert mail_server.queue() == []
+    counted = SendingDay.objects.filter(day=today()).values_list("subject_id", "sent")
+    assert list(counted) == [(scripts_of(first.pk), 1)]
