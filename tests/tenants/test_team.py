@@ -95,6 +95,19 @@ def test_a_new_person_joins_on_the_page_and_gets_no_tenant_of_their_own(ada: Per
     assert Client().get(f"/join/{token}", follow=True).status_code == 410
 
 
+def test_who_opens_an_invitation_and_signs_up_otherwise_does_not_join(ada: Person) -> None:
+    token = invited(ada)
+    visitor = Client()
+    visitor.get(f"/join/{token}")
+    visitor.post("/sign-in/", {"email": "di@new.test"})
+    visitor.post("/sign-in/code/", {"code": code_from(visitor)})
+    membership = User.objects.get(email="di@new.test").memberships.get()
+    assert (membership.tenant.name, membership.role) == ("di@new.test", OWNER)
+    # The invitation is still there, for whoever wants it.
+    assert visitor.post("/join/", follow=True).redirect_chain[-1][0] == "/overview/"
+    assert Membership.objects.filter(user__email="di@new.test", tenant=ada.tenant).exists()
+
+
 def test_an_existing_person_accepts_on_the_page_and_switches_between_tenants(ada: Person) -> None:
     di = owner("di")
     token = invited(ada, "di@people.test")
