@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import re
 import secrets
 import smtplib
 from datetime import timedelta
@@ -28,9 +29,13 @@ from tenants.team.models import Invitation
 
 GOOD_FOR = timedelta(days=7)
 DAY = 86_400
-PER_TENANT, PER_MAILBOX = 50, 5  # messages a day; the latter of all tenants to one mailbox
+PER_TENANT, PER_PAIR = 50, 5  # messages a day; the latter of one tenant to one mailbox
+PER_MAILBOX = 20  # of all tenants: more than one has, so that none uses up what others need
 PER_ADDRESS = 60  # tries of links by one network in a quarter of an hour
 LONGEST_NAME = 60
+# Mail programs make links of names with dots, too; of addresses they make none that are visited.
+LIKE_A_LINK = re.compile(r"://|\w\.\w")
+AN_ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+")
 
 
 class AlreadyMember(Conflict):
@@ -126,6 +131,8 @@ def revoke_invitation(actor: Actor, invitation_id: UUID) -> None:
 
 def _require_few_messages(actor: Actor, email: str) -> None:
     spend_try("invitations", f"tenant {actor.tenant_id}", most=PER_TENANT, window=DAY)
+    pair = f"tenant {actor.tenant_id} to {email}"
+    spend_try("invitations", pair, most=PER_PAIR, window=DAY)
     spend_try("invitations", f"mailbox {email}", most=PER_MAILBOX, window=DAY)
 
 
@@ -176,8 +183,8 @@ def send_forgotten_invitations() -> None:
 
 def _plain_name(name: str) -> str:
     """An organisation's name as our mail may carry it to strangers: short, and no link."""
-    looks_like_link = "://" in name or "www." in name.lower()
-    return "" if looks_like_link else name[:LONGEST_NAME]
+    others = " ".join(word for word in name.split() if not AN_ADDRESS.fullmatch(word))
+    return "" if LIKE_A_LINK.search(others) else name[:LONGEST_NAME]
 
 
 # --- Accepting -------------------------------------------------------------------------------

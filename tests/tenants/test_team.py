@@ -306,14 +306,33 @@ def test_what_could_not_be_sent_is_sent_later_with_one_link(
 
 def test_nobody_can_flood_a_mailbox_with_invitations(ada: Person) -> None:
     row = invitations.invite(ada.actor, email="di@new.test", role=MEMBER)
-    for _ in range(invitations.PER_MAILBOX - 1):
+    for _ in range(invitations.PER_PAIR - 1):
         invitations.resend_invitation(ada.actor, row.pk)
     with pytest.raises(TooManyRequests):
         invitations.resend_invitation(ada.actor, row.pk)
-    # Nor do its names carry links to strangers.
-    Tenant.objects.update(name="Win at https://evil.test now")
+    # Nor does one tenant use up what others send there.
+    assert invitations.invite(owner("bo").actor, email="di@new.test", role=MEMBER)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_shown"),
+    [
+        ("Win at https://evil.test now", False),
+        ("Log in at evil.test/now", False),
+        ("WWW.evil.test", False),
+        ("x://y@evil.test", False),
+        ("Evil & Sons Ltd. of evil", True),
+        ("eve@evil.test", True),
+    ],
+)
+def test_names_of_organisations_carry_no_links_to_strangers(
+    ada: Person, name: str, is_shown: bool
+) -> None:
+    Tenant.objects.filter(pk=ada.tenant.pk).update(name=name)
+    invitations.invite(ada.actor, email="di@new.test", role=MEMBER)
     work_off()
-    assert "evil.test" not in f"{mail.outbox[-1].subject}{mail.outbox[-1].body}"
+    assert (name in str(mail.outbox[-1].body)) is is_shown
+    assert ("evil" in str(mail.outbox[-1].body)) is is_shown
 
 
 def test_the_team_page_takes_as_many_queries_with_many_members_as_with_few(
