@@ -21,7 +21,7 @@ LINES_AT_ONCE = 1_000  # that one transaction counts
 LONGEST_LINE = 16_384  # bytes
 _TRIES = 10  # while files are renamed under our hands
 # `postfix logrotate` and ours, then those of logrotate(8) with numbers and with dates.
-_ROTATED = re.compile(r"(\.\d{8}-\d{6}|\.\d{1,4}|-\d{8}(-?\d{1,10})?)(\.gz)?")
+_ROTATED = re.compile(r"(\.\d{8}-\d{6}(-\d{6})?|\.\d{1,4}|-\d{8}(-?\d{1,10})?)(\.gz)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,12 +39,19 @@ def rotate(folder: Path, *, server: str, group: str = "", keep: int = 30) -> Ite
     log, queue = (Path(_setting(postfix, name)) for name in ("maillog_file", "queue_directory"))
     rights = _rights(log, group)
     now = timezone.localtime()
-    if not log.exists() or not log.stat().st_size:
-        yield f"{log} is empty."
-    else:
+    runs = _runs("/usr/sbin/postfix", "-c", str(postfix), "status")
+    if log.exists() and log.stat().st_size:
         yield f"{log} is {_rename(log, now, rights).name} now."
-        if _runs("/usr/sbin/postfix", "-c", str(postfix), "status"):
+        if runs:
             _begin_new(postfix, log, queue)
+    elif runs and any(file.path != log for file in files_of(log)):
+        # The last rotation was killed before Postfix heard of it, else its first line were there:
+        # Postfix still writes to the renamed log.
+        _put(_make_empty(log, rights), log, rights)
+        _begin_new(postfix, log, queue)
+        yield f"{log} was empty. The last rotation had not ended; now it has."
+    else:
+        yield f"{log} is empty."
     read, unread = _read_and_unread(log, server)
     yield from _tidy(read, unread=unread, keep=keep)
     if unread > 1:
@@ -67,23 +74,33 @@ def _read_and_unread(log: Path, server: str) -> tuple[list[LogFile], int]:
 
 def _rename(log: Path, now: datetime, rights: tuple[int, int, int]) -> Path:
     """Rename the log, and put an empty one with the right owner and mode in its place."""
-    renamed = log.with_name(f"{log.name}.{now:%Y%m%d-%H%M%S}")
-    if renamed.exists():
-        raise Invalid(f"{log} was rotated a second ago.")
+    renamed = log.with_name(f"{log.name}.{now:%Y%m%d-%H%M%S-%f}")
+    made = _make_empty(log, rights)
+    log.rename(renamed)
+    _put(made, log, rights)
+    return renamed
+
+
+def _make_empty(log: Path, rights: tuple[int, int, int]) -> Path:
+    """Make an empty file beside the log, with the right owner and mode."""
     mode, owner, group = rights
     number, made = tempfile.mkstemp(dir=log.parent, prefix=".")
     os.fchown(number, owner, group)
     os.fchmod(number, mode)
     os.close(number)
-    log.rename(renamed)
+    return Path(made)
+
+
+def _put(made: Path, log: Path, rights: tuple[int, int, int]) -> None:
+    """Put the empty file where the log was, unless Postfix made one just now and writes to it."""
+    mode, owner, group = rights
     try:
         os.link(made, log)
-    except FileExistsError:  # Postfix made one just now, and may have written to it
+    except FileExistsError:
         os.chown(log, owner, group)
         log.chmod(mode)
     finally:
-        Path(made).unlink()
-    return renamed
+        made.unlink()
 
 
 def _begin_new(postfix: Path, log: Path, queue: Path) -> None:

@@ -147,3 +147,18 @@ def test_a_worker_that_may_not_read_the_log_says_so(
     with as_worker():
         read_log(mail_server.log)
     assert LogPosition.objects.get().trouble == ""
+
+
+def test_a_rotation_that_was_killed_half_way_is_finished_by_the_next(
+    ada: Person, mail_server: PrivateMailServer
+) -> None:
+    inbox(ada, "ada@ada.test")
+    read_log(mail_server.log)
+    renamed = mail_server.log.with_name("postfix.log.20200101-000000")
+    mail_server.log.rename(renamed)  # killed here: Postfix writes to the renamed log for ever
+    assert "had not ended" in rotate(mail_server)
+    assert "The log is rotated." in mail_server.log.read_text()
+    seen = mail_server.log.stat()
+    assert (stat.S_IMODE(seen.st_mode), seen.st_gid) == (0o640, grp.getgrnam(GROUP).gr_gid)
+    read_log(mail_server.log)
+    assert LogPosition.objects.get().lost_at is None
