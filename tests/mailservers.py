@@ -330,9 +330,17 @@ class PrivateMailServer:
         said = run("/usr/sbin/postqueue", "-c", str(self.folder / "postfix"), "-j")
         return [json.loads(line) for line in said.splitlines()]
 
+    def begin_logs(self) -> None:
+        """Empty all logs, so that a test reads its own lines only."""
+        for log in (self.folder / "log").iterdir():
+            if log.name.startswith(f"{self.log.name}."):
+                log.unlink()  # rotated
+            else:
+                os.truncate(log, 0)
+
     @property
     def said(self) -> str:
-        """Postfix' log so far."""
+        """Postfix' log of this test so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def complaints(self) -> str:

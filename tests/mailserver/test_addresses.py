@@ -42,7 +42,6 @@ def test_reports_are_taken_before_the_first_inbox(
 def test_an_alias_of_several_mailboxes_waits_for_the_full_one_only(
     ada: Person, mail_server: PrivateMailServer
 ) -> None:
-    said_before = len(mail_server.said)
     roomy, full = inbox(ada, "ada@ada.test"), inbox(ada, "full@ada.test", quota_mb=1)
     for mailbox in (roomy, full):
         Alias.objects.create(
@@ -66,4 +65,4 @@ def test_an_alias_of_several_mailboxes_waits_for_the_full_one_only(
     mail_server.flush()
     arrived(mail_server, full, 1)
     assert len(mail_server.inbox(roomy)) == 1
-    assert "status=bounced" not in mail_server.said[said_before:]
+    assert "status=bounced" not in mail_server.said

@@ -57,7 +57,6 @@ def test_a_vacation_note_is_signed_by_its_mailbox_and_forwarded_mail_by_its_auth
     first, friend = with_key(inbox(ada, "ada@ada.test")), inbox(ada, "bo@ada.test")
     stranger = with_key(inbox(cy, "cy@cy.test"))
     create_alias(ada.actor, first.pk, local_part="sales")
-    said_before = len(server.said)
     read_log(server.log)  # of other tests
     SendingDay.objects.all().delete()
     set_and_tell(ada, first, vacation=NOTE, forward_to=[friend.address])
@@ -87,7 +86,7 @@ def test_a_vacation_note_is_signed_by_its_mailbox_and_forwarded_mail_by_its_auth
     arrived(server, friend, 3)
     assert signatures(server.inbox(friend)[2]) == 0
     eventually(lambda: not server.queue())
-    assert "status=bounced" not in server.said[said_before:]
+    assert "status=bounced" not in server.said
 
     # Strangers set these off, so none of it counts for or against the mailbox.
     assert server.said.count("postfix/signed/smtpd") > 3

@@ -128,6 +128,7 @@ def _unpack(packed: Path, mail: Path) -> Iterator[str]:
         raise Invalid(f"tar: {done.stderr.strip()}")
     for name, number in wanted.items():
         found = sum(path.is_file() for path in (mail / name).rglob("*"))
-        if found != number:
-            raise Unverified(f"{mail / name} has {found} files, not {number}")
+        # A mail server that runs already adds its own.
+        if found < number:
+            raise Unverified(f"{mail / name} has {found} files, and the backup has {number}")
     yield f"Restored the mail of {len(wanted)} mailboxes, {wanted.total()} files."
