@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import DisallowedHost, SuspiciousOperation
 from django.http import HttpRequest, HttpResponseBase
 from django.http.multipartparser import MultiPartParserError
 from django.urls import Resolver404, resolve
@@ -66,7 +66,11 @@ def came_from(request: HttpRequest) -> str:
     """
     referrer = urlsplit(request.headers.get("Referer", ""))
     before = referrer.path + (f"?{referrer.query}" if referrer.query else "")
-    is_ours = url_has_allowed_host_and_scheme(referrer.geturl(), allowed_hosts={request.get_host()})
+    try:
+        here = {request.get_host()}
+    except DisallowedHost:
+        here = set[str]()  # the error page of such a request is made here, too
+    is_ours = url_has_allowed_host_and_scheme(referrer.geturl(), allowed_hosts=here)
     try:
         named = request.POST.get("next", "")
     except (SuspiciousOperation, MultiPartParserError, OSError):

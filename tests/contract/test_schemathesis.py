@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import GenerationMode
@@ -23,7 +24,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from mpanel.core.api import ratelimit
-from mpanel.wsgi import application
 from tenants.models import Session, User
 from tenants.services import start_session
 from tenants.tokens import access_token
@@ -43,7 +43,7 @@ CHECKS = [
     negative_data_rejection,
 ]
 api = schemathesis.openapi.from_dict(document())
-api.app = application
+api.app = get_wsgi_application()
 
 
 @pytest.fixture

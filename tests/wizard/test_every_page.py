@@ -66,7 +66,7 @@ FOR_ADMINS = {
     "mailbox-reveal": {},
     "mailbox-new": {},
     "mailbox-import": {"text": "email\nanna@example.test"},
-    "mailbox-password": {},
+    "mailbox-password": {"code": "123456"},
     "mailbox-quota": {"quota_mb": "2048"},
     "alias-add": {"local_part": "sales"},
     "alias-delete": {},
