@@ -20,6 +20,7 @@ from django.db import Error, connection
 from django.db.models import Exists, OuterRef, Q
 
 from dnszones.models import DkimKey
+from domains.models import Domain
 from mailboxes.models import Mailbox, OutsideSender
 from mailboxes.naming import without_extension
 from mailboxes.signing.milter import Submitted
@@ -68,6 +69,15 @@ def any_is_ours(domains: Collection[str]) -> bool:
     ).exists()
 
 
+def are_of_others(domains: Collection[str], login: str) -> bool:
+    """Whether one of these domains, or one above it, is verified here for another tenant."""
+    labels = [name.split(".") for name in domains]
+    names = {".".join(one[start:]) for one in labels for start in range(len(one) - 1)}
+    own = Mailbox.objects.present().filter(address=login).values("tenant")
+    verified = Domain.objects.filter(name__in=names, verified_at__isnull=False)
+    return verified.exclude(tenant__in=own).exists()
+
+
 def may_write_as_outsider(login: str) -> bool:
     """Whether this login may name authors of domains that nobody here has."""
     if settings.MAIL_OUTSIDE_FROM != "chosen":
@@ -90,7 +100,8 @@ def check(login: str, headers: Iterable[tuple[str, bytes]]) -> None:
     foreign = {one for one in foreign if without_extension(one) not in own}
     if not foreign:
         return
-    ours = any_is_ours({domain_of(one) for one in foreign})
+    domains = {domain_of(one) for one in foreign}
+    ours = any_is_ours(domains) or are_of_others(domains, login)
     if not ours and may_write_as_outsider(login):
         return
     named = min(foreign)[:LONGEST_NAMED]

@@ -6,6 +6,7 @@ import pytest
 from django.conf import LazySettings
 from pytest_django import DjangoAssertNumQueries
 
+from dnszones.models import DkimKey
 from mailboxes.models import Alias, Mailbox, OutsideSender
 from mailboxes.signing.authors import check
 from tests.cast import Person
@@ -138,6 +139,10 @@ def test_whom_an_operator_allowed_it_writes_as_outsiders(
         assert reply(asking, outside, Sender=b" ada@ada.test") == ""
         assert reply(asking, ours).startswith("554 5.7.1")
         assert reply(asking, OTHER.encode()).startswith("554 5.7.1")
+        # A domain of another tenant is closed without a key of ours, and so is what is below it.
+        DkimKey.objects.filter(zone__domain__name="cy.test").delete()
+        assert reply(asking, ours).startswith("554 5.7.1")
+        assert reply(asking, b"ceo@news.cy.test").startswith("554 5.7.1")
         settings.MAIL_OUTSIDE_FROM = "none"
         assert reply(asking, outside).startswith("554 5.7.1")
         settings.MAIL_OUTSIDE_FROM = "chosen"
