@@ -108,5 +108,5 @@ def mail_server(
     """The house's mail server for real. Mark such tests with `pytest.mark.mailserver`."""
     for name, value in mail_server_process.settings.items():
         setattr(settings, name, value)
-    mail_server_process.begin_logs()
+    mail_server_process.begin_test()
     return mail_server_process

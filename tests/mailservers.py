@@ -330,8 +330,10 @@ class PrivateMailServer:
         said = run("/usr/sbin/postqueue", "-c", str(self.folder / "postfix"), "-j")
         return [json.loads(line) for line in said.splitlines()]
 
-    def begin_logs(self) -> None:
-        """Empty all logs, so that a test reads its own lines only."""
+    def begin_test(self) -> None:
+        """Empty the queue and all logs, so that a test finds only what is its own."""
+        if self.queue():
+            run("/usr/sbin/postsuper", "-c", str(self.folder / "postfix"), "-d", "ALL")
         for log in (self.folder / "log").iterdir():
             if log.name.startswith(f"{self.log.name}."):
                 log.unlink()  # rotated

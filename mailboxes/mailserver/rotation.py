@@ -51,6 +51,8 @@ def rotate(folder: Path, *, server: str, group: str = "", keep: int = 30) -> Ite
         _begin_new(postfix, log, queue)
         yield f"{log} was empty. The last rotation had not ended; now it has."
     else:
+        if log.exists():
+            _give(log, rights)
         yield f"{log} is empty."
     read, unread = _read_and_unread(log, server)
     yield from _tidy(read, unread=unread, keep=keep)
@@ -93,14 +95,18 @@ def _make_empty(log: Path, rights: tuple[int, int, int]) -> Path:
 
 def _put(made: Path, log: Path, rights: tuple[int, int, int]) -> None:
     """Put the empty file where the log was, unless Postfix made one just now and writes to it."""
-    mode, owner, group = rights
     try:
         os.link(made, log)
     except FileExistsError:
-        os.chown(log, owner, group)
-        log.chmod(mode)
+        _give(log, rights)
     finally:
         made.unlink()
+
+
+def _give(log: Path, rights: tuple[int, int, int]) -> None:
+    mode, owner, group = rights
+    os.chown(log, owner, group)
+    log.chmod(mode)
 
 
 def _begin_new(postfix: Path, log: Path, queue: Path) -> None:
