@@ -194,7 +194,7 @@ def test_a_password_is_changed_for_a_code_and_shown_once(
 ) -> None:
     box = estate(ada).mailboxes[0]
     path = f"/mailboxes/{box.pk}/password/"
-    assert "stops at once" in text_of(ada.client.get(path))
+    assert "stops working at once" in text_of(ada.client.get(path))
     for without in ({"password": ""}, {"password": "", "code": "000000"}):
         assert ada.client.post(path, without).status_code == 422
     code = fresh_code(ada, path, {}, mailoutbox)
