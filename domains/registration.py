@@ -32,7 +32,6 @@ from provisioning.services import start_job
 from tenants.models import ProviderCredential
 from tenants.selectors import chosen_credential
 
-LOOK_UP = 5.0  # seconds that a request may wait for the registrar
 MOST_YEARS = 10
 # An order whose answer was lost may still be under way; it is not repeated sooner.
 SETTLES = timedelta(minutes=2)
@@ -109,7 +108,7 @@ class Quote:
 
 
 def look_up(actor: Actor, text: str, *, credential_id: UUID | None = None, years: int = 1) -> Quote:
-    """Ask the registrar about a domain as a customer typed it; at most `LOOK_UP` seconds.
+    """Ask the registrar about a domain as a customer typed it; at most `LOOKUP_TIMEOUT` seconds.
 
     Raises `Invalid`, `DomainUnavailable`, `RegistrarNotConnected`, `ProviderError`, and whatever
     stands in the way of having one more domain (see `connect_domain`).
@@ -123,7 +122,9 @@ def look_up(actor: Actor, text: str, *, credential_id: UUID | None = None, years
         check_claim(actor, name)
     started = time.monotonic()
     try:
-        (offer,) = registrar(credential, timeout=LOOK_UP).check([name.ascii], years=years)
+        (offer,) = registrar(credential, timeout=settings.LOOKUP_TIMEOUT).check(
+            [name.ascii], years=years
+        )
     except ProviderError as error:
         raise _nothing_bought(error) from error
     if not offer.is_available:
@@ -133,7 +134,7 @@ def look_up(actor: Actor, text: str, *, credential_id: UUID | None = None, years
             f"{name.unicode} cannot be bought here for that many years.",
             details={"domain": [f"{name.unicode} cannot be bought here for that many years."]},
         )
-    left = max(0.5, LOOK_UP - (time.monotonic() - started))
+    left = max(0.5, settings.LOOKUP_TIMEOUT - (time.monotonic() - started))
     return Quote(name, years, offer.price, offer.is_premium, credential, _balance(credential, left))
 
 

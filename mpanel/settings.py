@@ -101,6 +101,7 @@ OUTREACH_PACED = env.bool("OUTREACH_PACED", default=not SANDBOX)
 # How long what a tool counted of a mailbox's warm-up is fresh; the sandbox's days are short.
 WARMUP_INTERVAL = env.int("WARMUP_INTERVAL", default=60 if SANDBOX else 72_000)  # seconds
 VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", default=20.0)  # seconds per call
+LOOKUP_TIMEOUT = env.float("LOOKUP_TIMEOUT", default=5.0)  # seconds per call within a request
 
 # A DNS account that every tenant may use; empty for none. The host pays for it.
 HOUSE_CLOUDFLARE_TOKEN = env.str(

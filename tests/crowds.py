@@ -5,7 +5,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from billing.models import Account
-from dnszones.models import Zone
+from dnszones.models import Record, Zone
 from dnszones.services import dkim_key
 from domains.models import Domain
 from mailboxes.models import Alias, Mailbox, MailDomain, SendingDay
@@ -41,7 +41,7 @@ class Crowd:
         return f"team{number}@d{number // A_DOMAIN}.test"
 
     def _grow(self) -> None:
-        tenant, account, domain, place, zone, key, mailbox, alias, sent = self._pattern
+        tenant, account, domain, place, zone, record, key, mailbox, alias, sent = self._pattern
         of_domain, of_tenant = f"(n / {A_DOMAIN})", f"(n / {A_TENANT})"
         at = f"'@d' || {of_domain} || '.test'"
         name = "'d' || n || '.test'"
@@ -51,6 +51,9 @@ class Crowd:
         self._multiply(domain, A_DOMAIN, name=name, unicode_name=name, tenant_id=owned)
         self._multiply(place, A_DOMAIN, domain_id=_id(Domain, "n"), tenant_id=owned)
         self._multiply(zone, A_DOMAIN, domain_id=_id(Domain, "n"), remote_id=name)
+        for purpose in ("dmarc", "tls-rpt", "mx", "spf", "dkim"):
+            columns = {"purpose": f"'{purpose}'", "zone_id": _id(Zone, "n")}
+            self._multiply(record, A_DOMAIN, salt=purpose, **columns)
         self._multiply(key, A_DOMAIN, zone_id=_id(Zone, "n"))
         theirs = {"domain_id": _id(Domain, of_domain), "tenant_id": _id(Tenant, of_tenant)}
         self._multiply(mailbox, 1, local_part="'box' || n", address=f"'box' || n || {at}", **theirs)
@@ -67,10 +70,13 @@ class Crowd:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
 
-    def _multiply(self, pattern: Model, per: int, **columns: str) -> None:
-        """Copies of a row, one for `per` mailboxes; columns are SQL over their number `n`."""
+    def _multiply(self, pattern: Model, per: int, *, salt: str = "", **columns: str) -> None:
+        """Copies of a row, one for `per` mailboxes; columns are SQL over their number `n`.
+
+        `salt`: tells the ids of several copies per number apart.
+        """
         first, last = -(-self.first // per), (self.number - 1) // per
-        columns["id"] = _id(type(pattern), "n")
+        columns["id"] = _id(type(pattern), f"'{salt}' || n" if salt else "n")
         table = pattern._meta.db_table
         names = [str(field.column) for field in pattern._meta.concrete_fields]
         values = [columns.get(name, f'pattern."{name}"') for name in names]
@@ -104,6 +110,14 @@ def _one_of_everything() -> tuple[Model, ...]:
     )
     place_domain(domain)
     zone = Zone.objects.create(domain=domain, provider="cloudflare", remote_id="pattern.test")
+    record = Record.objects.create(
+        zone=zone,
+        purpose="dmarc",
+        name="_dmarc.pattern.test",
+        type="TXT",
+        content="v=DMARC1; p=none; rua=mailto:dmarc@pattern.test",
+        ttl=300,
+    )
     key = dkim_key(zone, "mpanel")
     mailbox = Mailbox(tenant=tenant, domain=domain, local_part="box", address=REAL, daily_limit=99)
     mailbox.status = Mailbox.ACTIVE
@@ -121,4 +135,4 @@ def _one_of_everything() -> tuple[Model, ...]:
         tenant=tenant, kind=SendingDay.MAILBOX, subject_id=mailbox.pk, day=timezone.now().date()
     )
     place = MailDomain.objects.get(domain=domain)
-    return tenant, account, domain, place, zone, key, mailbox, alias, sent
+    return tenant, account, domain, place, zone, record, key, mailbox, alias, sent

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from billing.services import lock_account, require_running
@@ -32,7 +33,6 @@ from provisioning.models import Job
 from provisioning.services import start_job
 from tenants.models import ProviderCredential
 
-LOOK_UP = 5.0  # seconds that a request may read a tool
 USUAL = WarmupSettings()
 MOST_A_DAY = 1000
 MOST_AT_ONCE = 1000
@@ -160,7 +160,7 @@ def read_campaigns(
     if credential.is_included:
         raise CampaignsNotIncluded
     try:
-        found = outreach_provider(credential, timeout=LOOK_UP).campaigns()
+        found = outreach_provider(credential, timeout=settings.LOOKUP_TIMEOUT).campaigns()
     except ProviderError as error:
         raise as_answer(error, provider) from None
     return [replace(campaign, account=str(credential.pk)) for campaign in found]

@@ -22,6 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "DATABASE_CONNECT_TIMEOUT": (2, 60),  # libpq makes 2 of 1
     "WARMUP_INTERVAL": (1, YEAR),
     "VENDOR_TIMEOUT": (0.1, 300),
+    "LOOKUP_TIMEOUT": (0.1, 300),
     "DNS_PORT": PORT,
     "DNS_TIMEOUT": (0.05, 60),
     "CONTROL_GONE_LOOKS": (1, 1_000),

@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, StorageState, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    StorageState,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser import walk
 from tests.browser.stack import Stack, running_stack
@@ -22,6 +29,7 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 Open = Callable[..., Page]
+expect.set_options(timeout=walk.PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,7 +62,7 @@ def opened(chromium: Browser, stack: Stack) -> Iterator[Open]:
     def open_window(**options: Any) -> Page:
         options = {"reduced_motion": "reduce", "base_url": stack.url, **options}
         context = chromium.new_context(**options)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(walk.PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
@@ -79,6 +87,7 @@ def opened(chromium: Browser, stack: Stack) -> Iterator[Open]:
 def ada_session(chromium: Browser, stack: Stack) -> StorageState:
     """The cookies of Ada, who has set up shop.test, with three inboxes at an outreach tool."""
     context = chromium.new_context(base_url=stack.url)
+    context.set_default_timeout(walk.PATIENCE)
     page = context.new_page()
     walk.sign_in(page, stack, "ada@people.test")
     walk.whole_setup(page, "shop.test", inboxes=3)

@@ -88,7 +88,7 @@ def moving(page: Page, stack: Stack, domain: str, *, email: str) -> None:
     page.get_by_label("Domain", exact=True).fill(domain)
     page.get_by_role("button", name="Connect the domain").click()
     heading = page.get_by_role("heading", name="What the domain publishes now")
-    expect(heading).to_be_visible(timeout=walk.NEXT)
+    expect(heading).to_be_visible()
 
 
 def test_the_probe_has_forty_names() -> None:
@@ -111,15 +111,13 @@ def test_a_domain_in_use_moves_without_a_wrong_answer(
     prober.start()
     page.get_by_role("button", name="Take over these records").click()
     told = page.get_by_text(re.compile(r"\d+ answers are equal"))
-    expect(told).to_be_visible(timeout=walk.NEXT)
+    expect(told).to_be_visible()
     nameservers = page.locator(".copy code").all_inner_texts()
     assert len(nameservers) == 2
     prober.wait_for_rounds(2, page)
 
     stack.control("POST", "registrar", {"domain": domain, "nameservers": nameservers})
-    expect(page.get_by_text("The nameservers point here", exact=True)).to_be_visible(
-        timeout=walk.NEXT
-    )
+    expect(page.get_by_text("The nameservers point here", exact=True)).to_be_visible()
     prober.wait_for_rounds(4, page)
     prober.stop()
     assert prober.wrong == []

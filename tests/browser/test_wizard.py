@@ -40,7 +40,7 @@ def test_from_the_front_page_to_fifty_inboxes(opened: Open, stack: Stack) -> Non
     page.get_by_role("link", name="Set up a domain").first.click()
     page.get_by_label("Domain", exact=True).fill("https://Fifty.Test/start")
     page.get_by_role("button", name="Connect the domain").click()
-    expect(page.get_by_role("link", name="Next: DNS records")).to_be_visible(timeout=walk.NEXT)
+    expect(page.get_by_role("link", name="Next: DNS records")).to_be_visible()
     expect(page.get_by_label("Steps").get_by_role("link", name="DNS records")).to_be_visible()
     expect(page.get_by_label("Steps").get_by_role("listitem")).to_have_count(6)
     walk.follow(page, "Next: DNS records")
@@ -101,7 +101,7 @@ def test_by_keyboard_on_a_phone_in_the_dark(opened: Open, stack: Stack) -> None:
         ("Next: propagation", "Next: propagation"),
         ("Next: inboxes", "Next: inboxes"),
     ):
-        expect(page.locator(".btn", has_text=wait).last).to_be_visible(timeout=walk.NEXT)
+        expect(page.locator(".btn", has_text=wait).last).to_be_visible()
         press(page, label)
     page.wait_for_url("**/inboxes/")
     tab_to(page, "How many inboxes")
@@ -109,7 +109,7 @@ def test_by_keyboard_on_a_phone_in_the_dark(opened: Open, stack: Stack) -> None:
     page.keyboard.type("2")
     expect(page.get_by_text("2 addresses")).to_be_visible()
     press(page, "Create the inboxes")
-    expect(page.get_by_role("button", name="Download CSV")).to_be_visible(timeout=walk.NEXT)
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
     with page.expect_download() as found:
         press(page, "Download CSV")
     assert len(walk.rows_of(found.value.path())) == 2
@@ -124,7 +124,7 @@ def test_without_javascript(opened: Open, stack: Stack) -> None:
     page.get_by_role("button", name="Preview the addresses").click()
     expect(page.get_by_text("2 addresses")).to_be_visible()
     page.get_by_role("button", name="Create the inboxes").click()
-    expect(page.get_by_role("button", name="Download CSV")).to_be_visible(timeout=walk.NEXT)
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
     assert len(walk.download(page)) == 2
 
 
@@ -135,7 +135,7 @@ def test_two_clicks_make_one_batch(opened: Open, stack: Stack) -> None:
     walk.publish(page)
     page.get_by_label("How many inboxes").fill("2")
     page.get_by_role("button", name="Create the inboxes").dblclick()
-    expect(page.get_by_role("button", name="Download CSV")).to_be_visible(timeout=walk.NEXT)
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
     time.sleep(0.5)
     page.goto("/mailboxes/")
     expect(page.get_by_text("1–2 of 2 mailboxes")).to_be_visible()

@@ -269,12 +269,9 @@ def test_the_registrar_is_down(ada: Person, sandbox: RunningSandbox) -> None:
 
 
 def test_a_slow_registrar_holds_a_request_for_a_bounded_time(
-    ada: Person,
-    sandbox: RunningSandbox,
-    monkeypatch: pytest.MonkeyPatch,
-    settings: LazySettings,
+    ada: Person, sandbox: RunningSandbox, settings: LazySettings
 ) -> None:
-    monkeypatch.setattr("domains.registration.LOOK_UP", 0.4)
+    settings.LOOKUP_TIMEOUT = 0.4
     settings.VENDOR_TIMEOUT = 3600  # had it waited for so long, the test would not end
     sandbox.fault("namecheap", "timeout", times=None)
     with pytest.raises(ProviderError):

@@ -32,7 +32,7 @@ def credentials(panel: RunningPanel, tmp_path_factory: pytest.TempPathFactory) -
     # A program that reads the output sees each line as it is written.
     told = next(line for line in first.stdout if NAMESERVERS_SHOWN in line)
     first.send_signal(signal.SIGINT)
-    rest = first.communicate(timeout=120)[0]
+    rest = first.communicate(timeout=600)[0]
     assert first.returncode != 0
     assert "Stopped. What runs goes on" in rest
     assert "Traceback" not in told + rest
@@ -164,7 +164,7 @@ def swaks(
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
@@ -172,5 +172,5 @@ def swaks(
 def dig(panel: RunningPanel, name: str, kind: str) -> list[str]:
     port = panel.port + 2
     asked = ["dig", f"@{NAMESERVERS[0]}", "-p", str(port), name, kind, "+short"]
-    answer = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
+    answer = subprocess.run(asked, capture_output=True, text=True, timeout=600, check=True)
     return answer.stdout.splitlines()

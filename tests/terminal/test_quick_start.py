@@ -22,7 +22,7 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPanel]:
 
 def run(script: str, folder: Path) -> str:
     done = subprocess.run(
-        ["sh", "-euc", script], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        ["sh", "-euc", script], cwd=folder, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -112,7 +112,7 @@ def test_ctrl_c_ends_every_command_without_a_traceback() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "\n")
