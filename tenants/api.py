@@ -7,8 +7,8 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import PageQuery, page_of, paged, single
-from mpanel.core.api.views import ApiView, operation
+from mpanel.core.api.shapes import page_of, single
+from mpanel.core.api.views import ApiView, listing, operation
 from tenants import browser, selectors, services, tokens
 from tenants import serializers as shapes
 from tenants.examples import (
@@ -160,18 +160,16 @@ class ResetPassword(ApiView):
 class Sessions(ApiView):
     person = True
 
-    @operation(
+    @listing(
         "List the sessions that live",
         tag=ACCOUNTS,
-        query=PageQuery,
-        answers=paged(shapes.SessionShape),
-        example={"items": [EXAMPLE_SESSION], "total": 1, "page": 1, "page_size": 20},
+        item=shapes.SessionShape,
+        example=EXAMPLE_SESSION,
     )
     def get(self, request: Request) -> Response:
         """The person's own, the last used first."""
-        query = self.query(request, PageQuery)
         found = selectors.sessions(self.actor)
-        return Response(page_of(found, query, shapes.SessionShape, actor=self.actor))
+        return self.page(request, found, shapes.SessionShape, actor=self.actor)
 
 
 class OneSession(ApiView):
@@ -262,12 +260,12 @@ class Profile(ApiView):
 class ApiKeys(ApiView):
     person = True
 
-    @operation(
+    @listing(
         "List API keys",
         tag=KEYS,
+        item=shapes.ApiKeyShape,
+        example=EXAMPLE_KEY,
         query=shapes.ApiKeyQuery,
-        answers=paged(shapes.ApiKeyShape),
-        example={"items": [EXAMPLE_KEY], "total": 1, "page": 1, "page_size": 20},
     )
     def get(self, request: Request) -> Response:
         """An admin sees the organisation's keys, a member their own."""

@@ -1,19 +1,23 @@
 """JSON for operators: tenants, users, customers of the whole installation (source 5, 3 and 4)."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import page_of, paged
-from mpanel.core.api.views import ApiView, operation
+from mpanel.core.actor import Actor
+from mpanel.core.api.shapes import Shape, page_of
+from mpanel.core.api.views import ApiView, listing, operation
 from tenants import panel_selectors as found
 from tenants import panel_serializers as shapes
 from tenants.services import operators
 
 TENANTS, USERS, CUSTOMERS = "Tenants", "Users", "Customers"
 TENANT_ID = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b10"
+FILTERS = ("search", "status", "tenant_id")
 MADE = "2026-11-21T09:00:00Z"
 EXAMPLE_TENANT = {
     "id": TENANT_ID,
@@ -51,27 +55,29 @@ EXAMPLE_CUSTOMER = {
 }
 
 
-def chosen(query: dict[str, Any], *names: str) -> dict[str, Any]:
-    """What a list is filtered by: those of these that were given."""
-    return {name: query[name] for name in names if name in query}
+def _page(
+    actor: Actor, rows: Callable[..., QuerySet[Any]], query: dict[str, Any], item: type[Shape]
+) -> Response:
+    """The page of `rows(actor, ...)` that a query asks for, filtered and in its order."""
+    filters = {name: query[name] for name in FILTERS if name in query}
+    found = rows(actor, **filters).order_by(*shapes.order_by(query["order"]))
+    return Response(page_of(found, query, item))
 
 
 class Tenants(ApiView):
     operator = True
 
-    @operation(
+    @listing(
         "List tenants",
         tag=TENANTS,
+        item=shapes.PanelTenant,
+        example=EXAMPLE_TENANT,
         query=shapes.PanelTenantQuery,
-        answers=paged(shapes.PanelTenant),
-        example={"items": [EXAMPLE_TENANT], "total": 1},
     )
     def get(self, request: Request) -> Response:
         """Every tenant; `search` looks at its name, its customer's and its people's addresses."""
         query = self.query(request, shapes.PanelTenantQuery)
-        rows = found.tenants(self.actor, **chosen(query, "search", "status"))
-        rows = rows.order_by(*shapes.order_by(query["order"]))
-        return Response(page_of(rows, query, shapes.PanelTenant))
+        return _page(self.actor, found.tenants, query, shapes.PanelTenant)
 
     @operation(
         "Make a tenant",
@@ -106,19 +112,17 @@ class OneTenant(ApiView):
 class Users(ApiView):
     operator = True
 
-    @operation(
+    @listing(
         "List users",
         tag=USERS,
+        item=shapes.PanelAccount,
+        example=EXAMPLE_USER,
         query=shapes.PanelUserQuery,
-        answers=paged(shapes.PanelAccount),
-        example={"items": [EXAMPLE_USER], "total": 1},
     )
     def get(self, request: Request) -> Response:
         """Every user, with the tenant that they joined first; `search` looks at name and e-mail."""
         query = self.query(request, shapes.PanelUserQuery)
-        rows = found.users(self.actor, **chosen(query, "search", "status", "tenant_id"))
-        rows = rows.order_by(*shapes.order_by(query["order"]))
-        return Response(page_of(rows, query, shapes.PanelAccount))
+        return _page(self.actor, found.users, query, shapes.PanelAccount)
 
     @operation(
         "Make a user",
@@ -179,19 +183,18 @@ class OneUser(ApiView):
 class Customers(ApiView):
     operator = True
 
-    @operation(
+    @listing(
         "List customers",
         tag=CUSTOMERS,
+        item=shapes.PanelCustomer,
+        example=EXAMPLE_CUSTOMER,
         query=shapes.PanelCustomerQuery,
-        answers=paged(shapes.PanelCustomer),
-        example={"items": [EXAMPLE_CUSTOMER], "total": 1},
     )
     def get(self, request: Request) -> Response:
         """Who pays; `search` looks at name, e-mail, phone and the tenant's name."""
-        query = self.query(request, shapes.PanelCustomerQuery)
-        rows = found.customers(self.actor, **chosen(query, "search", "status"))
-        rows = rows.order_by(*shapes.order_by(query["order"]))
-        return Response(page_of(rows, query, shapes.PanelCustomer))
+        return _page(
+            self, request, found.customers, shapes.PanelCustomerQuery, shapes.PanelCustomer
+        )
 
     @operation(
         "Make a customer",

@@ -6,8 +6,8 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import PageQuery, page_of, paged, single
-from mpanel.core.api.views import ApiView, operation
+from mpanel.core.api.shapes import single
+from mpanel.core.api.views import ApiView, listing, operation
 from tenants import services
 from tenants.examples import EXAMPLE_USER
 from tenants.selectors import get_user
@@ -43,17 +43,15 @@ EXAMPLE_ORGANISATION = {
 class Team(ApiView):
     person = True
 
-    @operation(
+    @listing(
         "List members",
         tag=TEAM,
-        query=PageQuery,
-        answers=paged(shapes.MemberShape),
-        example={"items": [EXAMPLE_MEMBER], "total": 1, "page": 1, "page_size": 20},
+        item=shapes.MemberShape,
+        example=EXAMPLE_MEMBER,
     )
     def get(self, request: Request) -> Response:
         """Who works in the organisation, the first one first."""
-        query = self.query(request, PageQuery)
-        return Response(page_of(selectors.members(self.actor), query, shapes.MemberShape))
+        return self.page(request, selectors.members(self.actor), shapes.MemberShape)
 
 
 class Member(ApiView):
@@ -105,17 +103,15 @@ class Invite(ApiView):
 class Invitations(ApiView):
     person = True
 
-    @operation(
+    @listing(
         "List open invitations",
         tag=TEAM,
-        query=PageQuery,
-        answers=paged(shapes.InvitationShape),
-        example={"items": [EXAMPLE_INVITATION], "total": 1, "page": 1, "page_size": 20},
+        item=shapes.InvitationShape,
+        example=EXAMPLE_INVITATION,
     )
     def get(self, request: Request) -> Response:
         """Neither accepted nor revoked, the newest first; expired ones can be sent again."""
-        query = self.query(request, PageQuery)
-        return Response(page_of(selectors.invitations(self.actor), query, shapes.InvitationShape))
+        return self.page(request, selectors.invitations(self.actor), shapes.InvitationShape)
 
 
 class OneInvitation(ApiView):
@@ -170,18 +166,16 @@ class AcceptInvitation(ApiView):
 class Organisations(ApiView):
     person = True
 
-    @operation(
+    @listing(
         "List organisations",
         tag=TEAM,
-        query=PageQuery,
-        answers=paged(shapes.OrganisationShape),
-        example={"items": [EXAMPLE_ORGANISATION], "total": 1, "page": 1, "page_size": 20},
+        item=shapes.OrganisationShape,
+        example=EXAMPLE_ORGANISATION,
     )
     def get(self, request: Request) -> Response:
         """Those that the person works in, the first one first."""
-        query = self.query(request, PageQuery)
         found = selectors.organisations(self.actor)
-        return Response(page_of(found, query, shapes.OrganisationShape, actor=self.actor))
+        return self.page(request, found, shapes.OrganisationShape, actor=self.actor)
 
 
 class SwitchOrganisation(ApiView):

@@ -29,7 +29,15 @@ from mpanel.core.actor import Actor
 from mpanel.core.api import ratelimit
 from mpanel.core.api.errors import error_body, exception_handler
 from mpanel.core.api.idempotency import LONGEST, answered, clean_key, once
-from mpanel.core.api.shapes import ErrorBody, Shape
+from mpanel.core.api.shapes import (
+    PAGE_SIZE,
+    CamelShape,
+    ErrorBody,
+    PageQuery,
+    Shape,
+    page_of,
+    paged,
+)
 from mpanel.core.api.waiting import outside
 from mpanel.core.database import is_unavailable
 from mpanel.core.errors import Forbidden, Invalid, TooManyRequests, Unauthorized
@@ -87,6 +95,10 @@ class ApiView(APIView):
         if twice := [name for name, values in given.lists() if len(values) > 1]:
             raise Invalid.field(twice[0][:80], "Give this once.")
         return self._checked(shape(data=given.dict()))
+
+    def page(self, request: Request, found: Any, item: type[Shape], **context: Any) -> Response:
+        """The page of a list that `PageQuery` asks for. `context`: for the shape."""
+        return Response(page_of(found, self.query(request, PageQuery), item, **context))
 
     @staticmethod
     def _checked(shape: Shape) -> dict[str, Any]:
@@ -311,6 +323,21 @@ def operation(
         )(method)
 
     return declare
+
+
+def listing(
+    summary: str,
+    *,
+    tag: str,
+    item: type[Shape],
+    example: Any,
+    query: type[Shape] = PageQuery,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare an operation that answers one page of a list. `example`: of one item."""
+    shown = {"items": [example], "total": 1}
+    if not issubclass(item, CamelShape):
+        shown |= {"page": 1, "page_size": PAGE_SIZE}
+    return operation(summary, tag=tag, query=query, answers=paged(item), example=shown)
 
 
 def _success(status: int, shape: Any, example: Any, *, about: str) -> OpenApiResponse:
