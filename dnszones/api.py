@@ -182,7 +182,7 @@ class VerifySetup(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
-        "Which mail records stand",
+        "Check which mail records exist",
         tag=DNS,
         answers=shapes.SetupVerified,
         errors=(404,),
@@ -209,7 +209,7 @@ class PropagationStatus(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
-        "How far the mail records have spread",
+        "How far the mail records have propagated",
         tag=PROPAGATION,
         answers=shapes.DomainPropagation,
         errors=(404,),
@@ -235,7 +235,7 @@ class StartPolling(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
-        "Watch the mail records spread",
+        "Watch the mail records propagate",
         tag=PROPAGATION,
         answers=shapes.PollingSession,
         status=201,

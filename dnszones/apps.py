@@ -66,6 +66,6 @@ class DnszonesConfig(AppConfig):
             "dns.propagated",
             "DNS propagation done",
             action="dns.propagated",
-            title="Your DNS records have spread",
+            title="Your DNS records have propagated",
             link=lambda event: reverse("domain-detail", args=[event.subject_id]),
         )

@@ -71,7 +71,7 @@ def parse(text: str) -> DKIMRecord:
         if not equals or not _TAG.fullmatch(name):
             raise DKIMSyntaxError("A DKIM record is a list of tag=value, parted by semicolons.")
         if name in tags:
-            raise DKIMSyntaxError(f"The tag {name} stands there twice.")
+            raise DKIMSyntaxError(f"The tag {name} appears twice.")
         tags[name] = "".join(value.split())
     if tags.get("v", "DKIM1") != "DKIM1" or ("v" in tags and next(iter(tags)) != "v"):
         raise DKIMSyntaxError("The record is not of version DKIM1.")

@@ -80,7 +80,7 @@ def _spf(text: str) -> Iterator[Finding]:
     if record.has_all and "redirect" in names:
         yield Finding("Beside “all”, receivers ignore redirect= in this SPF record.")
     if len(record.mechanisms) < sum(isinstance(term, spf.Mechanism) for term in record.terms):
-        yield Finding("Receivers ignore what stands after “all” in this SPF record.")
+        yield Finding("Receivers ignore what comes after “all” in this SPF record.")
     if "ptr" in names:
         yield Finding("“ptr” must not be used any more (RFC 7208 §5.5); name the servers instead.")
     lookups = sum(mechanism.name in _LOOKUPS for mechanism in record.mechanisms)

@@ -320,7 +320,7 @@ class PropagationSession(StatusRow):
     POLLING, COMPLETED, TIMEOUT, CANCELLED = "polling", "completed", "timeout", "cancelled"
     STATUSES: ClassVar[dict[str, str]] = {
         POLLING: "Watching",
-        COMPLETED: "All records have spread",
+        COMPLETED: "All records have propagated",
         TIMEOUT: "Gave up after 48 hours",
         CANCELLED: "Cancelled",
     }
@@ -370,7 +370,7 @@ class SpfFlattening(StatusRow):
     LIVE, EDITED, STOPPED = "live", "edited", "stopped"
     STATUSES: ClassVar[dict[str, str]] = {
         LIVE: "Kept up to date",
-        EDITED: "Changed by somebody else",
+        EDITED: "Changed elsewhere",
         STOPPED: "Stopped",
     }
     TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {

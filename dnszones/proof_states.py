@@ -31,7 +31,7 @@ class ProofIsWritten(DesiredState[Domain]):
     """Our token stands in the zone, for the nameservers to show."""
 
     name = "proof_written"
-    label = "Write the proof into the zone"
+    label = "Write the ownership record"
 
     def observe(self, subject: Domain) -> Observation:
         data = proof_record(subject)
@@ -39,10 +39,10 @@ class ProofIsWritten(DesiredState[Domain]):
         zone = _zone_of(subject)
         there = zone_provider(zone).list_records(zone.remote_id)
         if not any(same_value(one.data, data) for one in there):
-            return Observation.missing("The proof is not in the zone yet.", expected=expected)
+            return Observation.missing("The ownership record is missing.", expected=expected)
         if subject.proof_written_at is None:
-            return Observation.missing("The proof is not noted here yet.", expected=expected)
-        return Observation.matches("The proof stands in the zone.", expected=expected)
+            return Observation.missing("The ownership record is not noted here.", expected=expected)
+        return Observation.matches("The ownership record is in the zone.", expected=expected)
 
     def apply(self, subject: Domain) -> None:
         if subject.status == Domain.DELETING:
@@ -97,7 +97,7 @@ def write_missing_proofs() -> None:
 register(
     Workflow(
         name=WORKFLOW,
-        label="Write the proof of a domain",
+        label="Write a domain's ownership record",
         states=(ProofIsWritten(),),
         load=load_domain,
     )

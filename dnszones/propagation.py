@@ -219,7 +219,7 @@ def _ready(domain: Domain) -> None:
 @transaction.atomic
 def _complete(session: PropagationSession, domain: Domain, now: datetime) -> None:
     session.move(PropagationSession.COMPLETED, completed_at=now)
-    text = f"The records of {domain} have spread."
+    text = f"The records of {domain} have propagated."
     record_event(system(domain.tenant_id), "dns.propagated", domain, text)
 
 

@@ -34,7 +34,7 @@ class NextKeyIsPublished(DesiredState[Rotation]):
         if strangers:
             return Observation.conflicts(
                 "DKIM_SELECTOR_TAKEN",
-                f"Another record stands at {data.name}. Remove it, and try again.",
+                f"There is another record at {data.name}. Remove it, and try again.",
                 expected=data.content,
                 found=strangers[0].content,
             )

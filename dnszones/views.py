@@ -186,7 +186,7 @@ def plan_revert(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
 def session_start(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """Watch the records spread."""
     services.start_session(request.actor, domain_id)
-    messages.info(request, "Watching the records spread.")
+    messages.info(request, "Watching the records propagate.")
     return redirect(safe_next(request, f"/domains/{domain_id}/records/"))
 
 

@@ -187,7 +187,7 @@ def revoke(domain: Domain, why: str) -> None:
         system(domain.tenant_id),
         "domain.verification_lost",
         domain,
-        f"{domain} is no longer verified, so its mail is neither taken nor sent here; what "
+        f"{domain} is no longer verified, so no mail is received or sent here; what "
         f"arrived is kept. {why}",
     )
 

@@ -50,7 +50,7 @@ class ControlIsProved(DesiredState[Domain]):
     """The delegated nameservers answer with the token that we wrote into this tenant's zone."""
 
     name = "control_is_proved"
-    label = "See the proof at the nameservers"
+    label = "Check the ownership record at the nameservers"
     deadline = timedelta(days=14)
 
     def __init__(self) -> None:
@@ -187,7 +187,7 @@ class ProofWritten(DesiredState[Domain]):
     """Our token stands in the zone of the new domain, as in `domains.connect`."""
 
     name = "proof_written"
-    label = "Write the proof into the zone"
+    label = "Write the ownership record"
 
     def observe(self, subject: Domain) -> Observation:
         return _state_of_connecting(self.name).observe(subject)

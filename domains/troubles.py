@@ -20,7 +20,7 @@ troubles.register(
     Trouble(
         "delegation",
         "Nameservers changed",
-        "The last check found other nameservers, or no proof that the domain is yours. If that "
+        "The last check found other nameservers, or no ownership record. If that "
         "lasts, its mail stops.",
         lambda: (
             Q(verified_at__isnull=False)

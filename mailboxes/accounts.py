@@ -35,7 +35,7 @@ LONGEST_UNIT = 200
 
 
 class InvalidUsername(Invalid):
-    """This cannot stand before the @ of an address."""
+    """This cannot be used before the @ of an address."""
 
     code = "INVALID_USERNAME"
 

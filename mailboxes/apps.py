@@ -67,7 +67,7 @@ class MailboxesConfig(AppConfig):
             "mailbox.guessed",
             "Passwords guessed",
             action="mailbox.guessed",
-            title="Somebody guesses the password of a mailbox",
+            title="Somebody is guessing the password of a mailbox",
             link=lambda event: reverse("mailbox-detail", args=[event.subject_id]),
         )
         kinds.register(

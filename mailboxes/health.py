@@ -175,7 +175,7 @@ def blocklists(listings: Mapping[str, Listing]) -> Part:
         "blocklists",
         0 if len(listed) > 1 else 30,
         f"Listed: {told}.",
-        "Find out why on the list's own page, mend the cause, and ask there to be removed.",
+        "Find out why on the list's own page, fix the cause, and ask there to be removed.",
     )
 
 

@@ -332,12 +332,12 @@ def name_error(name: str) -> str | None:
 
 
 def local_part_error(local_part: str) -> str | None:
-    """Why this cannot stand before the `@` of an inbox, None where it can."""
+    """Why this cannot be used before the `@` of an inbox, None where it can."""
     if len(local_part) > MAX_LOCAL_PART:
         return f"“{_shown(local_part)}” is longer than {MAX_LOCAL_PART} characters."
     if not _LOCAL_PART.fullmatch(local_part):
         return (
-            f"“{_shown(local_part)}” cannot stand before the @. Use the letters a to z, digits, "
+            f"“{_shown(local_part)}” cannot be used before the @. Use the letters a to z, digits, "
             "hyphens, underscores and single dots, beginning with a letter or digit."
         )
     return None

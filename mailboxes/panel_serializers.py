@@ -229,7 +229,7 @@ class NewAlias(CamelShape):
     local_part = Text(
         max_length=MAX_LOCAL_PART,
         allow_blank=True,
-        help_text="What stands before the @; `*` or nothing for what nobody else has.",
+        help_text="The part before the @; `*` or nothing for all addresses that nobody has.",
     )
 
     def validate_localPart(self, given: str) -> str:  # noqa: N802  (the field's spoken name)

@@ -53,7 +53,7 @@ class Provision(Shape):
         required=False,
         default=list,
         max_length=MAX_ADDRESSES,
-        help_text="For the convention `custom`: what stands before the @, `inbox_count` of them.",
+        help_text="For the convention `custom`: the part before the @, `inbox_count` of them.",
     )
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class NewEmailAccount(Shape):
     """One e-mail account."""
 
     domain_id = Id()
-    username = Text(max_length=320, help_text="What stands before the @.")
+    username = Text(max_length=320, help_text="The part before the @.")
     first_name = Text(max_length=200)
     last_name = Text(max_length=200)
     password = Text(

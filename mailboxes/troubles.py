@@ -21,7 +21,7 @@ troubles.register(
     Trouble(
         "failed",
         "Failed",
-        "The login could not be proved. See why, then retry.",
+        "The login could not be verified. See why, then retry.",
         lambda: Q(status=Mailbox.FAILED),
         in_status=True,
     ),
@@ -47,7 +47,7 @@ troubles.register(
     Trouble(
         "suspended",
         "Suspended",
-        "They take mail, but nobody can log in or send. Activate them when you need them.",
+        "They receive mail, but nobody can log in or send. Activate them when you need them.",
         lambda: Q(status=Mailbox.SUSPENDED),
         tone="warning",
         in_status=True,

@@ -276,7 +276,7 @@ class _Runner:
         """Back off after a temporary failure; after many, give up and say why."""
         self.step.attempts += 1
         if backoff.gives_up(self.step.attempts):
-            tries = f"We tried {self.step.attempts} times. Retry when it is mended."
+            tries = f"We tried {self.step.attempts} times. Fix the cause, then retry."
             self._fail(code, f"{message} {tries}")
             return
         wait = backoff.delay(self.step.attempts, at_least=at_least)

@@ -55,7 +55,7 @@ class CredentialsFile:
             return self._of_former_file(present)
         partial.replace(self.target)
         here = f", beside the {len(present.splitlines()) - 1} from before" if present else ""
-        return f"{len(new)} proved inboxes{here}: {self.target}"
+        return f"{len(new)} verified inboxes{here}: {self.target}"
 
     def _of_former_file(self, present: str) -> str:
         if not present:

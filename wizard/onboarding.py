@@ -237,7 +237,7 @@ class Onboarding:
         for _ in self.wait("Inboxes"):
             jobs = [self.healthy(provisioning_job(self.actor, batch)) for batch in found]
             proved = present.filter(smtp_proved_at__isnull=False).count()
-            line = f"{proved} of {counted(present.count(), INBOXES)} proved"
+            line = f"{proved} of {counted(present.count(), INBOXES)} verified"
             active = [job for job in jobs if job is not None and job.is_active]
             if not active:
                 break

@@ -296,7 +296,7 @@ class _Planner:
 def _objection(wanted: DesiredRecord, foreign: Sequence[ExistingRecord]) -> str:
     """Why records of others cannot simply be replaced."""
     if any(record.data.type != wanted.data.type for record in foreign):
-        return f"Another record stands at {wanted.data.name}: {listed(foreign)}"
+        return f"There is another record at {wanted.data.name}: {listed(foreign)}"
     match wanted.purpose:
         case "mx":
             return f"The domain receives its mail elsewhere: {listed(foreign)}"

@@ -53,8 +53,8 @@ REFUSALS = {
         "The account has too many zones whose nameservers do not point here.",
     ),
     81044: ("RECORD_GONE", "A record to change is not there any more."),
-    81053: ("RECORD_CONFLICT", "An A, AAAA or CNAME record of this name stands in the way."),
-    81054: ("RECORD_CONFLICT", "A CNAME record of this name stands in the way."),
+    81053: ("RECORD_CONFLICT", "An A, AAAA or CNAME record of this name is in the way."),
+    81054: ("RECORD_CONFLICT", "A CNAME record of this name is in the way."),
     81057: ("RECORD_EXISTS", "The record exists already."),
     81058: ("RECORD_EXISTS", "The record exists already."),
 }

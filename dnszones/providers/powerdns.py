@@ -444,7 +444,7 @@ def _refusal(answer: httpx.Response, *, write: bool) -> ProviderError:
     elif status == 409:
         code, message = "ZONE_EXISTS", "This PowerDNS server has the domain already."
     elif "conflicts with pre-existing" in said.lower() or "has more than one" in said.lower():
-        code, message = "RECORD_CONFLICT", f"Another record stands in the way: {said}"
+        code, message = "RECORD_CONFLICT", f"Another record is in the way: {said}"
     else:
         code, message = "REFUSED", f"PowerDNS refused: {said}"
     return ProviderError(code, message, retryable=False)

@@ -123,7 +123,7 @@ def parse(text: str) -> SPFRecord:
     record = SPFRecord(tuple(_term(word) for word in text[6:].split(" ") if word))
     for name in ("redirect", "exp"):
         if sum(modifier.name == name for modifier in record.modifiers) > 1:
-            raise SPFSyntaxError(f"{name}= stands there twice.")
+            raise SPFSyntaxError(f"{name}= appears twice.")
     return record
 
 

@@ -39,7 +39,7 @@ class CampaignsNotIncluded(Conflict):
 
 
 class MailboxNotReady(Conflict):
-    """Only mailboxes whose login was proved and that are not suspended can be connected."""
+    """Only mailboxes whose login was verified and that are not suspended can be connected."""
 
     code = "MAILBOX_NOT_READY"
 

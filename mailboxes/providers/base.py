@@ -144,7 +144,7 @@ class MailProvider(ABC):
         """Whether mailboxes can have forwarding and vacation notes through us."""
         return False
 
-    # How an inbox is proved, as texts go on after "Proved 3 inboxes ...".
+    # How an inbox is verified, as texts continue after "Verified 3 inboxes ...".
     proved_by: ClassVar[str] = "by logging in"
 
     @abstractmethod

@@ -256,7 +256,7 @@ def count_as_provisioned(batch: Batch) -> None:
     """All of a batch is proved."""
     _has_inboxes(Domain.objects.get(pk=batch.domain_id))
     how = proved_by(mail_of(batch.domain))
-    record(system(batch.tenant_id), "mailboxes.proved", batch, f"Proved {batch} {how}.")
+    record(system(batch.tenant_id), "mailboxes.proved", batch, f"Verified {batch} {how}.")
 
 
 def has_inboxes_already(domain: Domain) -> None:

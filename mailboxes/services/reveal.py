@@ -24,7 +24,8 @@ class AlreadyRevealed(Conflict):
 
 
 class StillProvisioning(Conflict):
-    """These inboxes are still being set up. Their credentials can be taken when all are proved."""
+    """These inboxes are still being set up. You can download their credentials once all are
+    verified."""
 
     code = "STILL_PROVISIONING"
 

@@ -152,17 +152,17 @@ class LoginsAreProved(DesiredState[Batch]):
         proved = subject.chosen.filter(smtp_proved_at__isnull=False).count()
         number = rows.count()
         if left.exists():
-            return Observation.missing(f"{left.count()} of {number} logins are to be proved.")
+            return Observation.missing(f"{left.count()} of {number} logins are not verified yet.")
         if failed:
             return Observation.conflicts(
                 "SOME_FAILED",
                 f"{number - failed} of {number} inboxes are ready; {failed} failed. "
                 "See them in the list, and retry.",
-                expected=f"{number} proved",
-                found=f"{proved} proved",
+                expected=f"{number} verified",
+                found=f"{proved} verified",
             )
         inboxes = "1 inbox" if number == 1 else f"{number} inboxes"
-        return Observation.matches(f"Proved {inboxes} {provider_of_batch(subject).proved_by}.")
+        return Observation.matches(f"Verified {inboxes} {provider_of_batch(subject).proved_by}.")
 
     def apply(self, subject: Batch) -> None:
         total = subject.chosen.present().count()
@@ -173,7 +173,7 @@ class LoginsAreProved(DesiredState[Batch]):
         if first := silent.order_by("pk").first():
             raise ProviderError(
                 "NO_ANSWER",
-                f"{silent.count()} of {total} inboxes could not be proved yet. "
+                f"{silent.count()} of {total} inboxes could not be verified yet. "
                 f"{first.error_message}",
                 retryable=True,
             )
@@ -282,7 +282,7 @@ register(
         on_success=services.count_as_provisioned,
         on_failure=services.give_up_unproved,
         on_cancel=lambda batch: services.give_up_unproved(
-            batch, "CANCELLED", "Cancelled before its login was proved."
+            batch, "CANCELLED", "Cancelled before its login was verified."
         ),
         on_retry=_open_again,
     )

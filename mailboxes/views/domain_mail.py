@@ -105,7 +105,7 @@ def alias_delete(request: PageRequest, alias_id: UUID) -> HttpResponseBase:
         "title": f"Take {what} away from {alias.mailbox}?",
         "text": "Mail for it is refused from now on, unless the domain has a catch-all."
         if not alias.is_catch_all
-        else "Mail for addresses that nobody has is refused from now on, unless another mailbox "
+        else "Mail for all other addresses is refused from now on, unless another mailbox "
         "takes it.",
         "confirm_label": "Remove",
         "action": f"{request.path}?next={quote(here)}",

@@ -60,7 +60,7 @@ def mailbox_list(request: PageRequest) -> HttpResponseBase:
         "any_moving": any(box.status in {"provisioning", "deleting"} for box in page),
         "section": "mailboxes",
         "page_title": "Mailboxes",
-        "page_subtitle": "Every inbox here was proved to work before it counted as active.",
+        "page_subtitle": "An inbox counts as active once its login was verified.",
     }
     template = "mailboxes/mailbox_list.html"
     return render(request, f"{template}#rows" if request.htmx else template, context)

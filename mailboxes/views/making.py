@@ -42,7 +42,7 @@ def mailbox_new(request: PageRequest) -> HttpResponseBase:
         "ready": ready,
         "section": "mailboxes",
         "page_title": "New mailbox",
-        "page_subtitle": "It counts as active as soon as its login was proved.",
+        "page_subtitle": "It becomes active once its login is verified.",
         "crumbs": CRUMBS,
     }
     status = 422 if form.errors else 200
@@ -84,7 +84,7 @@ def _imported(request: PageRequest, found: Sequence[RowOutcome]) -> HttpResponse
         "outcomes": found,
         "section": "mailboxes",
         "page_title": "Imported mailboxes",
-        "page_subtitle": "Their logins are being proved now.",
+        "page_subtitle": "Their logins are being verified now.",
         "crumbs": CRUMBS,
     }
     return render(request, "mailboxes/import_done.html", context)

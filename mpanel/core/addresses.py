@@ -112,12 +112,12 @@ def _form_problem(text: str) -> str:
 
 def _local_part_problem(local_part: str) -> str:
     if wrong := next((letter for letter in local_part if not letter.isascii()), ""):
-        return f"“{wrong}” cannot stand before the @. Use the letters a to z, digits and signs."
+        return f"“{wrong}” cannot be used before the @. Use the letters a to z, digits and signs."
     if len(local_part) > MAX_LOCAL_PART:
-        return f"At most {MAX_LOCAL_PART} characters can stand before the @."
+        return f"At most {MAX_LOCAL_PART} characters are allowed before the @."
     if not _LOCAL_PART.fullmatch(local_part.lower()):
         return (
-            "Before the @ can stand letters, digits and signs such as + - _, with dots only "
+            "Before the @, use letters, digits and signs such as + - _, with dots only "
             "between them."
         )
     return ""

@@ -24,7 +24,7 @@ def test_dnssec_is_turned_on_and_asks_twice_before_it_is_turned_off(
 
     ds = record.partition(" DS ")[2]
     stack.control("POST", "registrar/ds", {"domain": "shop.test", "records": [ds]})
-    page.get_by_role("button", name="Ask the parent zone now").click()
+    page.get_by_role("button", name="Check the parent zone now").click()
     expect(page.get_by_text("Seen there")).to_be_visible()
     phone = opened(storage_state=ada_session, viewport=WINDOWS["phone"])
     for window in (page, phone):

@@ -23,7 +23,7 @@ def test_mailboxes_are_made_and_changed(
 
     page.goto("/mailboxes/import/")
     page.get_by_label("Or paste it").fill("email,first_name\nyan@shop.test,Yan\nzoe@shop.test,\n")
-    page.get_by_role("button", name="Look at the rows").click()
+    page.get_by_role("button", name="Check the rows").click()
     expect(page.get_by_role("heading", name="1 mailbox would be made")).to_be_visible()
     check(page)
     page.get_by_role("button", name="Create 1 mailbox").click()
@@ -53,7 +53,7 @@ def test_mailboxes_are_made_and_changed(
     page.get_by_role("textbox", name="Alias").fill("*")
     page.get_by_label("Arrives in").fill("zoe")
     page.get_by_role("button", name="Add alias").click()
-    expect(page.get_by_text("Mail for addresses that nobody has arrives in")).to_be_visible()
+    expect(page.get_by_text("Mail for all other addresses arrives in")).to_be_visible()
     check(page)
     page.get_by_role("link", name="Remove sales@shop.test from zoe@shop.test").click()
     dialog = page.get_by_role("dialog")

@@ -48,7 +48,7 @@ def test_from_the_front_page_to_fifty_inboxes(opened: Open, stack: Stack) -> Non
     page.get_by_label("How many inboxes").fill("50")
     expect(page.get_by_text("50 addresses")).to_be_visible()
     walk.provision(page, 50)
-    expect(page.get_by_text("50 of 50 proved by logging in.")).to_be_visible()
+    expect(page.get_by_text("50 of 50 verified by logging in.")).to_be_visible()
 
     rows = walk.download(page)
     assert len({row["email"] for row in rows}) == 50

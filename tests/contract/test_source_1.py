@@ -188,7 +188,7 @@ def test_inboxes_are_provisioned(ada: Person, sandbox: RunningSandbox) -> None:
     until(lambda: api.get(path).body["status"] not in {"pending", "in_progress"})
     deployed = api.get(path).body
     assert (deployed["status"], deployed["progress"]) == ("provisioned", 100)
-    assert any("Proved 5 inboxes" in line for line in deployed["logs"])
+    assert any("Verified 5 inboxes" in line for line in deployed["logs"])
     assert not any(row["password"] in line for row in rows for line in deployed["logs"])
     assert {row["status"] for row in api.get(INBOXES).body["inboxes"]} == {"active"}
     for row in rows:  # the passwords of the answer are those of the logins

@@ -166,7 +166,7 @@ def test_a_mail_server_that_is_down_for_a_while(
     for _ in range(2):
         job.refresh_from_db()
         assert job.status == "waiting"
-        assert job.waiting_for.startswith("3 of 3 inboxes could not be proved yet.")
+        assert job.waiting_for.startswith("3 of 3 inboxes could not be verified yet.")
         hurry()
     assert set(Mailbox.objects.values_list("status", flat=True)) == {Mailbox.PROVISIONING}
     sandbox.clear_faults()

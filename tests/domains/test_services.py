@@ -351,7 +351,7 @@ def test_what_others_wrote_after_the_confirmation_is_asked_about(
     assert "www.example.test goes dark" in job.error_message
     assert [row["name"] for row in sandbox.records("example.test") if row["type"] == "A"]
     page = ada.client.get(f"/domains/{domain.pk}/").content.decode()
-    assert "Disconnect once more" in page
+    assert "Try to disconnect again" in page
     with pytest.raises(ConfirmationRequired, match="goes dark"):
         disconnect_domain(ada.actor, domain.pk)
     ended(sure(disconnect_domain, ada.actor, domain.pk))

@@ -79,7 +79,7 @@ def test_one_account_over_the_api(ada: Person, sandbox: RunningSandbox) -> None:
     assert user["orgUnitPath"] == "/Sales"
     assert user["password_sha256"] == hashlib.sha256(credentials["password"].encode()).hexdigest()
     said = [line.text for line in newest("mailboxes.provision").lines.all()]
-    assert "Proved 1 inbox in Google's directory." in said
+    assert "Verified 1 inbox in Google's directory." in said
 
 
 @pytest.mark.django_db

@@ -128,12 +128,12 @@ def test_the_wizard_attaches_and_makes_inboxes(ada: Person, sandbox: RunningSand
     assert ada.client.get(f"{page}?part=attaching", headers=htmx)["HX-Refresh"] == "true"
     ada.client.post(page, {"inbox_count": 2, "naming_convention": "firstname"})
     until(lambda: Mailbox.objects.filter(status=Mailbox.ACTIVE).count() == 2)
-    assert "2 of 2 proved in Google" in ada.client.get(page).text
+    assert "2 of 2 verified in Google" in ada.client.get(page).text
     mailbox = Mailbox.objects.first()
     assert mailbox is not None
     shown = ada.client.get(f"/mailboxes/{mailbox.pk}/").text
     assert "smtp.gmail.com" in shown
-    assert "Proved in Google" in shown
+    assert "Verified in Google" in shown
     assert "Reading login" not in shown
 
 

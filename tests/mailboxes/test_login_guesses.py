@@ -227,7 +227,7 @@ def test_the_page_shows_guesses_to_its_owner_only(ada: Person, cy: Person, box: 
     machine.guess(box.address, GUESSER, STRANGER.limit)
     machine.step()
     page = ada.client.get(f"/mailboxes/{box.pk}/")
-    assert "Wrong passwords are tried for this mailbox" in page.text
+    assert "Somebody is guessing this mailbox's password" in page.text
     assert "10 since 2026-11-27 12:00 UTC" in page.text
     assert cy.client.get(f"/mailboxes/{box.pk}/").status_code == 404
     assert not guesses_at(cy.actor, box.pk)

@@ -211,8 +211,8 @@ def test_a_list_of_ones_own_is_taken_as_it_is() -> None:
         (["ada", "bo"], "already exists"),
         (["ada"], "1 addresses, but 2"),
         (["ada", "cy", "dee"], "3 addresses, but 2"),
-        (["ada", "a..b"], "cannot stand before the @"),
-        (["ada", "Cy"], "cannot stand before the @"),
+        (["ada", "a..b"], "cannot be used before the @"),
+        (["ada", "Cy"], "cannot be used before the @"),
     ],
 )
 def test_a_list_of_ones_own_is_never_changed_in_silence(custom: list[str], said: str) -> None:

@@ -138,7 +138,7 @@ def test_without_an_account_one_is_added_first(ada: Person, sandbox: RunningSand
 def test_the_mailbox_page_shows_and_disconnects(ada: Person, sandbox: RunningSandbox) -> None:
     (box,) = inboxes(ada, count=1)
     path = f"/mailboxes/{box.pk}/"
-    assert "No outreach tool has this mailbox." in page(ada, path)
+    assert "This mailbox is at no outreach tool." in page(ada, path)
     (link,) = connect(ada, [box], "instantly")
     (campaign, *_) = services.read_campaigns(ada.actor, provider="instantly")
     services.assign_campaign(ada.actor, [box.pk], campaign, provider="instantly")

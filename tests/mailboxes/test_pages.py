@@ -49,7 +49,7 @@ def test_the_preview_is_what_is_created(ada: Person) -> None:
     made = Mailbox.objects.order_by("pk").values_list("address", flat=True)
     assert list(made) == shown
     page = ada.client.get(base).content.decode()
-    assert "0 of 3 proved" in page
+    assert "0 of 3 verified" in page
 
 
 def test_names_of_people_are_used(ada: Person) -> None:

@@ -250,7 +250,7 @@ def test_it_gives_up_after_the_limit_and_says_so(ada: Person, workshop: Workshop
     job = fresh(job)
     assert (job.status, job.error_code) == ("failed", "TIMEOUT")
     assert job.error_message == (
-        "The vendor did not answer. We tried 12 times. Retry when it is mended."
+        "The vendor did not answer. We tried 12 times. Fix the cause, then retry."
     )
     assert workshop.world.touched.count("observe walls") == backoff.MAX_ATTEMPTS
     assert workshop.world.ended == ["failure TIMEOUT"]

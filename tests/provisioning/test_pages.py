@@ -204,7 +204,7 @@ def test_looking_again_shows_what_drifted(ada: Person, workshop: Workshop) -> No
     workshop.world.there.clear()
     ada.client.post(f"/jobs/{job.pk}/look-again/")
     work_off()
-    assert "No longer as it was" in ada.client.get(f"/jobs/{job.pk}/").text
+    assert "Changed since" in ada.client.get(f"/jobs/{job.pk}/").text
 
 
 def test_what_is_not_possible_says_so(ada: Person, workshop: Workshop) -> None:

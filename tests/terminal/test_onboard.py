@@ -39,7 +39,7 @@ def credentials(panel: RunningPanel, tmp_path_factory: pytest.TempPathFactory) -
     panel.sandbox.set_nameservers("terminal.test")
     done = panel.manage(*command)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"50 proved inboxes: {file}" in done.stdout
+    assert f"50 verified inboxes: {file}" in done.stdout
     assert "Nameservers 100 %: They point here." in done.stdout.splitlines()
     assert "create TXT mpanel._domainkey.terminal.test" in done.stdout
     return file
@@ -127,7 +127,7 @@ def test_inboxes_is_how_many_there_are_in_the_end(panel: RunningPanel, credentia
     more = panel.manage("onboard", "terminal.test", "--inboxes=52", f"--csv={credentials}")
     assert more.returncode == 0, more.stderr
     assert "terminal.test has 50 inboxes; 2 more are made." in more.stdout
-    assert f"2 proved inboxes, beside the 50 from before: {credentials}" in more.stdout
+    assert f"2 verified inboxes, beside the 50 from before: {credentials}" in more.stdout
     after = rows(credentials)
     assert after[:50] == before
     assert len({row["email"] for row in after}) == len(after) == 52

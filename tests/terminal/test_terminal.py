@@ -26,9 +26,9 @@ STEPS = ("Nameservers", "Inboxes")
 def said(terminal: Terminal) -> None:
     terminal.tell(Progress("Nameservers", 10, f"Found at {LONG}: other.nameserver.test"))
     terminal.say_record(f"create TXT {LONG}", "v=DKIM1; [k=rsa]; p=" + "A" * 300)
-    terminal.tell(Progress("Inboxes", 50, "1 of 2 inboxes proved"))
-    terminal.tell(Progress("Inboxes", 50, "1 of 2 inboxes proved"))
-    terminal.tell(Progress("Inboxes", 100, "2 of 2 inboxes proved"))
+    terminal.tell(Progress("Inboxes", 50, "1 of 2 inboxes verified"))
+    terminal.tell(Progress("Inboxes", 50, "1 of 2 inboxes verified"))
+    terminal.tell(Progress("Inboxes", 100, "2 of 2 inboxes verified"))
 
 
 def test_names_are_whole_at_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_names_are_whole_at_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> N
     bars = [line for line in lines if "━" in line]
     assert bars
     assert all(len(line.rstrip()) <= 80 for line in bars)
-    assert any("2 of 2 inboxes proved" in line for line in bars)
+    assert any("2 of 2 inboxes verified" in line for line in bars)
 
 
 def test_a_program_reads_one_line_for_each_thing_that_moved() -> None:
@@ -60,8 +60,8 @@ def test_a_program_reads_one_line_for_each_thing_that_moved() -> None:
     lines = pipe.getvalue().splitlines()
     assert lines[0] == f"Nameservers 10 %: Found at {LONG}: other.nameserver.test"
     assert lines[3:] == [
-        "Inboxes 50 %: 1 of 2 inboxes proved",
-        "Inboxes 100 %: 2 of 2 inboxes proved",
+        "Inboxes 50 %: 1 of 2 inboxes verified",
+        "Inboxes 100 %: 2 of 2 inboxes verified",
     ]
 
 

@@ -103,7 +103,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
             found,
             "inboxes",
             "Inboxes",
-            f"Every inbox is proved {how} before it counts.",
+            f"Every inbox is verified {how} before it counts as active.",
         ),
     }
     template = "wizard/inboxes.html"
