@@ -29,7 +29,7 @@ from mpanel.core.processes import process_called
 from mpanel.core.secrets import new_key
 from provisioning.models import Heartbeat
 
-PATIENCE = 60.0  # seconds until all parts must answer
+PATIENCE = 600.0  # seconds until all parts must answer; one that ends stops the rest at once
 GRACE = 12.0  # seconds that parts have to end
 DEMO = "demo@example.test"
 
