@@ -17,7 +17,7 @@ MOST_TOLD = 500  # per sweep and news
 
 
 class TrialExpired(Forbidden):
-    """Your trial has ended. Choose a plan to go on; nothing was deleted, and mail still arrives."""
+    """Your trial has ended. Choose a plan to continue. Nothing was deleted, and mail arrives."""
 
     code = "TRIAL_EXPIRED"
     title = "Your trial has ended"

@@ -57,7 +57,7 @@ def dnssec_off(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         except ConfirmationRequired:
             typed = _typed_unsigned(request, domain)
         else:
-            messages.info(request, "The zone is soon signed no more.")
+            messages.info(request, "The signatures are being removed.")
             return redirect("domain-dnssec", domain_id=domain_id)
     context: dict[str, Any] = {
         "title": f"Turn off DNSSEC for {domain}?",

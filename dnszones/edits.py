@@ -37,7 +37,7 @@ from provisioning.services import start_job
 
 
 class RecordConflict(Conflict):
-    """Another record of the zone stands in the way."""
+    """Another record of the zone is in the way."""
 
     code = "RECORD_CONFLICT"
 

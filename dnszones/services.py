@@ -32,7 +32,7 @@ MOST_DKIM_KEYS = 10  # in one zone: each is made and kept for whoever names a ne
 
 
 class DomainNotVerified(Conflict):
-    """The domain's nameservers do not point here yet, so its records would reach nobody."""
+    """The domain's nameservers do not point here yet, so nobody would see its records."""
 
     code = "DOMAIN_NOT_VERIFIED"
 
@@ -63,7 +63,7 @@ class PlanNotReady(Conflict):
 
 
 class TooManyKeys(Conflict):
-    """This zone has as many DKIM keys as it may have. Use one of its selectors."""
+    """This zone has the most DKIM keys that it can have. Use one of its selectors."""
 
     code = "TOO_MANY_DKIM_KEYS"
 

@@ -165,7 +165,7 @@ def plan_revert(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
     )
     if request.method == "POST" and typed.is_agreed:
         job = reverts.take_back(request.actor, undoing, confirmation=lost.digest)
-        messages.success(request, "Taking the changes back.")
+        messages.success(request, "The changes are being reverted.")
         return redirect("job-detail", job_id=job.pk)
     context = {
         "title": "Take back these DNS changes?",

@@ -26,7 +26,7 @@ from tenants.selectors import chosen_credential
 
 
 class DomainTaken(Conflict):
-    """Another account has verified this domain. Whoever runs its nameservers owns it here."""
+    """Another account has verified this domain. It belongs to those who run its nameservers."""
 
     code = "DOMAIN_TAKEN"
 

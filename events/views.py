@@ -202,7 +202,7 @@ def webhook_rotate(request: PageRequest, webhook_id: UUID) -> HttpResponseBase:
 def webhook_test(request: PageRequest, webhook_id: UUID) -> HttpResponseBase:
     """Send a test to this webhook."""
     services.send_test(request.actor, webhook_id)
-    messages.success(request, "A test is on its way. It appears below in a moment.")
+    messages.success(request, "The test was sent. It appears below in a moment.")
     return redirect("settings-webhook", webhook_id)
 
 
@@ -251,7 +251,7 @@ def delivery_redeliver(
 ) -> HttpResponseBase:
     """Send a delivery once more."""
     services.redeliver(request.actor, webhook_id, delivery_id)
-    messages.success(request, "It is on its way once more.")
+    messages.success(request, "Sending it again.")
     return redirect("settings-webhook", webhook_id)
 
 

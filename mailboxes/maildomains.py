@@ -30,7 +30,7 @@ _SLUG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class InboxesElsewhere(Conflict):
-    """Inboxes of another provider or server stand on this domain. Delete them first."""
+    """This domain has inboxes of another provider or server. Delete them first."""
 
     code = "INBOXES_ELSEWHERE"
 

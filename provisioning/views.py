@@ -90,5 +90,5 @@ def job_cancel(request: PageRequest, job_id: UUID) -> HttpResponseBase:
 def job_look_again(request: PageRequest, job_id: UUID) -> HttpResponseBase:
     """Observe a finished job's states again, to tell drift."""
     services.look_again(request.actor, job_id)
-    messages.info(request, "Looking again. Reload in a moment to see what was found.")
+    messages.info(request, "Checking again. Reload in a moment to see the result.")
     return redirect("job-detail", job_id=job_id)

@@ -36,7 +36,7 @@ MOST_COMPARISONS = 8  # looks, before what differs is taken for settled
 
 
 class Outdated(Conflict):
-    """The existing records of this domain went another way meanwhile. Go on from its page."""
+    """Somebody else continued with the existing records of this domain. Continue from its page."""
 
     code = "DISCOVERY_OUTDATED"
 

@@ -21,7 +21,7 @@ MOST_PATTERNS = 50
 
 
 class TooManyWebhooks(Conflict):
-    """You have ten webhooks, which is as many as there can be. Delete one first."""
+    """You have ten webhooks already, which is the limit. Delete one first."""
 
     code = "WEBHOOK_LIMIT"
 

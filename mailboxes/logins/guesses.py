@@ -187,5 +187,5 @@ def _tell(rows: Iterable[LoginGuesses], now: datetime) -> None:
             "mailbox.guessed",
             mailbox,
             f"{row.wrong} wrong passwords were tried for {mailbox} since {since}, from {where}. "
-            "Who tries more is refused for a while.",
+            "Further attempts are refused for a while.",
         )

@@ -14,7 +14,7 @@ def guesses_at(actor: Actor, mailbox_id: UUID) -> str:
         return ""
     where = f"from {row.network}" if row.network else "from networks where nobody logged in before"
     return (
-        f"{row.wrong} since {row.since:%Y-%m-%d %H:%M} UTC, {where}; the last at "
-        f"{row.updated_at:%Y-%m-%d %H:%M} UTC. Who tries more is refused for a while. If a program "
-        "of yours has an old password, enter the new one there."
+        f"{row.wrong} wrong passwords since {row.since:%Y-%m-%d %H:%M} UTC, {where}; the last at "
+        f"{row.updated_at:%Y-%m-%d %H:%M} UTC. Further attempts are refused for a while. If one of "
+        "your programs still has an old password, enter the new one there."
     )

@@ -32,8 +32,8 @@ class CampaignElsewhere(Conflict):
 
 
 class CampaignsNotIncluded(Conflict):
-    """Campaigns of an included account are the host's. Connect the mailboxes through an account of
-    your own to join campaigns."""
+    """Campaigns of an included account belong to the host. To join campaigns, connect the mailboxes
+    through an account of your own."""
 
     code = "CAMPAIGNS_NOT_INCLUDED"
 

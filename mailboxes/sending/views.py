@@ -34,7 +34,7 @@ def mailbox_sending(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
         LimitsForm(request.POST) if request.method == "POST" else LimitsForm.of([sending.mailbox])
     )
     if form.is_bound and _change(request, form, [mailbox_id]):
-        messages.success(request, "Saved. It holds from the next message on.")
+        messages.success(request, "Saved. It applies from the next message on.")
         return redirect("mailbox-sending", mailbox_id=mailbox_id)
     context = {
         "sending": sending,
@@ -88,7 +88,7 @@ def domain_ceiling(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         except Invalid as error:
             add_errors(form, error)
         else:
-            messages.success(request, "Saved. It holds from the next message on.")
+            messages.success(request, "Saved. It applies from the next message on.")
             return redirect("domain-sending", domain_id=domain_id)
     return _domain_page(request, domain_id, ceiling=form)
 

@@ -37,7 +37,7 @@ READY = (Domain.READY, Domain.PROVISIONED, Domain.CONNECTED)
 
 
 class DomainNotReady(Conflict):
-    """The domain's mail records have not spread yet. Finish its DNS setup first."""
+    """The domain's mail records have not propagated yet. Finish its DNS setup first."""
 
     code = "DOMAIN_NOT_READY"
 

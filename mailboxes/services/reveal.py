@@ -31,7 +31,7 @@ class StillProvisioning(Conflict):
 
 
 class NothingToReveal(Conflict):
-    """None of these inboxes works now, so there are no credentials to take."""
+    """None of these inboxes works now, so there are no credentials to download."""
 
     code = "NOTHING_TO_REVEAL"
 

@@ -84,7 +84,7 @@ def domain_region(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """Place the domain's mail in another region, while it has no mailboxes."""
     domain = get_domain(request.actor, domain_id)
     attach_mail(request.actor, domain_id, region=request.POST.get("region", ""))
-    messages.success(request, f"Mailboxes of {domain} will be made there.")
+    messages.success(request, f"New mailboxes of {domain} will be created there.")
     return redirect(safe_next(request, f"/mailboxes/domains/{domain_id}/"))
 
 

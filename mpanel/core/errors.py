@@ -44,7 +44,7 @@ class Unauthorized(MPanelError):
 
 
 class InvalidToken(Unauthorized):
-    """This token is not valid, or no longer. Please sign in again."""
+    """This token is invalid or has expired. Please sign in again."""
 
     code = "INVALID_TOKEN"
 
@@ -73,14 +73,14 @@ class NotFound(MPanelError):
 
 
 class Conflict(MPanelError):
-    """The present state does not allow this."""
+    """The current state does not allow this."""
 
     code = "CONFLICT"
     status = 409
 
 
 class Gone(MPanelError):
-    """This was used already, or its time is over."""
+    """This was used already, or has expired."""
 
     code = "GONE"
     status = 410

@@ -20,7 +20,7 @@ GOOD_FOR = timedelta(seconds=90)
 
 
 class LinkExpired(Gone):
-    """This link was used already, or its 90 seconds are over. Ask for a new one."""
+    """This link was used already, or has expired. Ask for a new one."""
 
     code = "LINK_EXPIRED"
 

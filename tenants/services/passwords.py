@@ -29,7 +29,7 @@ LONGEST = 256  # characters; a hash takes longer the more there are
 
 
 class CredentialsRefused(Unauthorized):
-    """E-mail address and password do not match. Try again, or sign in by a code."""
+    """E-mail address and password do not match. Try again, or sign in with a code."""
 
     code = "AUTH_INVALID_CREDENTIALS"
 

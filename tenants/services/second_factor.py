@@ -24,7 +24,7 @@ LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 class SecondFactorRequired(Unauthorized):
-    """This account asks for a code of its authenticator too, or a recovery code."""
+    """This account also needs a code from its authenticator, or a recovery code."""
 
     code = "SECOND_FACTOR_REQUIRED"
 
@@ -40,7 +40,7 @@ class SecondFactorRefused(Unauthorized):
 
 
 class SecondFactorStands(Conflict):
-    """A second factor is set up already. Turn it off first."""
+    """A second factor is already set up. Turn it off first."""
 
     code = "SECOND_FACTOR_STANDS"
 

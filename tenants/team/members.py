@@ -16,7 +16,7 @@ from tenants.team.models import Invitation
 
 
 class LastOwner(Conflict):
-    """This is the tenant's last owner. Make somebody else its owner first."""
+    """This is the organisation's last owner. Make somebody else an owner first."""
 
     code = "LAST_OWNER"
 

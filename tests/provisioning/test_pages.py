@@ -131,7 +131,7 @@ def test_a_job_shows_its_steps_its_evidence_and_its_log(ada: Person, workshop: W
         "Done.",
     ):
         assert text in page
-    assert "Look again" in page
+    assert "Check again" in page
     assert "Retry" not in page
     assert "hx-get" not in part(ada, f"/jobs/{job.pk}/")
 

@@ -232,7 +232,7 @@ ERRORS = {
     402: "The plan's limit is reached, or a payment failed.",
     403: "The role, the scope or the state of the account does not allow this.",
     404: "There is no such thing in your account.",
-    409: "The present state does not allow this, or the Idempotency-Key was used otherwise.",
+    409: "The current state does not allow this, or the Idempotency-Key was used otherwise.",
     410: "Used already, or its time is over.",
     413: "The body is too large.",
     415: "The body is not JSON.",
