@@ -44,7 +44,7 @@ troubles.register(
     Trouble(
         "drifted",
         "Records changed",
-        "Mail records are not as they were written. Plan them again to put them right.",
+        "Mail records differ from what was written. Make a new plan to restore them.",
         lambda: Q(domain__status__in=WRITTEN) & Q(_changed_records()) & ~Q(_watched_closely()),
         tone="warning",
     ),
@@ -71,15 +71,14 @@ troubles.register(
     Trouble(
         "not_spread",
         "Records not seen",
-        "We watched for two days, and not every resolver showed the records. Look at what is in "
-        "the way.",
+        "After two days, some resolvers still do not show the records. See what is in the way.",
         lambda: Q(status=Domain.DNS_CONFIGURING) & Q(_gave_up()) & ~Q(_is_watched()),
         tone="warning",
     ),
     Trouble(
         "existing",
-        "Waits for you",
-        "What the domain publishes now is not all in its new zone. Choose what becomes of it.",
+        "Needs your choice",
+        "The new zone lacks some of what the domain publishes now. Choose what happens to it.",
         lambda: Q(
             verified_at__isnull=True,
             zone__discovery__status__in=[ZoneDiscovery.UNSEEN, ZoneDiscovery.DIFFERENT],

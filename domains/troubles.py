@@ -33,7 +33,7 @@ troubles.register(
     Trouble(
         "stale_ds",
         "Wrong DS record",
-        "The zone above has a DS record that fits no key here. Remove it at your registrar.",
+        "The parent zone has a DS record that matches no key here. Remove it at your registrar.",
         lambda: Q(delegation__stale_ds__0__isnull=False) & ~Q(status=Domain.DELETING),
     ),
     Trouble(

@@ -28,7 +28,7 @@ troubles.register(
     Trouble(
         "paused",
         "Sending paused",
-        "Too much of what was sent bounced. See why before you resume.",
+        "Too many messages bounced. See why before you resume.",
         lambda: Q(paused_at__isnull=False) & ~Q(status=Mailbox.DELETING),
     ),
     Trouble(
@@ -40,7 +40,7 @@ troubles.register(
     Trouble(
         "outreach",
         "Outreach refused",
-        "An outreach tool did not take the mailbox. See why, then retry.",
+        "An outreach tool refused the mailbox. See why, then retry.",
         lambda: Q(_refused_link()),
         tone="warning",
     ),
@@ -58,7 +58,7 @@ troubles.register(
     Trouble(
         "mail",
         "Mail not attached",
-        "The mail provider did not take the domain. See why, then try again.",
+        "The mail provider refused the domain. See why, then try again.",
         lambda: Q(mail__status=MailDomain.FAILED),
     ),
 )

@@ -23,7 +23,7 @@ troubles.register(
     Trouble(
         "failed",
         "Failed",
-        "It stopped before its end. See why, then retry.",
+        "It did not finish. See why, then retry.",
         lambda: Q(status=Job.FAILED) & ~Q(_newer()),
         in_status=True,
     ),

@@ -135,9 +135,12 @@ def of_row(row: Model) -> list[Trouble]:
 
 
 def found_by(actor: Actor) -> list[Finding]:
-    """All that is wrong with what the actor may see, the worst first; one query for each list."""
+    """All that is wrong with what the actor may see, the worst first; one query for each list.
+
+    What is equally bad is in the order of the apps, the uppermost first: mail before webhooks.
+    """
     findings = []
-    for watched in _watched.values():
+    for watched in reversed(_watched.values()):
         try:
             rows = watched.rows(actor)
         except Forbidden:

@@ -1,5 +1,8 @@
 """Every page, in one place: what the tests that look at all of them visit."""
 
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 PUBLIC = {
@@ -87,3 +90,13 @@ def pages_of(page: Page, domain: str) -> dict[str, str]:
 
 
 STEPS = ("domain", "nameservers", "dns", "propagation", "inboxes", "outreach")
+
+
+def violations(page: Page, *rules: str) -> list[Any]:
+    """What axe finds by all its rules, or by some."""
+    options = {"runOnly": list(rules)} if rules else {}
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        (item["id"], [(node["html"][:160], node["failureSummary"]) for node in item["nodes"]])
+        for item in found
+    ]

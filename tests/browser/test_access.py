@@ -10,8 +10,8 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser import walk
 from tests.browser.conftest import Open
+from tests.browser.pages import violations
 from tests.browser.stack import Stack
-from tests.browser.test_every_page import violations
 from tests.browser.test_wizard import press, tab_to
 
 PASSWORD = "a long and good one"

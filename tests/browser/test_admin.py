@@ -6,9 +6,11 @@ from playwright.sync_api import expect
 
 from tests.browser import walk
 from tests.browser.conftest import Open
+from tests.browser.pages import violations
 from tests.browser.stack import Stack
 
 WIDE = {"width": 1440, "height": 900}
+LANDMARKS = ("landmark-one-main", "region")  # all that screen readers jump between
 
 
 def test_every_list_opens_in_light_and_dark(opened: Open, stack: Stack) -> None:
@@ -22,6 +24,7 @@ def test_every_list_opens_in_light_and_dark(opened: Open, stack: Stack) -> None:
     for path in paths[1::6]:  # the same templates; tests/admin opens them all
         page.goto(path)
         expect(page.locator("#changelist")).to_be_visible()
+        assert violations(page, *LANDMARKS) == [], path
     page.emulate_media(color_scheme="dark")
     for path in paths[:3]:
         page.goto(path)

@@ -5,8 +5,9 @@ import re
 from playwright.sync_api import StorageState, expect
 
 from tests.browser.conftest import Open
+from tests.browser.pages import violations
 from tests.browser.stack import Stack
-from tests.browser.test_every_page import WINDOWS, violations
+from tests.browser.test_every_page import WINDOWS
 
 
 def test_dnssec_is_turned_on_and_asks_twice_before_it_is_turned_off(

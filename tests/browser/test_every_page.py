@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, StorageState, expect
 
 from tests.browser.conftest import Open
-from tests.browser.pages import PUBLIC, pages_of
+from tests.browser.pages import PUBLIC, pages_of, violations
 
 WINDOWS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 360, "height": 740}}
 HEADINGS = "[...document.querySelectorAll('h1, h2, h3, h4')].map(e => Number(e.tagName[1]))"
@@ -23,16 +22,6 @@ def every_page(opened: Open, session: StorageState, **options: Any) -> Iterator[
         page.emulate_media(color_scheme="light")
         page.goto(path)
         yield name, page
-
-
-def violations(page: Page, *rules: str) -> list[Any]:
-    """What axe finds by all its rules, or by some."""
-    options = {"runOnly": list(rules)} if rules else {}
-    found = Axe().run(page, options=options).response["violations"]
-    return [
-        (item["id"], [(node["html"][:160], node["failureSummary"]) for node in item["nodes"]])
-        for item in found
-    ]
 
 
 @pytest.mark.parametrize("window", WINDOWS)

@@ -177,6 +177,24 @@ def test_what_passes_by_itself_is_no_trouble(ada: Person) -> None:
     assert troubles.found_by(ada.actor) == []
 
 
+def test_the_worst_is_first_and_mail_before_all_else(ada: Person) -> None:
+    adas = estate(ada)
+    for what in (
+        ("WebhookEndpoint", "disabled"),
+        ("Zone", "spf_failing"),
+        ("Job", "failed"),
+        ("Mailbox", "paused"),
+    ):
+        WRONG[what](adas)
+    found = [(one.noun.split(",")[0], one.trouble.tone) for one in troubles.found_by(ada.actor)]
+    assert found == [
+        ("mailbox", "danger"),
+        ("job", "danger"),
+        ("webhook", "danger"),
+        ("zone", "warning"),
+    ]
+
+
 @pytest.mark.parametrize("path", ["/domains/", "/dns/", "/mailboxes/", "/jobs/"])
 def test_a_trouble_that_nobody_knows_lists_nothing(ada: Person, path: str) -> None:
     estate(ada)
