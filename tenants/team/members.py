@@ -36,7 +36,7 @@ def require_rank(actor: Actor, *roles: str) -> None:
     actor.require_person()
     actor.require(ADMIN)
     if any(RANKS[role] > RANKS[actor.role] for role in roles):
-        raise Forbidden("Only an owner may do this with owners.")
+        raise Forbidden("Only an owner can change or remove an owner.")
 
 
 def clean_role(role: str) -> str:

@@ -128,9 +128,14 @@ def member_remove(request: PageRequest, user_id: UUID) -> HttpResponseBase:
     found = selectors.get_member(request.actor, user_id)
     is_me = found.user_id == request.actor.user_id
     if request.method == "POST":
-        members.remove_member(request.actor, user_id)
+        try:
+            members.remove_member(request.actor, user_id)
+        except (Conflict, Forbidden) as error:
+            messages.warning(request, error.message)
+            return redirect("settings-team")
         if is_me:
             browser.sign_out(request, None)
+            messages.success(request, f"You left {found.tenant} and were signed out.")
             return redirect("sign-in")
         messages.success(request, f"Removed {found.user}.")
         return redirect("settings-team")
@@ -151,7 +156,8 @@ def member_remove(request: PageRequest, user_id: UUID) -> HttpResponseBase:
 @require_POST
 def switch(request: PageRequest, tenant_id: UUID) -> HttpResponseBase:
     """Act in another organisation from now on."""
-    services.switch_organisation(request.actor, tenant_id)
+    session = services.switch_organisation(request.actor, tenant_id)
+    messages.success(request, f"You now work in {session.membership.tenant}.")
     return redirect(HOME)
 
 

@@ -117,7 +117,8 @@ def test_an_existing_person_accepts_on_the_page_and_switches_between_tenants(ada
     assert di.session.membership.tenant_id == ada.tenant.pk
     page = di.client.get("/overview/").content.decode()
     assert page.count("/switch/") == 2
-    di.client.post(f"/settings/organisations/{di.tenant.pk}/switch/")
+    there = di.client.post(f"/settings/organisations/{di.tenant.pk}/switch/", follow=True)
+    assert f"You now work in {di.user.email}" in there.content.decode()
     assert di.session.membership.tenant_id == di.tenant.pk
     # Who signs in again is where they were last.
     membership = membership_of(di.user)
@@ -232,6 +233,21 @@ def test_the_last_owner_stays_and_only_owners_change_owners(ada: Person) -> None
     assert admin.patch(f"{TEAM}/{di.user.pk}", {"role": OWNER}).error == "FORBIDDEN"
     assert api.patch(f"{TEAM}/{di.user.pk}", {"role": OWNER}).body["data"]["role"] == OWNER
     assert api.delete(f"{TEAM}/{ada.user.pk}").status == 204
+
+
+def test_the_page_says_who_left_and_who_cannot(ada: Person) -> None:
+    bo, di = helper_of(ada, "bo"), helper_of(ada, "di", ADMIN)
+
+    def remove(by: Person, whom: Person) -> str:
+        path = f"/settings/team/{whom.user.pk}/remove/"
+        return by.client.post(path, follow=True).content.decode()
+
+    assert "last owner" in remove(ada, ada)
+    assert "Only an owner can" in remove(di, ada)
+    page = remove(bo, bo)
+    assert "You left ada@people.test and were signed out." in page
+    assert 'name="email"' in page  # the page to sign in
+    assert Membership.objects.filter(tenant=ada.tenant).count() == 2
 
 
 def test_who_becomes_the_only_owner_meanwhile_is_not_removed(ada: Person) -> None:
