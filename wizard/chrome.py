@@ -10,6 +10,7 @@ from mpanel.core.actor import Actor
 from tenants.models import Membership
 from tenants.selectors import get_tenant
 from tenants.team.selectors import organisations
+from wizard.uses import obstacle
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -31,4 +32,6 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "tenant_name": tenant_name,
         "organisations": mine,
         "trial_days_left": cache(lambda: get_account(actor).trial_days_left),
+        "domain_obstacle": cache(lambda: obstacle(actor, "domains")),
+        "inbox_obstacle": cache(lambda: obstacle(actor, "inboxes")),
     }

@@ -222,6 +222,23 @@ def test_a_full_plan_and_an_ended_trial_lead_to_what_to_do(
     assert "Ask the host of this panel" in ada.client.get("/settings/plan/").content.decode()
 
 
+@pytest.mark.parametrize("path", ["/setup/", "/mailboxes/new/", "/mailboxes/import/"])
+def test_forms_that_add_say_first_that_the_plan_allows_no_more(ada: Person, path: str) -> None:
+    estate(ada)
+
+    def page() -> str:
+        return ada.client.get(path).content.decode()
+
+    assert "Your plan is full" not in page()
+    inboxes = PLANS[TRIAL].inboxes or 0
+    for number in range(PLANS[TRIAL].domains or 0):
+        estate(ada, f"d{number}.test", inboxes=inboxes // (PLANS[TRIAL].domains or 1))
+    assert 'href="/settings/plan/">See your plan' in page()
+    Account.objects.update(trial_ends_at=timezone.now())
+    assert 'href="/settings/plan/">See what you can do' in page()
+    assert "Your plan is full" not in page()
+
+
 @pytest.mark.parametrize("error", [LimitExceeded("Full."), TrialExpired()])
 def test_errors_about_the_plan_lead_to_its_page(ada: Person, error: MPanelError) -> None:
     request = ada.client.get("/jobs/").wsgi_request
