@@ -85,7 +85,7 @@ def lift(actor: Actor, row: LoginGuesses) -> None:
 
 @admin.register(LoginGuesses)
 class LoginGuessesAdmin(ReadOnlyAdmin):
-    list_display = ("mailbox", "network", "wrong", "since", "refused_until", "told_at")
+    list_display = ("__str__", "wrong", "since", "refused_until", "told_at")
     list_select_related = ("mailbox",)
     list_filter = (set_or_not("refused_until", "refused"),)
     search_fields = ("mailbox__address", "network")

@@ -17,7 +17,6 @@ troubles.watch(
     noun="credential,credentials",
     url_name="credential-list",
     rows=credentials,
-    can_filter=False,
 )
 troubles.register(
     ProviderCredential,

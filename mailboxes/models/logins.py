@@ -31,7 +31,7 @@ class LoginGuesses(Row):
         indexes = [models.Index(fields=["updated_at"], name="login_guesses_by_age")]
 
     def __str__(self) -> str:
-        return f"{self.mailbox or 'all mailboxes'} from {self.network or 'all networks'}"
+        return f"{self.mailbox or 'All mailboxes'} from {self.network or 'all networks'}"
 
 
 class LoginNetwork(Row):

@@ -99,11 +99,16 @@ def all_kinds() -> dict[tuple[str, str], Trouble]:
     }
 
 
-def choices(model: type[Model], present: str) -> dict[str, str]:
-    """What a list's filter offers in addition to the statuses. `present`: what is chosen now."""
+def choices(model: type[Model], present: str, *, with_statuses: bool = False) -> dict[str, str]:
+    """What a list's filter offers in addition to the statuses. `present`: what is chosen now.
+
+    `with_statuses`: also those that a status says, for a list whose filter offers no statuses.
+    """
     kinds = {f"{PREFIX}{kind.key}": kind for kind in _watched[model].kinds.values()}
     return {
-        value: kind.label for value, kind in kinds.items() if not kind.in_status or value == present
+        value: kind.label
+        for value, kind in kinds.items()
+        if with_statuses or not kind.in_status or value == present
     }
 
 

@@ -7,19 +7,24 @@ from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from mpanel.core import registry
+from mpanel.core import registry, troubles
 from mpanel.core.errors import Invalid, NotFound
 from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
 from tenants import selectors, services
 from tenants.forms import CredentialForm
+from tenants.models import ProviderCredential
 
 
 @signed_in
 @require_GET
 def credential_list(request: PageRequest) -> HttpResponseBase:
     """The tenant's credentials, each with what its last test said."""
+    status = request.GET.get("status", "")
+    _, trouble = troubles.asked(ProviderCredential, status)
     context = {
-        "credentials": selectors.credentials(request.actor),
+        "credentials": selectors.credentials(request.actor).filter(trouble),
+        "status": status,
+        "troubles": troubles.choices(ProviderCredential, status, with_statuses=True),
         "section": "credentials",
         "page_title": "Provider credentials",
         "page_subtitle": "What lets mPanel act for you at your providers. Secrets are encrypted "

@@ -82,7 +82,7 @@ def gone(of: Estate) -> None:
         tenant=of.domain.tenant,
         port="dns",
         provider="powerdns",
-        label="Was the host's",
+        label=f"Was the host's, for {of.domain}",
         is_included=True,
     )
 
@@ -195,7 +195,7 @@ def test_the_worst_is_first_and_mail_before_all_else(ada: Person) -> None:
     ]
 
 
-@pytest.mark.parametrize("path", ["/domains/", "/dns/", "/mailboxes/", "/jobs/"])
+@pytest.mark.parametrize("path", ["/domains/", "/dns/", "/mailboxes/", "/jobs/", "/credentials/"])
 def test_a_trouble_that_nobody_knows_lists_nothing(ada: Person, path: str) -> None:
     estate(ada)
     assert "<tbody>" not in ada.client.get(f"{path}?status=trouble-made-up").content.decode()
