@@ -9,20 +9,16 @@ import io
 import json
 import os
 import shutil
-import signal
 import smtplib
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from imaplib import IMAP4_SSL
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
@@ -30,11 +26,13 @@ from django.test import override_settings
 from mailboxes.mailserver.purge import folder_of
 from mailboxes.models import Mailbox
 from tests.certificates import make_certificates
-from tests.processes import descendants, is_alive, kill_all
+from tests.mailclients import ImapFrom
+from tests.processes import is_alive
+from tests.programs import PATIENCE, answers, end, eventually, listens, run
 from tests.sandboxes import find_free_port_block
+from tests.spampatterns import kept_patterns
 
 HOST = "localhost"
-PATIENCE = 120.0  # seconds; bounds a hang, not the machine
 MAIL_USER = 5000
 _NO_USER = 67  # sysexits.h: doveadm asked, and there is none
 
@@ -233,25 +231,12 @@ class PrivateMailServer:
         self._start_postfix()
 
     def start_spam_filter(self) -> None:
-        """Start rspamd as its unit does, and come back when it takes messages.
-
-        It compiles its patterns when it starts for the first time, which takes minutes on a busy
-        machine: what it made is kept for the next run of the tests.
-        """
+        """Start rspamd as its unit does, and come back when it takes messages."""
         conf, state = self.folder / "rspamd/rspamd.conf", self.folder / "state/rspamd"
-        kept = Path(tempfile.gettempdir()) / "mpanel-rspamd-patterns"
-        for pattern in kept.glob("*.hs*"):
-            if not (state / pattern.name).exists():
-                shutil.copy(pattern, state)
-                shutil.chown(state / pattern.name, "_rspamd", "_rspamd")
         command = ("/usr/bin/rspamd", "-f", "-c", str(conf), "-u", "_rspamd", "-g", "_rspamd")
-        self._rspamd = self._run(*command)
-        eventually(lambda: answers(state / "milter.sock"), seconds=300, why=self.complaints)
-        kept.mkdir(exist_ok=True)
-        for pattern in state.glob("*.hs*"):
-            if not (kept / pattern.name).exists():
-                shutil.copy(pattern, kept / f".{os.getpid()}")
-                (kept / f".{os.getpid()}").rename(kept / pattern.name)
+        with kept_patterns(state):
+            self._rspamd = self._run(*command)
+            eventually(lambda: answers(state / "milter.sock"), seconds=300, why=self.complaints)
 
     def stop_spam_filter(self) -> None:
         if self._rspamd is not None:
@@ -386,26 +371,13 @@ class PrivateMailServer:
     @contextlib.contextmanager
     def imap(self, login: str, password: str, *, source: str = "127.0.0.1") -> Iterator[IMAP4_SSL]:
         """A session over IMAPS."""
-        client = _ImapFrom(source, self.imaps_port, self.tls)
+        client = ImapFrom(source, HOST, self.imaps_port, self.tls)
         try:
             client.login(login, password)
             yield client
         finally:
             with contextlib.suppress(IMAP4_SSL.error, OSError):  # it may have been ended
                 client.logout()
-
-
-class _ImapFrom(IMAP4_SSL):
-    """A session whose client has this address."""
-
-    def __init__(self, source: str, port: int, tls: ssl.SSLContext) -> None:
-        self._source = source
-        super().__init__(HOST, port, ssl_context=tls, timeout=PATIENCE)
-
-    def _create_socket(self, timeout: float | None) -> ssl.SSLSocket:
-        plain = socket.create_connection((self.host, self.port), timeout, (self._source, 0))
-        secured: ssl.SSLSocket = self.ssl_context.wrap_socket(plain, server_hostname=self.host)
-        return secured
 
 
 def manage(*arguments: str, given: str = "") -> str:
@@ -417,46 +389,3 @@ def manage(*arguments: str, given: str = "") -> str:
     finally:
         sys.stdin = stdin
     return said.getvalue()
-
-
-def run(*command: str, ok: tuple[int, ...] = (0,)) -> str:
-    """A program's standard output; fails the test where the program ends otherwise."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
-    assert done.returncode in ok, f"{command} ended with {done.returncode}: {done.stderr}"
-    return done.stdout
-
-
-def end(pid: int, started: subprocess.Popen[bytes]) -> None:
-    """Have a server end with all its children (SIGTERM), and if need be without its doing."""
-    family = [started.pid, *descendants(started.pid)]
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + PATIENCE
-    while any(map(is_alive, family)) and time.monotonic() < deadline:
-        started.poll()
-        time.sleep(0.02)
-    kill_all(list(filter(is_alive, family)))
-    started.wait(PATIENCE)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def answers(path: Path) -> bool:
-    """Whether somebody listens on a socket in the file system."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
-
-
-def eventually[T](
-    look: Callable[[], T], *, seconds: float = PATIENCE, why: Callable[[], str] | None = None
-) -> T:
-    """What `look` finds, as soon as it is something; fails after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        if time.monotonic() > deadline:
-            pytest.fail("it did not come true in time\n" + (why() if why else ""))
-        time.sleep(0.02)
-    return found

@@ -7,7 +7,8 @@ from mailboxes.models import Alias
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, domain_of, inbox
 from tests.mailserver.test_sieve import arrived, bring
-from tests.mailservers import PrivateMailServer, eventually
+from tests.mailservers import PrivateMailServer
+from tests.programs import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

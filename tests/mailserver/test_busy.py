@@ -6,7 +6,8 @@ import pytest
 
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer, eventually
+from tests.mailservers import PrivateMailServer
+from tests.programs import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

@@ -16,7 +16,8 @@ from mailboxes.models import Mailbox
 from tests.cast import Person
 from tests.dnsservers import FakeServer, dns_servers
 from tests.mailserver.rooms import domain_of, inbox
-from tests.mailservers import HOST, PrivateMailServer, eventually
+from tests.mailservers import HOST, PrivateMailServer
+from tests.programs import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

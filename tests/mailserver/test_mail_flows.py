@@ -25,7 +25,8 @@ from mailboxes.vendors import mail_provider_of
 from provisioning.models import Job
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox, move_domain
-from tests.mailservers import HOST, PrivateMailServer, eventually
+from tests.mailservers import HOST, PrivateMailServer
+from tests.programs import eventually
 from tests.work import until
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]

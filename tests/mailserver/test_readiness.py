@@ -15,8 +15,9 @@ import pytest
 from mailboxes.logins.readiness import PASS, LoginReadiness
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer, eventually, listens
+from tests.mailservers import PrivateMailServer
 from tests.processes import Process
+from tests.programs import eventually, listens
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

@@ -17,7 +17,8 @@ from events.services import record
 from mailboxes.models import Mailbox
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer, eventually
+from tests.mailservers import PrivateMailServer
+from tests.programs import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

@@ -18,7 +18,8 @@ from mailboxes.services import Vacation, create_alias, set_rules
 from provisioning.models import Job
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import HOST, PrivateMailServer, eventually
+from tests.mailservers import HOST, PrivateMailServer
+from tests.programs import eventually
 from tests.work import work_off
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]

@@ -10,9 +10,10 @@ from dnszones.services import dkim_key
 from mailboxes.models import Mailbox
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer, eventually
+from tests.mailservers import PrivateMailServer
 from tests.milters import author_check
 from tests.processes import Process
+from tests.programs import eventually
 from tests.signers import verifies, wait_for
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]

@@ -6,10 +6,11 @@ import pytest
 from mailboxes.models import Mailbox, SendingDay
 from tests.api import Api
 from tests.cast import Person
-from tests.mailservers import PrivateMailServer, eventually
+from tests.mailservers import PrivateMailServer
 from tests.policy import policy_service
 from tests.powerdns import PrivatePowerDNS
 from tests.processes import Process
+from tests.programs import eventually
 from tests.sandboxes import RunningSandbox
 from tests.signers import wait_for
 from tests.stories import published, use_powerdns
