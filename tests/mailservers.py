@@ -320,7 +320,7 @@ class PrivateMailServer:
         if self.queue():
             run("/usr/sbin/postsuper", "-c", str(self.folder / "postfix"), "-d", "ALL")
         for log in (self.folder / "log").iterdir():
-            if log.name.startswith(f"{self.log.name}."):
+            if ".log." in log.name:
                 log.unlink()  # rotated
             else:
                 os.truncate(log, 0)

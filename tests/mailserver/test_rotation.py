@@ -15,8 +15,9 @@ from mailboxes.bounces import read_log
 from mailboxes.models import LogPosition, Mailbox, SendingDay
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer, eventually, manage, run
+from tests.mailservers import PrivateMailServer, manage
 from tests.processes import Process
+from tests.programs import eventually, run
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 
@@ -42,12 +43,12 @@ def outside_refuses(server: PrivateMailServer) -> Iterator[None]:
     postfix = str(server.folder / "postfix")
     lmtp = server.folder / "run/mpanel-lmtp"
     run("/usr/sbin/postconf", "-c", postfix, "-e", f"default_transport = lmtp:unix:{lmtp}")
-    run("/usr/sbin/postfix", "-c", postfix, "reload")
+    server.restart_postfix()
     try:
         yield
     finally:
         server.configure()
-        run("/usr/sbin/postfix", "-c", postfix, "reload")
+        server.restart_postfix()
 
 
 def send(server: PrivateMailServer, mailbox: Mailbox, sent: list[int]) -> None:
@@ -74,6 +75,15 @@ def is_read(server: PrivateMailServer) -> bool:
     """Whether the log was read to its end."""
     place, log = LogPosition.objects.first(), server.log.stat()
     return place is not None and (place.inode, place.offset) == (log.st_ino, log.st_size)
+
+
+def log_a_line(server: PrivateMailServer) -> None:
+    """Have Postfix write to its log, so that its postlogd lives, which ends after 100 idle seconds.
+
+    The next one would make a new file.
+    """
+    run("/usr/sbin/postlog", "-c", str(server.folder / "postfix"), "-t", "test", "A line.")
+    eventually(lambda: "A line." in server.said)
 
 
 def rotate(server: PrivateMailServer, *options: str) -> str:
@@ -119,7 +129,9 @@ def test_rotation_in_the_middle_of_bounces_loses_none_and_counts_none_twice(
     kept = sorted(mail_server.log.parent.glob("postfix.log.*"))
     assert [path.suffix == ".gz" for path in kept] == [True] * ROTATIONS + [False]
     read_log(mail_server.log)
-    assert "removed" in rotate(mail_server, "--keep=1")
+    said_last = rotate(mail_server, "--keep=1")
+    for path in kept[:-1]:
+        assert f"removed {path.name}" in said_last
 
 
 def test_a_worker_that_may_not_read_the_log_says_so(
@@ -140,6 +152,7 @@ def test_a_rotation_that_was_killed_half_way_is_finished_by_the_next(
     ada: Person, mail_server: PrivateMailServer
 ) -> None:
     inbox(ada, "ada@ada.test")
+    log_a_line(mail_server)
     read_log(mail_server.log)
     renamed = mail_server.log.with_name("postfix.log.20200101-000000")
     mail_server.log.rename(renamed)  # killed here: Postfix writes to the renamed log for ever
