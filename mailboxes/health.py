@@ -5,7 +5,6 @@ neither for nor against. Everything is measured in bulk by a sweep.
 """
 
 import asyncio
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,10 +18,9 @@ from django.db.models import Avg, Q, Sum
 from django.utils import timezone
 
 from dnszones.models import Record
+from mailboxes.blocklists import Listing, listings
 from mailboxes.models import Mailbox, MailDomain, OutreachLink, SendingDay
 from mailboxes.sending.limits import limit_on, ramp_of, today
-from mpanel.core.checks import parse_resolvers
-from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
 from mpanel.core.periodic import Slice
 
 WEIGHTS: Final = {
@@ -47,9 +45,6 @@ LEAST_SAMPLE = 10  # recipients whose fate is known, before a share of them mean
 WORST_BOUNCES, WORST_COMPLAINTS = 0.10, 0.003  # shares at which nothing is left of a part
 GROWN_UP = 30  # days
 AT_ONCE = 500  # domains measured together
-# Answers of a blocklist that mean "you may not ask here" (Spamhaus and those who follow it).
-_REFUSALS = ipaddress.ip_network("127.255.255.0/24")
-_LISTED = ipaddress.ip_network("127.0.0.0/8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +73,6 @@ class Fates:
     delivered: int = 0
     bounced: int = 0
     complaints: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What blocklists say of a name or address: those that have it, and how many answered."""
-
-    listed: tuple[str, ...] = ()
-    asked: int = 0
 
 
 def parts_of(stored: Sequence[Mapping[str, Any]]) -> list[Part]:
@@ -251,7 +238,7 @@ def measure(mail_domain_ids: Sequence[UUID]) -> None:
     verdicts = _verdicts(domains)
     fates = _fates([*domains, *(box.pk for box in boxes)])
     reputations = _reputations(domains)
-    listings = asyncio.run(_listings(domains.values()))
+    listed = asyncio.run(_blocklists_of(domains.values()))
     now, on = timezone.now(), today()
     per_domain: dict[UUID, list[int]] = defaultdict(list)
     for box in boxes:
@@ -272,7 +259,7 @@ def measure(mail_domain_ids: Sequence[UUID]) -> None:
                 authentication(verdicts[box.domain_id]),
                 bounces(fates.get(box.pk, Fates())),
                 complaints(fates.get(box.pk, Fates())),
-                blocklists(listings[mail.pk]),
+                blocklists(listed[mail.pk]),
                 warm,
                 age(box.created_at.date(), on),
             ],
@@ -286,7 +273,7 @@ def measure(mail_domain_ids: Sequence[UUID]) -> None:
                 authentication(verdicts[mail.domain_id]),
                 bounces(fates.get(mail.domain_id, Fates())),
                 complaints(fates.get(mail.domain_id, Fates())),
-                blocklists(listings[mail.pk]),
+                blocklists(listed[mail.pk]),
                 _warm_up_of_all(per_domain[mail.domain_id]),
                 age(verified.date() if verified else None, on),
             ],
@@ -343,60 +330,13 @@ def _reputations(domains: Iterable[UUID]) -> dict[UUID, float]:
     return {row["mailbox_id"]: row["mean"] for row in rows}
 
 
-# --- Blocklists (RFC 5782) -------------------------------------------------------------------
-
-
-def blocklist_name(subject: str, blocklist: str) -> str:
-    """Where a list answers about an IP address or a domain name."""
-    try:
-        address = ipaddress.ip_address(subject)
-    except ValueError:
-        return f"{subject}.{blocklist}"
-    return f"{address.reverse_pointer.rsplit('.', 2)[0]}.{blocklist}"
-
-
-def listing_of(answers: Mapping[str, Answer]) -> Listing:
-    """What the answers of several lists come to; a refusal to answer is none."""
-    listed, asked = [], 0
-    for blocklist, answer in answers.items():
-        codes = [ipaddress.ip_address(value) for value in answer.values]
-        if answer.status == "unknown" or any(code in _REFUSALS for code in codes):
-            continue
-        asked += 1
-        if any(code in _LISTED for code in codes):
-            listed.append(blocklist)
-    return Listing(tuple(sorted(listed)), asked)
-
-
-async def _listings(mails: Iterable[MailDomain]) -> dict[UUID, dict[str, Listing]]:
+async def _blocklists_of(mails: Iterable[MailDomain]) -> dict[UUID, dict[str, Listing]]:
     """What the blocklists say of each domain's name and of the addresses that it sends from."""
     wanted: dict[UUID, list[str]] = {}
     for mail in mails:
         addresses = mail.server.addresses if mail.server else []
         wanted[mail.pk] = [mail.domain.name, *map(str, addresses)]
-    if not settings.BLOCKLIST_RESOLVER:
-        return {pk: {} for pk in wanted}
-    (resolver,) = parse_resolvers(f"blocklists={settings.BLOCKLIST_RESOLVER}")
-    subjects = list(dict.fromkeys(one for subjects in wanted.values() for one in subjects))
-    found = await _ask_blocklists(subjects, resolver)
-    return {pk: {one: found[one] for one in subjects} for pk, subjects in wanted.items()}
-
-
-async def _ask_blocklists(subjects: Sequence[str], resolver: Server) -> dict[str, Listing]:
-    pairs = [(one, blocklist) for one in subjects for blocklist in _lists_for(one)]
-    async with DNSClient(timeout=settings.DNS_TIMEOUT) as client:
-        answers = await client.ask_many(
-            Question(resolver, blocklist_name(one, blocklist), "A") for one, blocklist in pairs
-        )
-    sorted_out: dict[str, dict[str, Answer]] = {one: {} for one in subjects}
-    for (one, blocklist), answer in zip(pairs, answers, strict=True):
-        sorted_out[one][blocklist] = answer
-    return {one: listing_of(of_one) for one, of_one in sorted_out.items()}
-
-
-def _lists_for(subject: str) -> list[str]:
-    try:
-        ipaddress.ip_address(subject)
-    except ValueError:
-        return list(settings.DOMAIN_BLOCKLISTS)
-    return list(settings.BLOCKLISTS)
+    found = await listings({one for subjects in wanted.values() for one in subjects})
+    return {
+        pk: {one: found[one] for one in subjects if one in found} for pk, subjects in wanted.items()
+    }

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from dnszones.models import Record
-from mailboxes import health
-from mailboxes.health import Fates, Listing, Part
+from mailboxes import blocklists, health
+from mailboxes.blocklists import Listing
+from mailboxes.health import Fates, Part
 from mailboxes.models import Mailbox, MailDomain, SendingDay
 from mailboxes.sending.limits import today
 from mailboxes.vendors import house_server
@@ -64,7 +65,7 @@ def test_authentication_names_what_is_missing() -> None:
 
 
 def test_blocklists_distinguish_a_listing_from_a_refusal() -> None:
-    found = health.listing_of(
+    found = blocklists.listing_of(
         {
             "zen.test": Answer("answer", values=("127.0.0.2",)),
             "refusing.test": Answer("answer", values=("127.255.255.254",)),
@@ -80,9 +81,9 @@ def test_blocklists_distinguish_a_listing_from_a_refusal() -> None:
 
 
 def test_names_that_blocklists_answer_to() -> None:
-    assert health.blocklist_name("192.0.2.99", "zen.test") == "99.2.0.192.zen.test"
-    assert health.blocklist_name("example.test", "dbl.test") == "example.test.dbl.test"
-    assert health.blocklist_name("2001:db8::1", "zen.test").endswith("8.b.d.0.1.0.0.2.zen.test")
+    assert blocklists.name_at("192.0.2.99", "zen.test") == "99.2.0.192.zen.test"
+    assert blocklists.name_at("example.test", "dbl.test") == "example.test.dbl.test"
+    assert blocklists.name_at("2001:db8::1", "zen.test").endswith("8.b.d.0.1.0.0.2.zen.test")
 
 
 # --- Measured --------------------------------------------------------------------------------
