@@ -101,9 +101,11 @@ def check(login: str, headers: Iterable[tuple[str, bytes]]) -> None:
     if not foreign:
         return
     domains = {domain_of(one) for one in foreign}
-    ours = any_is_ours(domains) or are_of_others(domains, login)
+    ours = any_is_ours(domains)
     if not ours and may_write_as_outsider(login):
-        return
+        ours = are_of_others(domains, login)
+        if not ours:
+            return
     named = min(foreign)[:LONGEST_NAMED]
     more = "" if ours else ", or ask your provider to allow senders of other domains"
     raise NotTheAuthor(

@@ -9,6 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from dnszones.models import DkimKey
 from mailboxes.models import Alias, Mailbox, OutsideSender
 from mailboxes.signing.authors import check
+from mailboxes.signing.signatures import NotTheAuthor
 from tests.cast import Person
 from tests.milters import OFFERED, PostfixMilter, author_check, message, packet
 from tests.processes import Process
@@ -160,6 +161,22 @@ def test_ones_own_address_costs_no_query(
         check(OWN, [("from", b" Ada <ada@ada.test>")])
     with django_assert_num_queries(1):
         check(OWN, [("from", b" team@ada.test")])
+
+
+def test_other_tenants_domains_are_looked_up_only_for_those_who_may_write_as_outsiders(
+    box: Mailbox, settings: LazySettings, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    outsider = [("from", b" ceo@bank.test")]
+    # Whose the address is, and whether the domain is ours; then the permission, then other tenants.
+    for rule, queries in (("none", 2), ("chosen", 3)):
+        settings.MAIL_OUTSIDE_FROM = rule
+        with django_assert_num_queries(queries), pytest.raises(NotTheAuthor):
+            check(OWN, outsider)
+    OutsideSender.objects.create(tenant=box.tenant, mailbox=box)
+    for rule, queries in (("chosen", 4), ("all", 3)):
+        settings.MAIL_OUTSIDE_FROM = rule
+        with django_assert_num_queries(queries):
+            check(OWN, outsider)
 
 
 def test_a_session_asks_about_many_messages(asking: PostfixMilter) -> None:
