@@ -136,9 +136,7 @@ def _tidy(files: list[LogFile], *, unread: int, keep: int) -> Iterator[str]:
 def _rotate_dovecot(folder: Path, log: Path, now: datetime, keep: int) -> Iterator[str]:
     conf = str(folder / "dovecot/dovecot.conf")
     if log.exists() and log.stat().st_size:
-        before = log.stat()
-        rights = stat.S_IMODE(before.st_mode), before.st_uid, before.st_gid
-        yield f"{log} is {_rename(log, now, rights).name} now."
+        yield f"{log} is {_rename(log, now, _rights(log, '')).name} now."
         if not _runs("/usr/bin/doveadm", "-c", conf, "log", "reopen"):
             yield "Dovecot does not run."
     # Dovecot's processes may still write to the last one.
