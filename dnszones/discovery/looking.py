@@ -18,7 +18,7 @@ from dnszones.discovery.questions import Asker, Pair
 from dnszones.discovery.selectors import records_found
 from dnszones.discovery.servers import new_servers, points_here, present_authority
 from dnszones.models import ChangePlan, Zone, ZoneDiscovery
-from dnszones.providers.base import DNSProvider
+from dnszones.providers.base import DNSProvider, ZoneScanner
 from dnszones.services import PlanNotReady, compute_again, fail_plan
 from dnszones.sights import writable_types
 from domains.models import Domain
@@ -190,14 +190,14 @@ def not_compared(domain: Domain, *why: str) -> None:
 
 def _start_scan(provider: DNSProvider, zone: Zone) -> None:
     """Let the DNS provider look, too; where it cannot, there is one source less."""
-    if provider.capabilities.scans:
+    if isinstance(provider, ZoneScanner):
         with suppress(ProviderError):
             provider.start_scan(zone.remote_id)
 
 
 def _scanned(provider: DNSProvider, zone: Zone) -> Iterator[Pair]:
     """What the provider's scan has found when it is asked for."""
-    if provider.capabilities.scans:
+    if isinstance(provider, ZoneScanner):
         with suppress(ProviderError):
             yield from provider.scanned(zone.remote_id)
 

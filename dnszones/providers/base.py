@@ -51,8 +51,7 @@ class Capabilities:
     `lone_cname`: whether a CNAME stands alone at its name (RFC 1034 §3.6.2); else only A, AAAA and
     CNAME exclude each other. `proxies`: whether it can put A, AAAA and CNAME records behind a proxy
     of its own (`RecordData.proxied`). `marks_zones`: whether a zone keeps the marker with which it
-    was created. `scans`: whether it looks for the records that a domain has elsewhere, and shows
-    them without adding any.
+    was created.
     """
 
     record_types: frozenset[str]
@@ -64,7 +63,6 @@ class Capabilities:
     lone_cname: bool = True
     proxies: bool = False
     marks_zones: bool = False
-    scans: bool = False
 
 
 SHA_1 = 1
@@ -183,10 +181,14 @@ class DNSProvider(ABC):
     def disable_dnssec(self, zone_id: str) -> DnssecState:
         """Sign the zone no more. Twice is harmless."""
 
-    def start_scan(self, zone_id: str) -> None:
-        """Look for the records that the domain has elsewhere; none is added. With `scans` only."""
-        raise NotImplementedError
 
+class ZoneScanner(ABC):
+    """A DNS provider that looks for the records that a domain has elsewhere, and adds none."""
+
+    @abstractmethod
+    def start_scan(self, zone_id: str) -> None:
+        """Begin to look. Raises `ProviderError`."""
+
+    @abstractmethod
     def scanned(self, zone_id: str) -> list[tuple[str, str]]:
-        """Names and types that the scan has found until now; more may come. With `scans` only."""
-        raise NotImplementedError
+        """Names and types found until now; more may come. Raises `ProviderError`."""

@@ -31,6 +31,7 @@ from .base import (
     DsRecord,
     RemoteRecord,
     RemoteZone,
+    ZoneScanner,
     ZoneStatus,
 )
 
@@ -77,7 +78,7 @@ Operation = tuple[str, dict[str, Any]]
 
 
 @provider("dns")
-class CloudflareDNS(DNSProvider):
+class CloudflareDNS(DNSProvider, ZoneScanner):
     """Zones and records of one Cloudflare account, by an API token for Zone and DNS edit."""
 
     key: ClassVar[str] = "cloudflare"
@@ -103,7 +104,6 @@ class CloudflareDNS(DNSProvider):
         apex_cname=True,
         lone_cname=False,
         proxies=True,
-        scans=True,
     )
 
     def __init__(self, credentials: Mapping[str, str], *, base_url: str, timeout: float) -> None:
