@@ -9,11 +9,12 @@ from django.conf import settings
 from dnszones.vendors import MailHosts, register_mail_hosts, register_own_mail_hosts
 from domains.models import Domain
 from mailboxes.models import Mailbox, MailDomain, MailServer
-from mailboxes.providers.base import LoginSettings, MailProvider
+from mailboxes.providers.base import DomainDirectory, LoginSettings, MailProvider
 from mailboxes.providers.google_workspace import GoogleWorkspace
 from mailboxes.providers.kumomta import KumoMTA
 from mailboxes.providers.mailserver import MailServer as MailServerProvider
 from mpanel.core import registry
+from mpanel.core.errors import Conflict
 from tenants.models import ProviderCredential
 from tenants.services import register_builder
 
@@ -78,6 +79,14 @@ def provider_of_domain(mail: MailDomain | None) -> MailProvider:
     return _BUILDERS[key](mail)
 
 
+def directory_of(mail: MailDomain) -> DomainDirectory:
+    """The directory that a domain's mail was attached to. Raises `Conflict` where there is none."""
+    provider = provider_of_domain(mail)
+    if isinstance(provider, DomainDirectory):
+        return provider
+    raise Conflict(f"{provider.label} has no directory of domains.")
+
+
 def logins_of(domain_ids: Iterable[UUID]) -> dict[UUID, LoginSettings]:
     """Where the mailboxes of each of these domains log in; one query for all."""
     wanted = set(domain_ids)
@@ -95,7 +104,7 @@ def is_ours(mailbox: Mailbox) -> bool:
 
 def holds_rules(mailbox: Mailbox) -> bool:
     """Whether a mailbox can have forwarding and vacation notes through us."""
-    return mail_provider_of(mailbox).holds_rules
+    return mail_provider_of(mailbox).scripts is not None
 
 
 def _mail_server(mail: MailDomain | None) -> MailServerProvider:

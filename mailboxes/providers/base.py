@@ -120,6 +120,53 @@ class ActiveScript:
     text: str
 
 
+class MailboxScripts(ABC):
+    """The Sieve scripts of mailboxes, of which one at a time runs as mail arrives.
+
+    Every method raises `ProviderError`.
+    """
+
+    @abstractmethod
+    def active_script(self, email: str) -> ActiveScript | None:
+        """The script that runs, None for none."""
+
+    @abstractmethod
+    def put_script(self, email: str, name: str, text: str) -> None:
+        """Write a script and have it run instead of another, which stays as it is."""
+
+    @abstractmethod
+    def drop_script(self, email: str, name: str) -> None:
+        """Remove a script, also where it runs; none of that name is fine."""
+
+
+class DomainDirectory(ABC):
+    """A mail provider in whose directory a domain must be entered before it can have accounts.
+
+    Every method raises `ProviderError`.
+    """
+
+    claims_domains: ClassVar[bool] = True
+
+    @abstractmethod
+    def claim_domain(self, name: str) -> None:
+        """Enter a domain into the directory; one that is there already is fine.
+
+        DOMAIN_TAKEN where another customer of the vendor has it.
+        """
+
+    @abstractmethod
+    def domain_claim(self, name: str) -> DomainClaim | None:
+        """The domain in the directory, None where it is not there."""
+
+    @abstractmethod
+    def verification_token(self, name: str) -> str:
+        """The text of the TXT record at the domain by which the vendor knows that it is ours."""
+
+    @abstractmethod
+    def verify_domain(self, name: str) -> bool:
+        """Have the vendor look for that record now; whether it found it. Harmless to repeat."""
+
+
 class MailProvider(ABC):
     """Holds inboxes. A provider is made with a customer's credentials, by field name.
 
@@ -134,15 +181,15 @@ class MailProvider(ABC):
     is_ours: ClassVar[bool] = False
     # Whether it reads our rows by itself, so that no account is ever made there.
     reads_rows: ClassVar[bool] = False
-    # Whether a domain must be claimed in its directory before it can have accounts.
+    # Whether a domain must be claimed in its directory first: it is a `DomainDirectory`, too.
     claims_domains: ClassVar[bool] = False
     # The platform of the DNS setup whose records lead to it (dnszones.blueprint.PLATFORMS).
     platform: ClassVar[str] = "mailserver"
 
     @property
-    def holds_rules(self) -> bool:
-        """Whether mailboxes can have forwarding and vacation notes through us."""
-        return False
+    def scripts(self) -> "MailboxScripts | None":
+        """By what mailboxes have forwarding and vacation notes through us; None if they cannot."""
+        return None
 
     # How an inbox is verified, as texts continue after "Verified 3 inboxes ...".
     proved_by: ClassVar[str] = "by logging in"
@@ -183,34 +230,3 @@ class MailProvider(ABC):
         """
         (state,) = self.observe_accounts([wanted])
         return state
-
-    def active_script(self, email: str) -> "ActiveScript | None":
-        """The Sieve script that runs as mail arrives, None for none. Raises `ProviderError`."""
-        raise NotImplementedError
-
-    def put_script(self, email: str, name: str, text: str) -> None:
-        """Write a script and have it run instead of another. Raises `ProviderError`."""
-        raise NotImplementedError
-
-    def drop_script(self, email: str, name: str) -> None:
-        """Remove a script, also where it runs; none of that name is fine."""
-        raise NotImplementedError
-
-    def claim_domain(self, name: str) -> None:
-        """Enter a domain into the directory; one that is there already is fine.
-
-        Raises `ProviderError`: DOMAIN_TAKEN where another customer of the vendor has it.
-        """
-        raise NotImplementedError
-
-    def domain_claim(self, name: str) -> DomainClaim | None:
-        """The domain in the directory, None where it is not there. Raises `ProviderError`."""
-        raise NotImplementedError
-
-    def verification_token(self, name: str) -> str:
-        """The text of the TXT record at the domain by which the vendor knows that it is ours."""
-        raise NotImplementedError
-
-    def verify_domain(self, name: str) -> bool:
-        """Have the vendor look for that record now; whether it found it. Harmless to repeat."""
-        raise NotImplementedError

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from mailboxes.providers.base import ActiveScript
+from mailboxes.providers.base import ActiveScript, MailboxScripts
 from mpanel.core.errors import ProviderError
 
 _NOBODY = 68  # sysexits.h: EX_NOUSER
@@ -20,7 +20,7 @@ _REFUSED = 65  # sysexits.h: EX_DATAERR, without a word of why
 _AT_ONCE = 100  # commands in one request
 
 
-class Doveadm:
+class Doveadm(MailboxScripts):
     """`url`: `http://host:port`. `ca_file`: PEM of the CA of an https one; empty for the system's.
 
     Raises `ProviderError`, retryable but for a key that is refused.
@@ -52,7 +52,7 @@ class Doveadm:
         self._call("kick", [email])
 
     def active_script(self, email: str) -> ActiveScript | None:
-        """The Sieve script that runs as mail arrives, None for none."""
+        """As the port says."""
         found = self._one("sieveList", {"user": email})
         active = [str(row.get("script", "")) for row in found if row.get("active") == "ACTIVE"]
         if not active:
@@ -64,12 +64,12 @@ class Doveadm:
         return ActiveScript(active[0], text)
 
     def put_script(self, email: str, name: str, text: str) -> None:
-        """Write a script and have it run instead of another, which stays as it is."""
+        """As the port says."""
         wanted = {"user": email, "scriptname": name, "activate": True, "file": text}
         self._one("sievePut", wanted)
 
     def drop_script(self, email: str, name: str) -> None:
-        """Remove a script, also where it runs; none of that name is fine."""
+        """As the port says."""
         active = self.active_script(email)
         if active is not None and active.name == name:
             self._one("sieveDeactivate", {"user": email})

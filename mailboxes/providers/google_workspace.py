@@ -21,6 +21,7 @@ from googleapiclient.errors import HttpError
 from mailboxes.providers.base import (
     AccountState,
     DomainClaim,
+    DomainDirectory,
     Login,
     LoginSettings,
     MailProvider,
@@ -62,12 +63,11 @@ Json = dict[str, Any]
 
 
 @provider("mail")
-class GoogleWorkspace(MailProvider):
+class GoogleWorkspace(DomainDirectory, MailProvider):
     """One customer's Google Workspace. Accounts are found by our mark in their external ids."""
 
     key: ClassVar[str] = "google-workspace"
     label: ClassVar[str] = "Google Workspace"
-    claims_domains: ClassVar[bool] = True
     platform: ClassVar[str] = "google-workspace"
     proved_by: ClassVar[str] = "in Google's directory"
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (

@@ -17,16 +17,15 @@ from typing import ClassVar
 
 from mailboxes.providers.base import (
     AccountState,
-    ActiveScript,
     Login,
     LoginSettings,
+    MailboxScripts,
     MailProvider,
     Outcome,
     Proof,
     WantedAccount,
 )
 from mailboxes.providers.doveadm import Doveadm
-from mpanel.core.errors import ProviderError
 from mpanel.core.registry import provider
 
 # Wrong password, mechanism not good enough for this user (RFC 4954, 6), disabled (RFC 5248).
@@ -150,27 +149,9 @@ class MailServer(MailProvider):
         return AccountState(email=wanted.email, outcome="matches")
 
     @property
-    def holds_rules(self) -> bool:
-        """Scripts are written over the HTTP interface, and run where ManageSieve is offered."""
-        return self._doveadm is not None and self._has_sieve
-
-    def active_script(self, email: str) -> ActiveScript | None:
-        """As the port says."""
-        return self._scripts().active_script(email)
-
-    def put_script(self, email: str, name: str, text: str) -> None:
-        """As the port says."""
-        self._scripts().put_script(email, name, text)
-
-    def drop_script(self, email: str, name: str) -> None:
-        """As the port says."""
-        self._scripts().drop_script(email, name)
-
-    def _scripts(self) -> Doveadm:
-        if self._doveadm is None:
-            message = "The mail server has no admin interface, by which scripts are written."
-            raise ProviderError("RULES_UNAVAILABLE", message, retryable=False)
-        return self._doveadm
+    def scripts(self) -> MailboxScripts | None:
+        """They are written over the HTTP interface, and run where ManageSieve is offered."""
+        return self._doveadm if self._has_sieve else None
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

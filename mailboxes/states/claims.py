@@ -7,7 +7,7 @@ from dnszones.models import Zone
 from dnszones.records import RecordData
 from mailboxes import maildomains
 from mailboxes.models import MailDomain
-from mailboxes.vendors import provider_of_domain
+from mailboxes.vendors import directory_of, provider_of_domain
 from mpanel.core.errors import NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
@@ -23,13 +23,13 @@ class DomainInDirectory(DesiredState[MailDomain]):
     label = "Enter the domain into the directory"
 
     def observe(self, subject: MailDomain) -> Observation:
-        provider = provider_of_domain(subject)
-        if provider.domain_claim(subject.domain.name) is None:
-            return Observation.missing(f"{subject.domain} is not in {provider.label} yet.")
-        return Observation.matches(f"{subject.domain} is in {provider.label}.")
+        label = provider_of_domain(subject).label
+        if directory_of(subject).domain_claim(subject.domain.name) is None:
+            return Observation.missing(f"{subject.domain} is not in {label} yet.")
+        return Observation.matches(f"{subject.domain} is in {label}.")
 
     def apply(self, subject: MailDomain) -> None:
-        provider_of_domain(subject).claim_domain(subject.domain.name)
+        directory_of(subject).claim_domain(subject.domain.name)
 
 
 class VerificationIsPublished(DesiredState[MailDomain]):
@@ -47,15 +47,14 @@ class VerificationIsPublished(DesiredState[MailDomain]):
         return Observation.matches(f"The zone has the record {record.content}.")
 
     def apply(self, subject: MailDomain) -> None:
-        provider = provider_of_domain(subject)
-        subject.verification = provider.verification_token(subject.domain.name)
+        subject.verification = directory_of(subject).verification_token(subject.domain.name)
         subject.save(update_fields=["verification", "updated_at"])
         record = _record(subject)
         assert record is not None
         publish_record(
             _zone(subject),
             record,
-            reason=f"Shows {provider.label} that the domain is yours.",
+            reason=f"Shows {provider_of_domain(subject).label} that the domain is yours.",
         )
 
 
@@ -68,18 +67,18 @@ class DomainIsVerified(DesiredState[MailDomain]):
     deadline = GIVE_UP_AFTER
 
     def observe(self, subject: MailDomain) -> Observation:
-        provider, name = provider_of_domain(subject), subject.domain.name
+        label, name = provider_of_domain(subject).label, subject.domain.name
         if _is_believed(subject):
-            return Observation.matches(f"{provider.label} knows that {name} is yours.")
-        if not provider.verify_domain(name):
-            return Observation.missing(f"{provider.label} does not see the record yet.")
+            return Observation.matches(f"{label} knows that {name} is yours.")
+        if not directory_of(subject).verify_domain(name):
+            return Observation.missing(f"{label} does not see the record yet.")
         if not _is_believed(subject):
-            return Observation.missing(f"{provider.label} saw the record, and takes a moment more.")
-        return Observation.matches(f"{provider.label} verified {name}.")
+            return Observation.missing(f"{label} saw the record, and takes a moment more.")
+        return Observation.matches(f"{label} verified {name}.")
 
 
 def _is_believed(mail: MailDomain) -> bool:
-    claim = provider_of_domain(mail).domain_claim(mail.domain.name)
+    claim = directory_of(mail).domain_claim(mail.domain.name)
     return claim is not None and claim.is_verified
 
 

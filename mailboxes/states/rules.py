@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from mailboxes import sieve
 from mailboxes.models import DeliveryRules, Mailbox
-from mailboxes.providers.base import ActiveScript
+from mailboxes.providers.base import ActiveScript, MailboxScripts
 from mailboxes.vendors import provider_of_domain_id
+from mpanel.core.errors import ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import say
@@ -55,11 +56,10 @@ class ScriptIsActive(DesiredState[RulesOf]):
             wanted, active = script_of(rules), _active(rules)
             if _is_as_wanted(wanted, active):
                 continue
-            provider = provider_of_domain_id(rules.mailbox.domain_id)
             if wanted:
-                provider.put_script(rules.mailbox.address, sieve.SCRIPT_NAME, wanted)
+                _scripts(rules).put_script(rules.mailbox.address, sieve.SCRIPT_NAME, wanted)
             else:
-                provider.drop_script(rules.mailbox.address, sieve.SCRIPT_NAME)
+                _scripts(rules).drop_script(rules.mailbox.address, sieve.SCRIPT_NAME)
             say(f"{rules.mailbox}: {'set' if wanted else 'removed'} the script.")
 
 
@@ -86,8 +86,14 @@ def stranger(active: ActiveScript | None) -> str:
 
 
 def _active(rules: DeliveryRules) -> ActiveScript | None:
-    provider = provider_of_domain_id(rules.mailbox.domain_id)
-    return provider.active_script(rules.mailbox.address)
+    return _scripts(rules).active_script(rules.mailbox.address)
+
+
+def _scripts(rules: DeliveryRules) -> MailboxScripts:
+    if scripts := provider_of_domain_id(rules.mailbox.domain_id).scripts:
+        return scripts
+    message = "The mail server runs no filters of mailboxes, or has no admin interface."
+    raise ProviderError("RULES_UNAVAILABLE", message, retryable=False)
 
 
 def _is_as_wanted(wanted: str, active: ActiveScript | None) -> bool:

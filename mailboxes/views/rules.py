@@ -49,7 +49,7 @@ def mailbox_rules(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
         "provider": provider,
         "rules": rules,
         "form": form,
-        "can_hold": provider.holds_rules,
+        "can_hold": provider.scripts is not None,
         "host": provider.login_settings().imap_host,
         "port": settings.MAILSERVER_SIEVE_PORT,
         "section": "mailboxes",

@@ -94,6 +94,17 @@ def test_rules_need_a_server_that_runs_them(
     assert "MAILSERVER_SIEVE_PORT" in ada.client.get(url).content.decode()
 
 
+def test_rules_of_a_server_whose_filters_were_switched_off_meanwhile_fail_with_a_sentence(
+    ada: Person, mailbox: Mailbox, settings: LazySettings
+) -> None:
+    set_rules(ada.actor, mailbox.pk, vacation=NOTE)
+    settings.MAILSERVER_SIEVE_PORT = 0
+    work_off()
+    rules = DeliveryRules.objects.get(mailbox=mailbox)
+    assert (rules.is_pending, rules.error_code) == (False, "RULES_UNAVAILABLE")
+    assert rules.error_message.startswith("The mail server runs no filters")
+
+
 def test_what_is_typed_stays_text_in_the_script() -> None:
     text = sieve.script(
         forward_to=["o'hara@example.org"],
