@@ -44,8 +44,9 @@ class MailSetup:
     `dkim_targets`: the two CNAME targets that Microsoft names for selector1 and selector2.
     `dmarc_rua` and `dmarc_ruf`: addresses for reports; without `dmarc_rua`, dmarc@ the domain.
     `mailserver_mx` and `mailserver_spf`: our own mail host, and the name its senders' SPF record
-    has. `mail_host` and its ports: where mail programs reach that server; `panel_host`: the name at
-    which mPanel itself is reached, "" where it has none. `mta_sts`: one of `transport.MODES`;
+    has. `mail_host` and its ports: where mail programs reach that server (`sieve_port`: their
+    filters, 0 where it has none); `panel_host`: the name at which mPanel itself is reached, ""
+    where it has none. `mta_sts`: one of `transport.MODES`;
     `tls_rpt`: the address for reports on TLS, "" for none; `autoconfig`: whether mail programs find
     the server by themselves; all three for our own server only. `spf_existing`: an SPF record that
     the domain has elsewhere, whose senders and `all` are kept. `flatten`: flatten SPF even when it
@@ -74,6 +75,7 @@ class MailSetup:
     mail_host: str = ""
     submission_port: int = 587
     imaps_port: int = 993
+    sieve_port: int = 0
     panel_host: str = ""
     mta_sts: str = "none"
     tls_rpt: str = ""
@@ -345,7 +347,10 @@ def _transport(setup: MailSetup, domain: str) -> list[DesiredRecord]:
 
 
 def _autoconfig(setup: MailSetup, domain: str) -> list[DesiredRecord]:
-    """Where mail programs look for the server (RFC 6186, RFC 8314 §5.1) and its settings."""
+    """Where mail programs look for the server and its settings.
+
+    RFC 6186, RFC 8314 §5.1 and, for filters, RFC 5804 §1.8.
+    """
     if not setup.autoconfig:
         return []
     _only_here(setup, "autoconfig", "This")
@@ -353,6 +358,8 @@ def _autoconfig(setup: MailSetup, domain: str) -> list[DesiredRecord]:
     ports = {"_imaps": setup.imaps_port, "_submission": setup.submission_port}
     if setup.submission_port == STARTTLS_PORT:
         ports["_submissions"] = TLS_PORT
+    if setup.sieve_port:
+        ports["_sieve"] = setup.sieve_port
     records = [
         RecordData(f"{service}._tcp.{domain}", "SRV", f"1 {port} {host}", priority=0)
         for service, port in ports.items()

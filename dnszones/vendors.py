@@ -50,13 +50,14 @@ def dns_client() -> DNSClient:
 @dataclass(frozen=True)
 class MailHosts:
     """Names of the mail server that a domain is placed on: its MX, its SPF record, and the host and
-    ports at which mail programs reach it."""
+    ports at which mail programs reach it. `sieve_port` is 0 where it runs no filters."""
 
     mx: str
     spf: str
     host: str
     submission_port: int
     imaps_port: int
+    sieve_port: int
 
 
 # Which of our mail servers a domain is placed on; the app above knows.
@@ -92,6 +93,7 @@ def chosen_setup(domain: Domain, choices: dict[str, Any]) -> MailSetup:
         mail_host=hosts.host,
         submission_port=hosts.submission_port,
         imaps_port=hosts.imaps_port,
+        sieve_port=hosts.sieve_port,
         panel_host=panel_host(),
         **choices,
     )

@@ -176,7 +176,14 @@ def mail_hosts(domain: Domain) -> MailHosts:
         host=server.host,
         submission_port=server.submission_port,
         imaps_port=server.imaps_port,
+        sieve_port=settings.MAILSERVER_SIEVE_PORT if _runs_filters(server) else 0,
     )
+
+
+def _runs_filters(server: MailServer) -> bool:
+    """Whether mailboxes on a server of ours can have filters, as `MailProvider.scripts` says."""
+    is_dovecot = server.kind == MailServerProvider.key
+    return bool(is_dovecot and server.admin_url and settings.MAILSERVER_SIEVE_PORT)
 
 
 def own_mail_hosts() -> frozenset[str]:

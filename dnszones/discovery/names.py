@@ -60,6 +60,7 @@ SERVICES: Final = (
     ("_pop3s._tcp", "SRV"),
     ("_submission._tcp", "SRV"),
     ("_submissions._tcp", "SRV"),
+    ("_sieve._tcp", "SRV"),
     ("_sip._tls", "SRV"),
     ("_sip._tcp", "SRV"),
     ("_sip._udp", "SRV"),

@@ -216,6 +216,11 @@ def test_mail_programs_find_the_server():
         ("_imaps._tcp.ada.test", "SRV", "0 1 993 mail.host.test"),
         ("_submission._tcp.ada.test", "SRV", "0 1 8003 mail.host.test"),
     }
+    # RFC 5804 §1.8, where the server runs filters.
+    filtering = extras(replace(REACHED, autoconfig=True, sieve_port=4190))
+    assert filtering - found == {
+        ("autoconfig", "optional", "_sieve._tcp.ada.test", "SRV", "0 1 4190 mail.host.test")
+    }
 
 
 def test_tls_for_incoming_mail():

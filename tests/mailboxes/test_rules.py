@@ -8,10 +8,12 @@ from django.conf import LazySettings
 from django.core.mail import EmailMessage
 from django.urls import reverse
 
+from dnszones.vendors import chosen_setup
 from events.models import Event
 from mailboxes import sieve
 from mailboxes.models import DeliveryRules, Mailbox
 from mailboxes.services import RulesUnavailable, Vacation, create_alias, set_rules
+from mailboxes.vendors import house_server
 from mpanel.core.errors import Invalid
 from provisioning.models import Job
 from tenants.services import create_api_key
@@ -103,6 +105,29 @@ def test_rules_of_a_server_whose_filters_were_switched_off_meanwhile_fail_with_a
     rules = DeliveryRules.objects.get(mailbox=mailbox)
     assert (rules.is_pending, rules.error_code) == (False, "RULES_UNAVAILABLE")
     assert rules.error_message.startswith("The mail server runs no filters")
+
+
+def test_mail_programs_find_the_filters_where_there_are_some(
+    mailbox: Mailbox, settings: LazySettings
+) -> None:
+    domain = mailbox.domain
+    assert chosen_setup(domain, {"platform": "mailserver"}).sieve_port == 4190
+    settings.MAILSERVER_SIEVE_PORT = 0
+    assert chosen_setup(domain, {"platform": "mailserver"}).sieve_port == 0
+    settings.MAILSERVER_SIEVE_PORT, settings.MAILSERVER_ADMIN_URL = 4190, ""
+    house_server()  # its row follows the settings
+    assert chosen_setup(domain, {"platform": "mailserver"}).sieve_port == 0
+
+
+def test_forwarding_that_a_mail_program_set_is_shown(ada: Person, mailbox: Mailbox) -> None:
+    url = reverse("mailbox-rules", args=[mailbox.pk])
+    assert "Has forwarded to" not in ada.client.get(url).content.decode()
+    DeliveryRules.objects.create(
+        tenant=ada.tenant, mailbox=mailbox, seen_forwards=["spy@example.org"]
+    )
+    page = ada.client.get(url).content.decode()
+    assert "Has forwarded to" in page
+    assert "spy@example.org" in page
 
 
 def test_what_is_typed_stays_text_in_the_script() -> None:
