@@ -8,7 +8,7 @@ from mpanel.core.secrets import new_key
 
 
 class Command(BaseCommand):
-    """Prints a key; put it in front of the others to rotate."""
+    """Prints a key. How it comes to the front: docs/operating.md, Keys."""
 
     help = "Print a fresh entry for ENCRYPTION_KEYS. The first entry seals, all of them open."
     requires_system_checks: list[str] = []
