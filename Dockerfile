@@ -1,4 +1,4 @@
-# One image for web, worker and tick; compose.yaml says which is which.
+# One image for all of mPanel's processes; compose.yaml has the command of each.
 FROM python:3.13-slim AS build
 WORKDIR /app
 COPY requirements.txt .
@@ -13,7 +13,9 @@ FROM python:3.13-slim
 # For `manage.py backup` and `restore`.
 RUN apt-get update -q && apt-get install -y -q --no-install-recommends postgresql-client \
     && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --create-home --home-dir /var/lib/mpanel mpanel
+# A fixed id: the host gives that group the right to read Postfix's log.
+RUN groupadd --gid 10001 mpanel \
+    && useradd --uid 10001 --gid mpanel --create-home --home-dir /var/lib/mpanel mpanel
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app

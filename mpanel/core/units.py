@@ -10,7 +10,7 @@ from django.conf import settings
 from mpanel.core.processes import Place, Process, processes
 
 # Behind a proxy on the same machine (docs/installing.md).
-WEB_OPTIONS = ("--bind=127.0.0.1:8000", "--workers=3", "--threads=4")
+WEB_OPTIONS = ("--bind=127.0.0.1:8000",)
 
 
 @dataclass(frozen=True)

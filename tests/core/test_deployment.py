@@ -112,6 +112,18 @@ def test_the_policy_reaches_dovecots_sockets_from_its_container() -> None:
     assert f"{SOCKETS}:{SOCKETS}" in parts()["mailpolicy"]["volumes"]
 
 
+def test_the_worker_reaches_dovecots_interface_on_loopback() -> None:
+    worker = parts()["worker"]
+    assert worker["network_mode"] == "host"
+    assert "@127.0.0.1:5432/" in worker["environment"]["DATABASE_URL"]
+
+
+def test_the_web_units_processes_and_threads_are_those_of_its_configuration(tmp_path: Path) -> None:
+    service = written(tmp_path / "units")["mpanel-web.service"]["Service"]
+    assert "--workers" not in service["ExecStart"]
+    assert "--threads" not in service["ExecStart"]
+
+
 def test_a_password_of_the_database_may_have_any_characters() -> None:
     text = (ROOT / "compose.yaml").read_text()
     urls = {part["environment"].get("DATABASE_URL") for part in parts().values()} - {None}
