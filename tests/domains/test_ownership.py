@@ -205,7 +205,7 @@ def test_what_is_gone_for_long_ends_the_verified_state(
     assert Notification.objects.filter(event=event, user=ada.user).exists()
     page = ada.client.get(f"/domains/{domain.pk}/").content.decode()
     assert "This domain is no longer verified" in page
-    assert "comes back by itself" in page
+    assert "verifies the domain by itself" in page
     shown = Api(ada.token).get(f"/api/v1/domains/{domain.pk}").body
     assert shown["verification_status"] == "pending_nameservers"
     with pytest.raises(DomainNotVerified):

@@ -205,7 +205,7 @@ def test_the_api_tells_the_parts_with_their_evidence(
 def test_the_pages_show_it(place: Estate, ada: Person) -> None:
     box = place.mailboxes[0]
     page = ada.client.get(f"/mailboxes/{box.pk}/")
-    assert "The first score comes within a minute" in page.text
+    assert "The first score appears within a minute" in page.text
     Record.objects.filter(purpose="spf").update(own={"verdict": "missing"})
     health.sweep()
     for url in (f"/mailboxes/{box.pk}/", f"/mailboxes/domains/{place.domain.pk}/"):
