@@ -4,7 +4,6 @@ import random
 import re
 import smtplib
 import ssl
-import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -136,6 +135,5 @@ def test_two_clicks_make_one_batch(opened: Open, stack: Stack) -> None:
     page.get_by_label("How many inboxes").fill("2")
     page.get_by_role("button", name="Create the inboxes").dblclick()
     expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
-    time.sleep(0.5)
     page.goto("/mailboxes/")
     expect(page.get_by_text("1–2 of 2 mailboxes")).to_be_visible()
