@@ -222,12 +222,20 @@ def test_a_full_plan_and_an_ended_trial_lead_to_what_to_do(
     assert "Ask the host of this panel" in ada.client.get("/settings/plan/").content.decode()
 
 
-@pytest.mark.parametrize("path", ["/setup/", "/mailboxes/new/", "/mailboxes/import/"])
+FORMS_THAT_ADD = (
+    "/setup/",
+    "/setup/{domain}/inboxes/?add=1",
+    "/mailboxes/new/",
+    "/mailboxes/import/",
+)
+
+
+@pytest.mark.parametrize("path", FORMS_THAT_ADD)
 def test_forms_that_add_say_first_that_the_plan_allows_no_more(ada: Person, path: str) -> None:
-    estate(ada)
+    first = estate(ada).domain
 
     def page() -> str:
-        return ada.client.get(path).content.decode()
+        return ada.client.get(path.format(domain=first.pk)).content.decode()
 
     assert "Your plan is full" not in page()
     inboxes = PLANS[TRIAL].inboxes or 0
