@@ -192,9 +192,8 @@ class Customers(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Who pays; `search` looks at name, e-mail, phone and the tenant's name."""
-        return _page(
-            self, request, found.customers, shapes.PanelCustomerQuery, shapes.PanelCustomer
-        )
+        query = self.query(request, shapes.PanelCustomerQuery)
+        return _page(self.actor, found.customers, query, shapes.PanelCustomer)
 
     @operation(
         "Make a customer",
