@@ -57,7 +57,7 @@ class NextKeyIsSeen(DesiredState[Rotation]):
     """The zone's own nameservers and every resolver that answers show the next key."""
 
     name = "next_key_is_seen"
-    label = "See it everywhere"
+    label = "Wait until it is seen everywhere"
     deadline = timedelta(hours=48)
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class OldKeyRests(DesiredState[Rotation]):
     """Mail that was signed with the old key had the time to arrive."""
 
     name = "old_key_rests"
-    label = "Let mail on its way arrive"
+    label = "Let mail in transit arrive"
 
     def __init__(self) -> None:
         self.interval = timedelta(hours=1)

@@ -26,7 +26,7 @@ class ZoneExists(DesiredState[Domain]):
     """The customer's DNS provider has a zone for the domain, and we know its nameservers."""
 
     name = "zone_exists"
-    label = "Make the zone"
+    label = "Create the zone"
 
     def observe(self, subject: Domain) -> Observation:
         remote = provider_of(subject).find_zone(subject.name)

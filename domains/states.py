@@ -153,7 +153,7 @@ class RegistrationNoted(DesiredState[Domain]):
     """We know what was registered, until when, and that it is this tenant's."""
 
     name = "registration_noted"
-    label = "Note the registration"
+    label = "Record the registration"
 
     def observe(self, subject: Domain) -> Observation:
         if subject.registration.is_registered:
@@ -168,7 +168,7 @@ class ZoneMade(DesiredState[Domain]):
     """The zone of the new domain: what `domains.connect` begins with."""
 
     name = "zone_exists"
-    label = "Make the zone"
+    label = "Create the zone"
 
     def observe(self, subject: Domain) -> Observation:
         return zone_state().observe(subject)

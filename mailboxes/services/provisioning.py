@@ -240,7 +240,7 @@ def start_provisioning(actor: Actor, batch: Batch, *, only: Mailbox | None = Non
     return start_job(
         actor,
         "mailboxes.provision",
-        label=f"Prove {only}" if only else f"Provision {batch.size}",
+        label=f"Verify {only}" if only else f"Provision {batch.size}",
         subject_id=batch.pk,
         subject_label=str(batch.domain),
         params={"mailboxes": [str(only.pk)]} if only else {},

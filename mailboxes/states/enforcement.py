@@ -68,7 +68,7 @@ class MailboxesAsWanted(DesiredState[Selection]):
     """The provider lets in whom it should, with the present password, and nobody else."""
 
     name = "mailboxes_as_wanted"
-    label = "Tell the mail provider"
+    label = "Update the mail provider"
 
     def observe(self, subject: Selection) -> Observation:
         rows = list(subject.rows.order_by("pk"))

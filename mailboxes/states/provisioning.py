@@ -34,7 +34,7 @@ class AccountsAsWanted(DesiredState[Batch]):
     """Every mailbox has its account at a vendor that must be told of each."""
 
     name = "accounts_as_wanted"
-    label = "Make the accounts"
+    label = "Create the accounts"
 
     def observe(self, subject: Batch) -> Observation:
         provider = provider_of_batch(subject)
@@ -143,7 +143,7 @@ class LoginsAreProved(DesiredState[Batch]):
     """Every mailbox was logged in to, or found ready by the vendor's own word."""
 
     name = "logins_are_proved"
-    label = "Prove every login"
+    label = "Verify every login"
 
     def observe(self, subject: Batch) -> Observation:
         rows = subject.chosen.present()

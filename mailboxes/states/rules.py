@@ -37,7 +37,7 @@ class ScriptIsActive(DesiredState[RulesOf]):
     """Each mailbox's script on the mail server is the one that its rules ask for."""
 
     name = "script_is_active"
-    label = "Tell the mail server"
+    label = "Update the mail server"
 
     def observe(self, subject: RulesOf) -> Observation:
         left = 0

@@ -166,7 +166,7 @@ def test_one_failed_mailbox_is_retried_by_a_job_of_its_own(
     job = Job.objects.filter(workflow="mailboxes.provision").first()
     assert job is not None
     assert ended(job).status == Job.SUCCEEDED
-    assert job.label == f"Prove {first.address}"
+    assert job.label == f"Verify {first.address}"
     second.refresh_from_db()
     assert second.status == Mailbox.FAILED
     suspend_mailbox(ada.actor, third.pk)
