@@ -11,11 +11,12 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
+
+from mpanel.core.authorities import certificate_authorities
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -129,12 +130,6 @@ async def look_up(host: str, port: int) -> Sequence[str]:
     return await asyncio.get_running_loop().run_in_executor(_lookups, ask)
 
 
-@cache
-def _authorities() -> ssl.SSLContext:
-    """Read once: that takes longer than a delivery."""
-    return httpx.create_ssl_context(trust_env=False)
-
-
 class CheckedTransport(httpx.AsyncBaseTransport):
     """Connects to checked addresses only. Certificates are checked against the name as ever.
 
@@ -152,7 +147,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self._networks = networks
         self._resolve = resolve
         self._inner = httpx.AsyncHTTPTransport(
-            verify=verify or _authorities(),
+            verify=verify or certificate_authorities(trust_env=False),
             limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=False,
         )

@@ -21,6 +21,7 @@ from dnszones.records import (
     same_value,
     unquote_txt,
 )
+from mpanel.core.authorities import certificate_authorities
 from mpanel.core.errors import ProviderError
 from mpanel.core.registry import CredentialField, provider
 
@@ -113,6 +114,7 @@ class CloudflareDNS(DNSProvider, ZoneScanner):
             base_url=base_url,
             timeout=timeout,
             max_retries=0,
+            http_client=cloudflare.DefaultHttpxClient(verify=certificate_authorities()),
         )
         # The library prefers keys of the environment to the token it was given (seen in 5.9.0).
         self._client.api_email = None

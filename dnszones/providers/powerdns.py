@@ -23,6 +23,7 @@ from dnszones.records import (
     to_presentation,
     value_of,
 )
+from mpanel.core.authorities import certificate_authorities
 from mpanel.core.errors import Invalid, ProviderError
 from mpanel.core.registry import CredentialField, provider
 
@@ -71,7 +72,9 @@ class PowerDNS(DNSProvider):
         self._nameservers = [normal_name(name) for name in names]
         self._base_url = base_url
         self._api_key = credentials["api_key"]
-        self._client = httpx.Client(timeout=timeout, trust_env=False)
+        self._client = httpx.Client(
+            timeout=timeout, trust_env=False, verify=certificate_authorities(trust_env=False)
+        )
 
     def check_connection(self) -> str:
         try:

@@ -3,20 +3,19 @@
 Everything is POSTed, so that neither the key nor a registrant's data stands in a URL.
 """
 
-import ssl
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
 from typing import ClassVar
 from xml.etree import ElementTree
 
 import httpx
 import idna
 
+from mpanel.core.authorities import certificate_authorities
 from mpanel.core.errors import ProviderError
 from mpanel.core.money import Money
 from mpanel.core.registry import CredentialField, provider
@@ -268,19 +267,13 @@ class Namecheap(Registrar):
                 )
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    """The certificates to trust; reading them takes longer than a call."""
-    return httpx.create_ssl_context()
-
-
 class _Session:
     """The HTTP calls of one method, which share its time."""
 
     def __init__(self, registrar: Namecheap) -> None:
         self._registrar = registrar
         self._ends = time.monotonic() + registrar._timeout
-        self._client = httpx.Client(follow_redirects=False, verify=_trusted())
+        self._client = httpx.Client(follow_redirects=False, verify=certificate_authorities())
 
     def __enter__(self) -> "_Session":
         return self

@@ -1,16 +1,15 @@
 """The outreach port: what mPanel asks of a tool that sends campaigns from a customer's inboxes."""
 
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
 from typing import Any, ClassVar
 
 import httpx
 
 from mailboxes.providers.base import LoginSettings
+from mpanel.core.authorities import certificate_authorities
 from mpanel.core.errors import ProviderError
 from mpanel.core.registry import CredentialField
 
@@ -281,7 +280,7 @@ class _AddingTransport(httpx.HTTPTransport):
     """Adds parameters to the address on its way out; nobody above ever sees them."""
 
     def __init__(self, params: Mapping[str, str]) -> None:
-        super().__init__(verify=_trusted())
+        super().__init__(verify=certificate_authorities())
         self._params = dict(params)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -295,12 +294,6 @@ class _AddingTransport(httpx.HTTPTransport):
             extensions=request.extensions,
         )
         return super().handle_request(sent)
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """The certificates to trust; reading them takes longer than a call."""
-    return httpx.create_ssl_context()
 
 
 def _seconds(answer: httpx.Response) -> float:
