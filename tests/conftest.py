@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import LazySettings, settings
 from django.db import connection
 from hypothesis import HealthCheck
@@ -13,6 +14,7 @@ from pytest_django import DjangoDbBlocker
 from mpanel.core.api import waiting
 from sandbox.management.commands.sandbox import database_url
 from tests.cast import Person, helper_of, owner
+from tests.keypool import keys
 from tests.mailservers import PrivateMailServer
 from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
@@ -20,6 +22,18 @@ from tests.sandboxes import RunningSandbox
 # How long an example takes tells of the machine, not of the product.
 hypothesis.register_profile("mpanel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.load_profile("mpanel")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pooled_keys() -> Iterator[None]:
+    """RSA keys come from a pool: see `tests.keypool`."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rsa, "generate_private_key", keys)
+        yield
+
+
+def pytest_runtest_setup() -> None:
+    keys.begin_test()
 
 
 @pytest.fixture(scope="session")
