@@ -6,6 +6,7 @@ scope `mailboxes:reveal` for both (docs/decisions/0011).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -23,8 +24,10 @@ from mailboxes.services import (
     QUOTAS_MB,
     Choices,
     Credential,
+    Draft,
     begin_batch,
     domain_for_inboxes,
+    draft_mailboxes,
     provision_mailboxes,
 )
 from mpanel.core import registry
@@ -84,6 +87,7 @@ def provision_and_reveal(
     convention: str,
     personas: Sequence[Persona] = (),
     custom: Sequence[str] = (),
+    draft: Draft | None = None,
 ) -> tuple[Batch, list[Credential]]:
     """`provision_mailboxes`, and the one reveal of the batch at once; see there for what it raises.
 
@@ -97,9 +101,16 @@ def provision_and_reveal(
         convention=convention,
         personas=personas,
         custom=custom,
+        draft=draft,
         in_same_transaction=lambda batch: mark_revealed(actor, batch),
     )
     return batch, credentials_of(batch)
+
+
+def draft(actor: Actor, domain_id: UUID, **wanted: Any) -> Draft | None:
+    """`draft_mailboxes` for `provision_and_reveal`."""
+    require_reveal(actor)
+    return draft_mailboxes(actor, domain_id, **wanted)
 
 
 def create_mailbox(actor: Actor, wanted: NewMailbox) -> Credential:

@@ -77,6 +77,11 @@ EXAMPLE_WISH = {
 class Provision(ApiView):
     scopes = {"POST": "mailboxes:write"}
 
+    def compute(self, request: Request) -> None:
+        given = self.body(request, shapes.Provision)
+        self._given = given["domain_id"], shapes.Provision.wish(given)
+        self._draft = accounts.draft(self.actor, self._given[0], **self._given[1])
+
     @operation(
         "Provision inboxes",
         tag=INBOXES,
@@ -103,9 +108,9 @@ class Provision(ApiView):
         needs the scope mailboxes:reveal too, since the passwords are in the answer. 402
         PLAN_LIMIT_EXCEEDED with limit, used and requested in `details`; 403 TRIAL_EXPIRED; 409
         DOMAIN_NOT_READY until the domain's mail records have spread."""
-        given = self.body(request, shapes.Provision)
+        domain_id, wish = self._given
         batch, credentials = accounts.provision_and_reveal(
-            self.actor, given["domain_id"], **shapes.Provision.wish(given)
+            self.actor, domain_id, **wish, draft=self._draft
         )
         rows = [
             (item.mailbox.domain_id, item.mailbox.address, item.password) for item in credentials

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -119,16 +119,35 @@ def preview_import(actor: Actor, rows: Sequence[Row]) -> list[RowOutcome]:
         return _plan(actor, lock_account(actor.tenant_id), _bounded(rows))
 
 
-def import_mailboxes(actor: Actor, rows: Sequence[Row]) -> list[RowOutcome]:
+def draft_import(actor: Actor, rows: Sequence[Row]) -> dict[Key, Draft]:
+    """What `import_mailboxes` will most likely insert, made before the account is locked.
+
+    Raises `Forbidden` and `Invalid`.
+    """
+    require_reveal(actor)
+    account = account_unlocked(actor.tenant_id)
+    drafts = {}
+    for key, group in _groups(_plan(actor, account, _bounded(rows))).items():
+        addresses, choices = _wishes(group)
+        if draft := draft_batch(actor, key[0], lambda: addresses, choices):  # noqa: B023
+            drafts[key] = draft
+    return drafts
+
+
+def import_mailboxes(
+    actor: Actor, rows: Sequence[Row], *, drafts: Mapping[Key, Draft] | None = None
+) -> list[RowOutcome]:
     """A mailbox for each row that allows it, with its credential; the others say why not.
 
     Rows are taken in order while the plan has room. Those of one domain are one batch, with one
-    job that proves them; given passwords have a batch of their own (docs/decisions/0003). Raises
-    `Invalid` for more than 1,000 rows or none, and `TrialExpired`.
+    job that proves them; given passwords have a batch of their own (docs/decisions/0003).
+    `drafts`: of `draft_import`, for who calls this inside a transaction. Raises `Invalid` for more
+    than 1,000 rows or none, and `TrialExpired`.
     """
     require_reveal(actor)
     rows = _bounded(rows)
-    drafts = _drafts(actor, rows)
+    if drafts is None:
+        drafts = draft_import(actor, rows)
     batches: dict[Key, Batch] = {}
     with transaction.atomic():
         account = lock_account(actor.tenant_id)
@@ -142,17 +161,6 @@ def import_mailboxes(actor: Actor, rows: Sequence[Row]) -> list[RowOutcome]:
             assert outcome.wanted is not None
             outcome.credential = made[outcome.wanted.username]
     return outcomes
-
-
-def _drafts(actor: Actor, rows: Sequence[Row]) -> dict[Key, Draft]:
-    """What will most likely be inserted, made before the account is locked."""
-    account = account_unlocked(actor.tenant_id)
-    drafts = {}
-    for key, group in _groups(_plan(actor, account, rows)).items():
-        addresses, choices = _wishes(group)
-        if draft := draft_batch(actor, key[0], lambda: addresses, choices):  # noqa: B023
-            drafts[key] = draft
-    return drafts
 
 
 def _groups(outcomes: Sequence[RowOutcome]) -> dict[Key, list[RowOutcome]]:

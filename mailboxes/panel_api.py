@@ -271,6 +271,10 @@ class MailboxImport(ApiView):
     scopes = {"POST": "mailboxes:write"}
     parser_classes = (StrictJSON, CsvText)
 
+    def compute(self, request: Request) -> None:
+        self._wanted = self._rows(request)
+        self._drafts = imports.draft_import(self.actor, self._wanted)
+
     @operation(
         "Create mailboxes from a list",
         tag=MAILBOXES,
@@ -299,7 +303,7 @@ class MailboxImport(ApiView):
         names email, first_name, last_name, password, quota_mb. Each row has an outcome; one that is
         refused blocks no other. Beyond the plan's limit rows have PLAN_LIMIT_EXCEEDED. A key needs
         the scope mailboxes:reveal too."""
-        found = imports.import_mailboxes(self.actor, self._rows(request))
+        found = imports.import_mailboxes(self.actor, self._wanted, drafts=self._drafts)
         return Response(_tallied(found, _row_outcome))
 
     def _rows(self, request: Request) -> list[imports.Row]:

@@ -1,13 +1,13 @@
 """JSON about who: registering, signing in, sessions, profile, API keys."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import page_of, single
+from mpanel.core.api.shapes import Shape, page_of, single
 from mpanel.core.api.views import ApiView, listing, operation
 from tenants import browser, selectors, services, tokens
 from tenants import serializers as shapes
@@ -47,6 +47,13 @@ def start_api_session(view: ApiView, user: User) -> Session:
 class Register(ApiView):
     public = True
 
+    def compute(self, request: Request) -> None:
+        given = self.body(request, shapes.Register)
+        hashed = services.HashedPassword.of(
+            given["password"], email=given["email"], name=given["name"]
+        )
+        self._given = {**given, "password": hashed}
+
     @operation(
         "Register with a password",
         tag=ACCOUNTS,
@@ -67,13 +74,31 @@ class Register(ApiView):
     def post(self, request: Request) -> Response:
         """The account begins when the e-mail address is confirmed. The answer is the same whether
         or not the address is known."""
-        given = self.body(request, shapes.Register)
-        registered = services.register(**given, **browser.origin(self.request._request))
+        registered = services.register(**self._given, **browser.origin(self.request._request))
         return Response({"data": shapes.Registered(registered).data}, 201)
 
 
-class LogIn(ApiView):
+class _PasswordView(ApiView):
+    """Signing in with a password, which is hashed before a key's transaction begins."""
+
     public = True
+    shape: ClassVar[type[Shape]]
+
+    def compute(self, request: Request) -> None:
+        given = self.body(request, self.shape)
+        self._code = given.pop("second_factor")
+        origin = browser.origin(self.request._request)
+        self._user = services.user_of_password(**given, **origin)
+
+    def start_session(self) -> Session:
+        """Raises `SecondFactorRequired`."""
+        origin = browser.origin(self.request._request)
+        services.require_second_factor(self._user, self._code, **origin)
+        return start_api_session(self, self._user)
+
+
+class LogIn(_PasswordView):
+    shape = shapes.LogIn
 
     @operation(
         "Sign in with a password",
@@ -87,10 +112,8 @@ class LogIn(ApiView):
     )
     def post(self, request: Request) -> Response:
         """401 AUTH_INVALID_CREDENTIALS; 401 SECOND_FACTOR_REQUIRED asks for `second_factor`."""
-        given = self.body(request, shapes.LogIn)
-        user = services.log_in(**given, **browser.origin(self.request._request))
-        session = start_api_session(self, user)
-        answer = {**token_pair(session), "user": shapes.UserShape(user).data}
+        session = self.start_session()
+        answer = {**token_pair(session), "user": shapes.UserShape(self._user).data}
         return Response({"data": answer})
 
 
@@ -143,6 +166,11 @@ class ForgotPassword(ApiView):
 class ResetPassword(ApiView):
     public = True
 
+    def compute(self, request: Request) -> None:
+        given = self.body(request, shapes.ResetPassword)
+        hashed = services.HashedPassword.of(given["password"], email=given["email"])
+        self._given = {**given, "password": hashed}
+
     @operation(
         "Set a new password",
         tag=ACCOUNTS,
@@ -152,8 +180,7 @@ class ResetPassword(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Every session of the account ends."""
-        given = self.body(request, shapes.ResetPassword)
-        services.reset_password(**given, **browser.origin(self.request._request))
+        services.reset_password(**self._given, **browser.origin(self.request._request))
         return Response(status=204)
 
 
@@ -306,8 +333,8 @@ class OneApiKey(ApiView):
 # --- The panel's names for the same (source 5) -----------------------------------------------
 
 
-class PanelLogIn(ApiView):
-    public = True
+class PanelLogIn(_PasswordView):
+    shape = shapes.PanelLogIn
 
     @operation(
         "Sign in with a password",
@@ -325,14 +352,12 @@ class PanelLogIn(ApiView):
     )
     def post(self, request: Request) -> Response:
         """401 AUTH_INVALID_CREDENTIALS; 401 SECOND_FACTOR_REQUIRED asks for `secondFactor`."""
-        given = self.body(request, shapes.PanelLogIn)
-        user = services.log_in(**given, **browser.origin(self.request._request))
-        session = start_api_session(self, user)
+        session = self.start_session()
         actor = selectors.actor_in(session, address=self.address)
         answer = {
             "token": tokens.access_token(session),
             "refresh_token": tokens.refresh_token(session),
-            "user": shapes.panel_user(actor, user),
+            "user": shapes.panel_user(actor, self._user),
         }
         return Response(shapes.PanelLoggedIn(answer).data)
 

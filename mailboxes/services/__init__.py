@@ -15,7 +15,7 @@ from mailboxes.services.by_code import (
     reset_passwords_by_code,
     set_rules_by_code,
 )
-from mailboxes.services.drafts import Choices
+from mailboxes.services.drafts import Choices, Draft
 from mailboxes.services.lifecycle import (
     QUOTAS_MB,
     ManagedElsewhere,
@@ -42,6 +42,7 @@ from mailboxes.services.provisioning import (
     count_as_provisioned,
     domain_for_inboxes,
     draft_batch,
+    draft_mailboxes,
     give_up_unproved,
     has_inboxes_already,
     leads_elsewhere,
@@ -86,6 +87,7 @@ __all__ = [
     "CodeNeeded",
     "Credential",
     "DomainNotReady",
+    "Draft",
     "MailElsewhere",
     "ManagedElsewhere",
     "NothingToReveal",
@@ -112,6 +114,7 @@ __all__ = [
     "domain_blocker",
     "domain_for_inboxes",
     "draft_batch",
+    "draft_mailboxes",
     "forbid_outside_from",
     "force_deletion",
     "forget_mailboxes",

@@ -1,6 +1,7 @@
 """Making mailboxes: which addresses, on which domain, and the job that proves them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -78,24 +79,21 @@ def provision_mailboxes(
     personas: Sequence[Persona] = (),
     custom: Sequence[str] = (),
     idempotency_key: str = "",
+    draft: Draft | None = None,
     in_same_transaction: Callable[[Batch], object] = lambda batch: None,
 ) -> Batch:
     """Create `count` mailboxes and start the job that hashes and proves them.
 
-    Raises `Invalid`, `LimitExceeded`, `TrialExpired`, `DomainNotReady`. The same key gives the
-    same batch again.
+    `draft`: of `draft_mailboxes`, for who calls this inside a transaction. Raises `Invalid`,
+    `LimitExceeded`, `TrialExpired`, `DomainNotReady`. The same key gives the same batch again.
     """
     actor.require(ADMIN, "mailboxes:write")
     batches = Batch.objects.filter(tenant_id=actor.tenant_id, idempotency_key=idempotency_key)
     if idempotency_key and (known := batches.first()):
         return known
 
-    def addresses() -> list[Address]:
-        return preview_addresses(
-            actor, domain_id, count=count, convention=convention, personas=personas, custom=custom
-        )
-
-    draft = draft_batch(actor, domain_id, addresses)
+    wanted: Any = {"count": count, "convention": convention, "personas": personas, "custom": custom}
+    draft = draft or draft_mailboxes(actor, domain_id, **wanted)
     with transaction.atomic():
         account = lock_account(actor.tenant_id)
         if idempotency_key and (known := batches.first()):
@@ -105,13 +103,36 @@ def provision_mailboxes(
             actor,
             account,
             domain,
-            addresses(),
+            preview_addresses(actor, domain_id, **wanted),
             convention=convention,
             idempotency_key=idempotency_key,
             draft=draft,
         )
         in_same_transaction(batch)
     return batch
+
+
+def draft_mailboxes(
+    actor: Actor,
+    domain_id: UUID,
+    *,
+    count: int,
+    convention: str,
+    personas: Sequence[Persona] = (),
+    custom: Sequence[str] = (),
+) -> Draft | None:
+    """What `provision_mailboxes` will most likely insert, made without a lock; see `draft_batch`.
+
+    Raises `Forbidden`.
+    """
+    actor.require(ADMIN, "mailboxes:write")
+
+    def addresses() -> list[Address]:
+        return preview_addresses(
+            actor, domain_id, count=count, convention=convention, personas=personas, custom=custom
+        )
+
+    return draft_batch(actor, domain_id, addresses)
 
 
 def draft_batch(

@@ -40,11 +40,14 @@ from tenants.services.login_links import (
     use_login_link,
 )
 from tenants.services.passwords import (
+    HashedPassword,
     ask_to_reset,
     change_password,
     log_in,
     register,
+    require_second_factor,
     reset_password,
+    user_of_password,
 )
 from tenants.services.proofs import ProofExpired, sign_in_by_proof
 from tenants.services.second_factor import (
@@ -69,6 +72,7 @@ from tenants.services.signing_in import sign_in_by_code
 __all__ = [
     "AccountClosed",
     "AccountIsIncluded",
+    "HashedPassword",
     "NewKey",
     "ProofExpired",
     "SecondFactorRequired",
@@ -106,6 +110,7 @@ __all__ = [
     "register_builder",
     "remove_credential",
     "renew_recovery_codes",
+    "require_second_factor",
     "reset_password",
     "reveals",
     "revoke_api_key",
@@ -121,4 +126,5 @@ __all__ = [
     "switch_organisation",
     "use_code",
     "use_login_link",
+    "user_of_password",
 ]

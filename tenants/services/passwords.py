@@ -1,7 +1,8 @@
 """Passwords, for those who want one: registering, signing in, resetting, changing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
@@ -43,8 +44,29 @@ class Registration:
     expires_at: datetime
 
 
+@dataclass(frozen=True)
+class HashedPassword:
+    """A password as it is kept, hashed before any transaction begins: that takes a while."""
+
+    password_hash: str = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, password: str, *, email: str = "", name: str = "", named: str = "password"
+    ) -> "HashedPassword":
+        """Raises `Invalid` for the field `named`; see `check_password`."""
+        email = clean_address(email) if email else ""
+        check_password(password, email=email, name=name, field=named)
+        return cls(make_password(password))
+
+
 def register(
-    email: str, password: str, *, name: str = "", address: str, device: UUID | None = None
+    email: str,
+    password: HashedPassword,
+    *,
+    name: str = "",
+    address: str,
+    device: UUID | None = None,
 ) -> Registration:
     """Ask a new user to confirm their address; nothing is created before.
 
@@ -52,14 +74,13 @@ def register(
     mailbox, and sets this account's password. Raises `Invalid`, `TooManyRequests`.
     """
     email = clean_address(email)
-    check_password(password, email=email, name=name)
     spend_try("register", address, most=PER_NETWORK, window=QUARTER)
     asked = ask_for_code(
         email,
         address=address,
         device=device,
         purpose=OneTimeCode.REGISTER,
-        params={"password": make_password(password), "name": name.strip()},
+        params={"password": password.password_hash, "name": name.strip()},
     )
     return Registration(asked.pk, email, asked.expires_at)
 
@@ -72,9 +93,23 @@ def log_in(
     address: str,
     device: UUID | None = None,
 ) -> User:
-    """The user of this address and password. Raises `CredentialsRefused`, `SecondFactorRequired`.
+    """The user of this address and password.
 
-    It takes as long for an unknown address as for a known one.
+    Raises `CredentialsRefused`, `SecondFactorRequired`, `TooManyRequests`.
+    """
+    origin: Any = {"address": address, "device": device}
+    user = user_of_password(email, password, **origin)
+    require_second_factor(user, second_factor, **origin)
+    return user
+
+
+def user_of_password(
+    email: str, password: str, *, address: str, device: UUID | None = None
+) -> User:
+    """The user of this address and password, who may owe a second factor yet.
+
+    It takes as long for an unknown address as for a known one, and is not to be called inside a
+    transaction. Raises `CredentialsRefused`, `TooManyRequests`.
     """
     email = clean_address(email)
     asker = asker_of(email, address=address, device=device)
@@ -86,8 +121,15 @@ def log_in(
     if len(password) > LONGEST or not user.check_password(password):
         raise CredentialsRefused
     forgive(guess)
-    check_second_factor(user, second_factor, asker=asker, proof=first_factor_proof(user))
     return user
+
+
+def require_second_factor(
+    user: User, code: str, *, address: str, device: UUID | None = None
+) -> None:
+    """After `user_of_password`. Raises `SecondFactorRequired` where one is owed."""
+    asker = asker_of(user.email, address=address, device=device)
+    check_second_factor(user, code, asker=asker, proof=first_factor_proof(user))
 
 
 def ask_to_reset(email: str, *, address: str, device: UUID | None = None) -> OneTimeCode:
@@ -98,7 +140,7 @@ def ask_to_reset(email: str, *, address: str, device: UUID | None = None) -> One
 def reset_password(
     email: str,
     code: str,
-    password: str,
+    password: HashedPassword,
     *,
     address: str,
     device: UUID | None = None,
@@ -109,7 +151,6 @@ def reset_password(
     `revoke_api_keys`: in every tenant of the user.
     """
     email = clean_address(email)
-    check_password(password, email=email)
     use_code(email, code, address=address, device=device, purpose=OneTimeCode.RESET)
     user = User.objects.filter(email=email, is_active=True).first()
     if user is None:
@@ -137,9 +178,9 @@ def change_password(actor: Actor, *, present: str, new: str) -> User:
     if user.has_usable_password() and not user.check_password(present[:LONGEST]):
         raise Invalid.field("present", "That is not your present password.")
     forgive(guess)
-    check_password(new, email=user.email, name=user.name, field="new")
+    hashed = HashedPassword.of(new, email=user.email, name=user.name, named="new")
     with transaction.atomic():
-        _set(user, new)
+        _set(user, hashed)
         end_other_sessions(actor)
         record(actor, "password.changed", user, f"Changed the password of {user}.")
     return user
@@ -157,6 +198,6 @@ def check_password(
         raise Invalid.field(field, *error.messages) from None
 
 
-def _set(user: User, password: str) -> None:
-    user.set_password(password)
+def _set(user: User, password: HashedPassword) -> None:
+    user.password = password.password_hash
     user.save(update_fields=["password"])

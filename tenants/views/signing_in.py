@@ -156,7 +156,10 @@ def reset_password(request: PageRequest) -> HttpResponseBase:
     form = NewPasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            services.reset_password(email, **form.cleaned_data, **browser.origin(request))
+            given = form.cleaned_data
+            hashed = services.HashedPassword.of(given["password"], email=email)
+            origin = browser.origin(request)
+            services.reset_password(email, **{**given, "password": hashed}, **origin)
         except (Invalid, TooManyRequests) as error:
             _refuse_reset(form, error)
         else:

@@ -165,13 +165,19 @@ class ApiView(APIView):
         where a key's answer is known already.
         """
 
-    def _look_outside(self, *args: Any, **kwargs: Any) -> None:
+    def compute(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """What a POST computes before it writes, such as hashes and rows: like `prepare`, but
+        without waiting for anything outside. On SQLite nobody else writes in a key's transaction.
+        """
+
+    def _make_ready(self, *args: Any, **kwargs: Any) -> None:
         if type(self).prepare is not ApiView.prepare:
             with outside(self.address if self.public else self.actor.tenant_id):
                 self.prepare(*args, **kwargs)
+        self.compute(*args, **kwargs)
 
     def _prepare_post(self, request: Request) -> None:
-        """Let the POST handler run after `prepare`, and once for an `Idempotency-Key`."""
+        """Let the POST handler run when all is ready, and once for an `Idempotency-Key`."""
         handler: Callable[..., Response] = self.post  # type: ignore[has-type]
         _ = request._request.body  # kept, so that a key's digest and the parser both see it
         if not getattr(handler, "takes_body", False):
@@ -181,7 +187,7 @@ class ApiView(APIView):
             return
 
         def post(*args: Any, **kwargs: Any) -> Response:
-            self._look_outside(*args, **kwargs)
+            self._make_ready(*args, **kwargs)
             return handler(*args, **kwargs)
 
         self.post = post
@@ -212,7 +218,7 @@ class ApiView(APIView):
         def post(*args: Any, **kwargs: Any) -> Response:
             if answer := answered(key, whose=whose, request=asked, actor=actor):
                 return answer
-            self._look_outside(*args, **kwargs)
+            self._make_ready(*args, **kwargs)
             todo = partial(work, *args, **kwargs)
             return once(key, whose=whose, request=asked, actor=actor, work=todo)
 
