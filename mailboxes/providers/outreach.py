@@ -14,6 +14,7 @@ from mpanel.core.errors import ProviderError
 from mpanel.core.registry import CredentialField
 
 KEY_REFUSED = "API_KEY_REFUSED"
+RATE_LIMITED = "RATE_LIMITED"
 LOGIN_REFUSED = "INVALID_CREDENTIALS"
 NO_ANSWER = "NETWORK_ERROR"
 SENDER_GONE = "SENDER_GONE"
@@ -265,9 +266,7 @@ class JsonApi:
             raise self._key_refused()
         if status == 429:
             message = f"{self._label} asks to send fewer requests."
-            raise ProviderError(
-                "RATE_LIMITED", message, retryable=True, retry_after=_seconds(answer)
-            )
+            raise ProviderError(RATE_LIMITED, message, retryable=True, retry_after=_seconds(answer))
         if status >= 500:
             message = f"{self._label} has a problem of its own (status {status})."
             raise ProviderError(self._error_code, message, retryable=True, ambiguous=is_write)

@@ -1,15 +1,18 @@
-"""Many rows at once, whose INSERT statements are written before anything is locked.
+"""Many rows at once, whose statements and values are made before anything is locked.
 
-On SQLite whoever writes holds the lock of the whole database. Of the time of a `bulk_create` inside
-a transaction, more than nine tenths go into making rows and statements in Python.
+On SQLite whoever writes holds the lock of the whole database. Of the time of a `bulk_create` or
+`bulk_update` inside a transaction, more than nine tenths go into making them in Python.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import batched
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Model
 from django.db.models.sql import InsertQuery
+
+ROWS_AT_ONCE = 200  # that one transaction updates
 
 
 class PreparedRows[M: Model]:
@@ -38,3 +41,31 @@ class PreparedRows[M: Model]:
                 cursor.execute(statement, values)
         for row in self.rows:
             row._state.adding, row._state.db = False, connection.alias
+
+
+def update_in_slices[M: Model](
+    rows: Iterable[M], columns: Sequence[str], *, at_once: int = ROWS_AT_ONCE
+) -> None:
+    """Write these columns of the rows, so many in a transaction of its own.
+
+    All values are prepared before the first one begins. For what may be written in part, since who
+    is interrupted does it again; a row that was deleted meanwhile stays so.
+    """
+    ordered = sorted(rows, key=lambda row: row.pk)  # one order for all, so that none deadlock
+    if not ordered:
+        return
+    meta, quote = ordered[0]._meta, connection.ops.quote_name
+    fields = [*(meta.get_field(name) for name in columns), meta.pk]
+    values = [
+        [
+            field.get_db_prep_save(getattr(row, field.attname), connection=connection)
+            for field in fields
+        ]
+        for row in ordered
+    ]
+    given = ", ".join(f"{quote(field.column)} = %s" for field in fields[:-1])
+    where = f"{quote(meta.pk.column)} = %s"
+    statement = f"UPDATE {quote(meta.db_table)} SET {given} WHERE {where}"  # noqa: S608
+    for some in batched(values, at_once):
+        with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+            cursor.executemany(statement, some)

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,12 +23,14 @@ from mailboxes.outreach.errors import (
     MailboxNotReady,
 )
 from mailboxes.outreach.records import mark_connected
+from mailboxes.outreach.sweep import look_at_warmup
 from mailboxes.outreach.vendors import outreach_provider
 from mailboxes.passwords import proof_digest
-from mailboxes.providers.outreach import WarmupSettings
+from mailboxes.providers.outreach import NO_ANSWER, WarmupSettings
+from mailboxes.providers.smartlead import Smartlead
 from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
 from mpanel.core.api.waiting import LOOKUPS, outside
-from mpanel.core.errors import Forbidden
+from mpanel.core.errors import Forbidden, ProviderError
 from provisioning.models import Job
 from provisioning.services import retry_job
 from tenants.models import ProviderCredential
@@ -411,6 +413,34 @@ def test_keys_that_do_not_open_fill_one_look_and_not_the_next(
     assert account(ada).result == ProviderCredential.REFUSED
     work()
     assert WarmupDay.objects.filter(link=well).exists()
+
+
+def test_a_tool_that_is_down_takes_nobody_elses_place(
+    ada: Person, cy: Person, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two places in a look, and one call of a tool at once."""
+    from mailboxes.outreach import sweep as sweeping
+
+    down = connect(ada, inboxes(ada, count=2))
+    (well,) = connect(cy, inboxes(cy, "cy.test", count=1), "instantly")
+    later = connect(cy, list(Mailbox.objects.filter(pk=well.mailbox_id)))
+    monkeypatch.setattr(sweeping, "MOST_PER_KEY", 2)
+    monkeypatch.setattr(sweeping, "KEYS_AT_ONCE", 1)
+    asked: list[str] = []
+    ask = Smartlead.find_senders
+
+    def find_senders(self: Smartlead, emails: Sequence[str]) -> Any:
+        asked.extend(emails)
+        if down[0].mailbox.address in emails:
+            raise ProviderError(NO_ANSWER, "It does not answer.", retryable=True)
+        return ask(self, emails)
+
+    monkeypatch.setattr(Smartlead, "find_senders", find_senders)
+    assert not look_at_warmup()  # more is due, but not at once
+    assert WarmupDay.objects.filter(link=well).exists()
+    assert len(asked) == 2
+    look_at_warmup()
+    assert WarmupDay.objects.filter(link=later[0]).exists()
 
 
 def test_a_look_at_warmup_gives_way_and_goes_on(
