@@ -28,6 +28,7 @@ from domains.selectors import get_domain
 from events.services import record
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor, system
+from mpanel.core.bulk import update_in_slices
 from mpanel.core.errors import Conflict
 from mpanel.core.losses import Loss, digest_of, require_confirmation
 from provisioning.models import Job
@@ -334,12 +335,15 @@ def look_at_parents(zones: Sequence[Zone], *, within: float | None = None) -> li
         before = dnssec_sight(zone)
         zone.parent_ds, zone.parent_ds_at = found.to_json(), now
         if before != "seen" and dnssec_sight(zone) == "seen":
-            closed.append(zone.domain)
-    with transaction.atomic():
-        Zone.objects.bulk_update(zones, ["parent_ds", "parent_ds_at"])
-        for domain in closed:
-            text = f"The parent zone has the DS record of {domain}: DNSSEC protects it now."
+            closed.append(zone)
+    columns = ["parent_ds", "parent_ds_at"]
+    for zone in closed:
+        domain = zone.domain
+        text = f"The parent zone has the DS record of {domain}: DNSSEC protects it now."
+        with transaction.atomic():
+            zone.save(update_fields=columns)
             record(system(domain.tenant_id), "dns.ds_seen", domain, text)
+    update_in_slices([zone for zone in zones if zone not in closed], columns)
     return seen
 
 

@@ -19,6 +19,7 @@ from dnszones.spf_resolver import NotingResolver, SharedAnswers
 from dnszones.vendors import dns_client, resolvers
 from domains.models import Domain
 from mpanel.core.actor import system
+from mpanel.core.bulk import update_in_slices
 from mpanel.core.dnsclient import TemporaryFailure
 
 MOST_PER_SWEEP = 200
@@ -133,36 +134,52 @@ def _follow_edits(rows: Sequence[SpfFlattening], now: datetime) -> None:
 
 
 def _keep(rows: Sequence[SpfFlattening], looks: dict[UUID, Look], now: datetime) -> set[UUID]:
-    """Write back what was seen, in bulk; the rows for which a plan was begun."""
+    """Write back what was seen; the rows for which a plan was begun.
+
+    What begins a plan or tells somebody has a transaction of its own; the others are written in
+    slices.
+    """
     begun: set[UUID] = set()
-    changed: list[SpfFlattening] = []
-    with transaction.atomic():
-        for row in rows:
-            look = looks.get(row.pk)
-            if row.status == SpfFlattening.EDITED:
-                row.next_check_at = flattened.next_look((), now)
-                changed.append(row)
-            elif look is not None and not (look.is_new and len(begun) >= MOST_PLANS):
-                _note(row, look, now)
-                changed.append(row)
-                if look.is_new:
-                    begun.add(row.pk)
-        SpfFlattening.objects.bulk_update(changed, COLUMNS, batch_size=500)
+    quiet: list[SpfFlattening] = []
+    for row in rows:
+        look = looks.get(row.pk)
+        if row.status == SpfFlattening.EDITED:
+            row.next_check_at = flattened.next_look((), now)
+            quiet.append(row)
+        elif look is not None and not (look.is_new and len(begun) >= MOST_PLANS):
+            made = made_from(look.found, look.answers, ipv6=row.ipv6) if look.found else None
+            if look.is_new or look.trouble or row.error:
+                with transaction.atomic():
+                    if not _is_as_seen(row):
+                        continue
+                    _note(row, look, made, now)
+                    row.save(update_fields=COLUMNS)
+            else:
+                _note(row, look, made, now)
+                quiet.append(row)
+            if look.is_new:
+                begun.add(row.pk)
+    update_in_slices(quiet, COLUMNS)
     return begun
 
 
 COLUMNS = ("checked_at", "next_check_at", "error", "failing_since", *flattened.FINDINGS)
 
 
-def _note(row: SpfFlattening, look: Look, now: datetime) -> None:
+def _is_as_seen(row: SpfFlattening) -> bool:
+    """Whether nobody stopped, edited or published it during the look; it is locked now."""
+    same = SpfFlattening.objects.filter(pk=row.pk, status=row.status, published_at=row.published_at)
+    return same.select_for_update().exists()
+
+
+def _note(row: SpfFlattening, look: Look, made: dict[str, Any] | None, now: datetime) -> None:
     """Put what was seen into the row, and begin to publish it where it is new."""
     row.checked_at = now
     row.next_check_at = flattened.next_look(look.answers, now)
-    if look.found is None:
+    if made is None:
         note_failure(row, look.trouble)
         row.next_check_at = min(row.next_check_at, now + flattened.LEAST_INTERVAL)
         return
-    made = made_from(look.found, look.answers, ipv6=row.ipv6)
     if look.is_new:
         begin_plan(
             system(row.zone.domain.tenant_id),

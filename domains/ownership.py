@@ -23,6 +23,7 @@ from domains.reserved import check_not_reserved
 from domains.services import DomainTaken
 from events.services import record
 from mpanel.core.actor import system
+from mpanel.core.bulk import update_in_slices
 from mpanel.core.dnsclient import DNSClient, Server
 from mpanel.core.errors import Conflict, ProviderError
 
@@ -78,7 +79,7 @@ def look_at_control(
         elif known and report.proof == "unknown":
             seen |= {"proof": known.get("proof", "unknown"), "unreachable": True}
         domain.delegation, domain.delegation_checked_at = seen, now
-    Domain.objects.bulk_update(domains, ["delegation", "delegation_checked_at"])
+    update_in_slices(domains, ["delegation", "delegation_checked_at"])
     return reports
 
 

@@ -21,6 +21,7 @@ from dnszones.models import Record
 from mailboxes.blocklists import Listing, listings
 from mailboxes.models import Mailbox, MailDomain, OutreachLink, SendingDay
 from mailboxes.sending.limits import limit_on, ramp_of, today
+from mpanel.core.bulk import ROWS_AT_ONCE, update_in_slices
 from mpanel.core.periodic import Slice
 
 WEIGHTS: Final = {
@@ -280,8 +281,8 @@ def measure(mail_domain_ids: Sequence[UUID]) -> None:
             now,
         )
     columns = ["health_score", "health", "health_at"]
-    Mailbox.objects.bulk_update(boxes, columns, batch_size=AT_ONCE)
-    MailDomain.objects.bulk_update(domains.values(), columns, batch_size=AT_ONCE)
+    update_in_slices(boxes, columns, at_once=ROWS_AT_ONCE)
+    update_in_slices(domains.values(), columns, at_once=ROWS_AT_ONCE)
 
 
 def _note(row: Mailbox | MailDomain, parts: Sequence[Part], now: datetime) -> None:
