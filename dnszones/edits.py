@@ -151,7 +151,6 @@ def plan_of_edits(sight: Sight, edits: Sequence[Edit]) -> Plan:
     return plan
 
 
-@transaction.atomic
 def edit_records(
     actor: Actor, sight: Sight, edits: Sequence[Edit], *, confirmation: str = ""
 ) -> ChangePlan:
@@ -161,27 +160,28 @@ def edit_records(
     what changes between now and then fails the job.
     """
     actor.require(ADMIN, "dns:write")
-    zone = _lock(sight.zone)
-    plan = plan_of_edits(sight, edits)
-    require_confirmation(plan.losses, digest=plan.digest, given=confirmation)
-    row = ChangePlan.objects.create(
-        zone=zone,
-        created_by_id=actor.user_id,
-        kind=ChangePlan.RECORDS,
-        edits=[edit.to_json() for edit in edits],
-        warnings=what_breaks(sight, edits),
-        at_once=True,
-        confirmation=plan.digest,
-    )
-    record(
-        actor,
-        "dns.records_asked",
-        zone.domain,
-        f"Asked to {_told(edits)} in the zone of {zone.domain}.",
-        changes={"plan": str(row.pk)},
-    )
-    _start(actor, row, "dnszones.records", lock=f"zone:{zone.pk}")
-    return row
+    plan, warnings = plan_of_edits(sight, edits), what_breaks(sight, edits)
+    with transaction.atomic():
+        zone = _lock(sight.zone)
+        require_confirmation(plan.losses, digest=plan.digest, given=confirmation)
+        row = ChangePlan.objects.create(
+            zone=zone,
+            created_by_id=actor.user_id,
+            kind=ChangePlan.RECORDS,
+            edits=[edit.to_json() for edit in edits],
+            warnings=warnings,
+            at_once=True,
+            confirmation=plan.digest,
+        )
+        record(
+            actor,
+            "dns.records_asked",
+            zone.domain,
+            f"Asked to {_told(edits)} in the zone of {zone.domain}.",
+            changes={"plan": str(row.pk)},
+        )
+        _start(actor, row, "dnszones.records", lock=f"zone:{zone.pk}")
+        return row
 
 
 def import_file(

@@ -155,6 +155,10 @@ class GetExistingRecords(ApiView):
 class LookForExistingRecords(ApiView):
     scopes = {"POST": "dns:write"}
 
+    def compute(self, request: Request, domain_id: UUID) -> None:
+        text = self.body(request, LookAgain)["zone_file"]
+        self._given = services.read_zone_file(self.actor, domain_id, text)
+
     @operation(
         "Look for existing records again",
         tag=EXISTING,
@@ -167,8 +171,7 @@ class LookForExistingRecords(ApiView):
     )
     def post(self, request: Request, domain_id: UUID) -> Response:
         """What the zone file names is asked for, too. 409 DISCOVERY_BUSY while one is under way."""
-        given = self.body(request, LookAgain)
-        services.look_again(self.actor, domain_id, zone_file=given["zone_file"])
+        services.look_again(self.actor, domain_id, given=self._given)
         return Response(_shown(selectors.get_discovery(self.actor, domain_id)), 202)
 
 

@@ -45,6 +45,11 @@ def keys(row: ZoneDiscovery) -> set[tuple[str, str]]:
     }
 
 
+def look_again_with(person: Person, domain: Domain, text: str) -> None:
+    given = services.read_zone_file(person.actor, domain.pk, text)
+    services.look_again(person.actor, domain.pk, given=given)
+
+
 def settled(domain: Domain) -> ZoneDiscovery:
     def over() -> bool:
         return discovery(domain).status not in ZoneDiscovery.BUSY
@@ -215,7 +220,7 @@ def test_silent_nameservers_are_unknown_and_never_empty(
     assert domain.shown_nameservers == []
     with pytest.raises(ConfirmationRequired, match="All of it is lost"):
         services.go_on_without(ada.actor, domain.pk)
-    services.look_again(ada.actor, domain.pk, zone_file="www IN A 192.0.2.1\n")
+    look_again_with(ada, domain, "www IN A 192.0.2.1\n")
     row = settled(domain)
     assert row.status == ZoneDiscovery.FOUND
     assert [one.is_confirmed for one in selectors.records_found(row)] == [False]
@@ -229,7 +234,7 @@ def test_names_in_a_zone_file_are_asked_for(ada: Person, sandbox: RunningSandbox
     sandbox.host_elsewhere(NAME, zone_file(NAME) + "unguessable IN A 192.0.2.77\n")
     domain = connected(ada, NAME)
     assert ("unguessable", "A") not in keys(discovery(domain))
-    services.look_again(ada.actor, domain.pk, zone_file="unguessable IN A 192.0.2.77\n")
+    look_again_with(ada, domain, "unguessable IN A 192.0.2.77\n")
     row = settled(domain)
     assert keys(row) == EXPECTED | {("unguessable", "A")}
     assert all(one.is_confirmed for one in selectors.records_found(row))

@@ -68,7 +68,9 @@ def existing_look(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     form = ZoneFileForm(*given)
     if request.method == "POST" and form.is_valid():
         try:
-            services.look_again(request.actor, domain_id, zone_file=form.cleaned_data["zone_file"])
+            text = form.cleaned_data["zone_file"]
+            given = services.read_zone_file(request.actor, domain_id, text)
+            services.look_again(request.actor, domain_id, given=given)
         except Invalid as error:
             add_errors(form, error)
         except (Conflict, TooLarge) as error:
