@@ -16,7 +16,7 @@ from dnszones.models import ChangePlan, Zone
 from dnszones.proof_states import ProofIsWritten, load_domain
 from dnszones.reverts import BY_A_PERSON
 from dnszones.vendors import own_mail_hosts
-from dnszones.zone_states import ZoneExists, ZoneIsReleased
+from dnszones.zone_states import RowsAreGone, ZoneExists, ZoneIsReleased
 from domains.models import Domain
 from domains.services import forget_domain
 from domains.states import ControlIsProved, DomainIsVerified, NameserversPointHere
@@ -241,7 +241,7 @@ register(
     Workflow(
         name="domains.disconnect",
         label="Disconnect the domain",
-        states=(ZoneIsReleased(),),
+        states=(ZoneIsReleased(), RowsAreGone()),
         load=load_domain,
         on_success=forget_domain,
         cancellable=False,

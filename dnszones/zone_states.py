@@ -13,8 +13,10 @@ from dnszones.records import RecordData, same_value
 from domains.models import Domain
 from domains.services import DomainTaken, assign_nameservers
 from mpanel.core.errors import ProviderError
+from mpanel.core.pruning import delete_what_goes_with, rows_that_go_with
+from mpanel.core.wording import counted
 from provisioning.desired import DesiredState, Observation
-from provisioning.run import say
+from provisioning.run import progress, say
 
 ZONE_TAKEN = (
     "Another customer of this DNS account began to set up this domain. If it is yours, connect it "
@@ -136,6 +138,33 @@ class ZoneIsReleased(DesiredState[Domain]):
         elif zone.remote_id and may_use(zone, remote):
             deletes, updates = _own_changes(subject, zone)
             provider.apply_batch(remote.id, deletes=deletes, updates=updates)
+
+
+class RowsAreGone(DesiredState[Domain]):
+    """Nothing hangs on the domain's row any more; it goes with the end of the job."""
+
+    name = "rows_are_gone"
+    label = "Delete what is kept of it here"
+
+    def observe(self, subject: Domain) -> Observation:
+        left = sum(rows.count() for rows in rows_that_go_with(subject))
+        if left:
+            return Observation.missing(f"{counted(left, 'row')} of it are kept.")
+        return Observation.matches("Nothing of it is kept.")
+
+    def apply(self, subject: Domain) -> None:
+        delete_what_goes_with(subject, beat=_Beats())
+
+
+class _Beats:
+    """Tells the job how many rows are gone; how many there are is not counted before."""
+
+    def __init__(self) -> None:
+        self.gone = 0
+
+    def __call__(self, rows: int) -> None:
+        self.gone += rows
+        progress(self.gone, self.gone + 1)
 
 
 def _remote_of(zone: Zone, domain: Domain) -> RemoteZone | None:

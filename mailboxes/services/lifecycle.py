@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from domains.models import Domain
-from events.services import record
+from events.services import record, record_each
 from mailboxes import selectors
 from mailboxes.enforcement import enforce
 from mailboxes.models import Alias, Mailbox
@@ -215,9 +215,8 @@ def delete_mailboxes(actor: Actor, mailbox_ids: Sequence[UUID]) -> Job:
     fresh = [mailbox for mailbox in wanted if mailbox.status != Mailbox.DELETING]
     if not fresh and (known := _deleting_job(actor, domain, wanted)):
         return known
-    for mailbox in fresh:
-        mailbox.move(Mailbox.DELETING)
-        record(actor, "mailbox.deleting", mailbox, f"Asked to delete {mailbox}.")
+    _move_to_deleting(fresh)
+    record_each(actor, "mailbox.deleting", fresh, lambda mailbox: f"Asked to delete {mailbox}.")
     roles.hand_over(fresh)
     return start_job(
         actor,
@@ -228,6 +227,16 @@ def delete_mailboxes(actor: Actor, mailbox_ids: Sequence[UUID]) -> Job:
         params={"mailboxes": [str(mailbox.pk) for mailbox in wanted]},
         lock=f"mailboxes:{domain.pk}",
     )
+
+
+def _move_to_deleting(mailboxes: Sequence[Mailbox]) -> None:
+    """`move` for many, in one statement."""
+    movable = [one for one, to in Mailbox.TRANSITIONS.items() if Mailbox.DELETING in to]
+    rows = Mailbox.objects.filter(pk__in=[one.pk for one in mailboxes], status__in=movable)
+    if rows.update(status=Mailbox.DELETING, updated_at=timezone.now()) != len(mailboxes):
+        raise Conflict("This was changed by somebody else just now. Please look again.")
+    for mailbox in mailboxes:
+        mailbox.status = Mailbox.DELETING
 
 
 @transaction.atomic

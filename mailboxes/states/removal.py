@@ -17,6 +17,8 @@ from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import progress
 
+FORGOTTEN_AT_ONCE = 50  # in one transaction
+
 
 @dataclass(frozen=True)
 class Removal:
@@ -97,6 +99,25 @@ class MailboxesAbsent(DesiredState[Removal]):
             raise ProviderError("NOT_REMOVED", refused[0], retryable=False)
 
 
+class MailboxesForgotten(DesiredState[Removal]):
+    """No secret of a deleted mailbox is kept; its row is, so that its address is not reused."""
+
+    name = "mailboxes_forgotten"
+    label = "Forget the passwords"
+
+    def observe(self, subject: Removal) -> Observation:
+        if subject.mailboxes:
+            return Observation.missing(f"{len(subject.mailboxes)} passwords are kept.")
+        return Observation.matches("No password is kept.")
+
+    def apply(self, subject: Removal) -> None:
+        done, total = 0, len(subject.mailboxes)
+        for some in itertools.batched(subject.mailboxes, FORGOTTEN_AT_ONCE):
+            services.forget_mailboxes(some)
+            done += len(some)
+            progress(done, total)
+
+
 def _load_removal(job: Job) -> Removal:
     rows = Mailbox.objects.filter(
         tenant_id=job.tenant_id, pk__in=job.params["mailboxes"], status=Mailbox.DELETING
@@ -108,9 +129,8 @@ register(
     Workflow(
         name="mailboxes.delete",
         label="Delete mailboxes",
-        states=(OutreachIsLeft(), MailboxesAbsent()),
+        states=(OutreachIsLeft(), MailboxesAbsent(), MailboxesForgotten()),
         load=_load_removal,
-        on_success=lambda removal: services.forget_mailboxes(removal.mailboxes),
         cancellable=False,
     )
 )
