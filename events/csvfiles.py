@@ -5,9 +5,12 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 
+from django.db.models import QuerySet
+
 from events.models import Event
 from mpanel.core.csvcells import inert
 
+PAGE = 1_000  # events
 COLUMNS = (
     "number",
     "time",
@@ -29,6 +32,18 @@ class _Echo:
 
     def write(self, text: str) -> str:
         return text
+
+
+def in_pages(events: QuerySet[Event]) -> Iterator[Event]:
+    """Events, the newest first, by queries that are over while a slow client reads.
+
+    An open one keeps a snapshot: SQLite's log cannot be cut meanwhile, PostgreSQL cannot clean up.
+    """
+    page = list(events.order_by("-pk")[:PAGE])
+    yield from page
+    while len(page) == PAGE:
+        page = list(events.filter(pk__lt=page[-1].pk).order_by("-pk")[:PAGE])
+        yield from page
 
 
 def audit_lines(events: Iterable[Event]) -> Iterator[str]:

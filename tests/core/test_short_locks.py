@@ -1,0 +1,98 @@
+"""Nothing slow is done while a request with an `Idempotency-Key` holds the database."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import get_hasher
+from django.core import mail
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from domains.models import Domain
+from domains.services import forget_domain
+from events import csvfiles
+from events.selectors import audit
+from mpanel.core import pruning
+from tenants import services
+from tenants.models import User
+from tests.api import Api
+from tests.cast import Person
+from tests.locks import Calls, written_together
+from tests.wizard.rows import estate
+from tests.work import work_off
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PASSWORD, NEW = "a long and good one", "another that is good"
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    calls = Calls()
+    for name in ("encode", "verify"):
+        calls.watch(monkeypatch, type(get_hasher()), name)
+    return calls
+
+
+def post(path: str, body: dict[str, Any], key: str) -> Any:
+    first, again = (Api().post(f"/api/v1/auth/{path}", body, key=key) for _ in range(2))
+    assert first.status == again.status
+    return first
+
+
+def test_passwords_are_hashed_before_the_transaction_of_a_key(ada: Person, hashed: Calls) -> None:
+    ada.user.password = services.HashedPassword.of(PASSWORD).password_hash
+    ada.user.save()
+    hashed.clear()
+    email = ada.user.email
+    new = {"email": "new@people.test", "password": PASSWORD}
+    assert post("register", new, "one").status == 201
+    assert post("login", {"email": email, "password": PASSWORD}, "two").status == 200
+    assert Api().post("/api/v1/auth/password/forgot", {"email": email}).status == 202
+    work_off()
+    (code,) = re.findall(r"\b\d{6}\b", str(mail.outbox[-1].body))
+    reset = {"email": email, "code": code, "password": NEW}
+    assert post("password/reset", reset, "three").status == 204
+    assert User.objects.get(email=email).check_password(NEW)
+    assert hashed
+    assert not any(hashed)
+
+
+def test_a_wrong_password_counts_with_a_key_too(ada: Person, hashed: Calls) -> None:
+    ada.user.password = services.HashedPassword.of(PASSWORD).password_hash
+    ada.user.save()
+    wrong = {"email": ada.user.email, "password": "not this one"}
+    codes = [Api().post("/api/v1/auth/login", wrong, key="one").status for _ in range(30)]
+    assert codes[0] == 401
+    assert codes[-1] == 429
+
+
+def test_what_goes_with_a_domain_is_deleted_a_few_rows_at_a_time(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain = estate(ada, "ada.test", inboxes=5).domain
+    Domain.objects.filter(pk=domain.pk).update(status=Domain.DELETING)
+    domain.refresh_from_db()
+    monkeypatch.setattr(pruning, "ROWS", 2)
+    beats: list[int] = []
+    with written_together("mailboxes_mailbox") as counts:
+        pruning.delete_what_goes_with(domain, beat=beats.append)
+        forget_domain(domain)
+    assert [number for number in counts if number] == [2, 2, 1]
+    assert max(beats) == 2
+    assert not Domain.objects.filter(pk=domain.pk).exists()
+
+
+def test_the_audit_file_is_read_a_page_at_a_time(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csvfiles, "PAGE", 2)
+    services.change_profile(ada.actor, tenant_name="One")
+    services.change_profile(ada.actor, tenant_name="Two")
+    services.change_profile(ada.actor, tenant_name="Three")
+    events = audit(ada.actor)
+    with CaptureQueriesContext(connection) as seen:
+        found = list(csvfiles.in_pages(events))
+    assert found == list(events)
+    assert len(seen) == len(found) // 2 + 1
+    assert all("LIMIT 2" in one["sql"] for one in seen)
