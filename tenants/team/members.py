@@ -31,6 +31,13 @@ def require_another_owner(membership: Membership) -> None:
         raise LastOwner
 
 
+def lock_membership(membership: Membership) -> Membership:
+    """It as it stands now, under the lock of all changes of its tenant's members."""
+    Tenant.objects.select_for_update(no_key=True).get(pk=membership.tenant_id)
+    membership.refresh_from_db(fields=["role"])
+    return membership
+
+
 def require_rank(actor: Actor, *roles: str) -> None:
     """Raise `Forbidden` unless the actor is an admin in person, and of no lower rank than these."""
     actor.require_person()
@@ -60,7 +67,7 @@ def change_role(actor: Actor, user_id: UUID, role: str) -> Membership:
         raise Conflict("This was changed by somebody else just now. Please look again.")
     membership.role = after
     if RANKS[after] < RANKS[ADMIN]:
-        _revoke_invitations_of(membership)
+        revoke_invitations_of(membership)
     sentence = f"{membership.user} is {after} now."
     record(actor, "member.role_changed", membership, sentence, changes={"role": [before, after]})
     return membership
@@ -77,7 +84,7 @@ def remove_member(actor: Actor, user_id: UUID) -> None:
         require_rank(actor, membership.role)
     if membership.role == OWNER:
         require_another_owner(membership)
-    _revoke_invitations_of(membership)
+    revoke_invitations_of(membership)
     end_sessions_of(membership, reason="removed from the organisation", actor=actor)
     revoke_keys_of(membership, actor=actor)
     record(actor, "member.removed", membership, f"Removed {membership.user}.")
@@ -90,7 +97,7 @@ def _locked_member(actor: Actor, user_id: UUID) -> Membership:
     return selectors.get_member(actor, user_id)
 
 
-def _revoke_invitations_of(membership: Membership) -> None:
+def revoke_invitations_of(membership: Membership) -> None:
     """Who may no longer invite has nobody come in by an invitation of before."""
     Invitation.objects.open().filter(
         tenant_id=membership.tenant_id, invited_by_id=membership.user_id

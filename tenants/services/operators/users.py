@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from events.services import record
-from mpanel.core.actor import OWNER, RANKS, Actor, acting_for
+from mpanel.core.actor import ADMIN, OWNER, RANKS, Actor, acting_for
 from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Conflict, Invalid
 from tenants import panel_selectors as found
@@ -19,7 +19,11 @@ from tenants.services.operators.grants import (
 )
 from tenants.services.operators.tenants import NotYourself
 from tenants.services.sessions import end_sessions_of
-from tenants.team.members import require_another_owner
+from tenants.team.members import (
+    lock_membership,
+    require_another_owner,
+    revoke_invitations_of,
+)
 
 OPERATOR = "operator"
 ROLES = (*RANKS, OPERATOR)
@@ -90,7 +94,7 @@ def change_user(
     _change_person(actor, user, name=name, email=email)
     if roles is not None:
         role, is_operator = _read_roles(roles)
-        _change_role(actor, home, role)
+        _change_role(actor, lock_membership(home), role)
         set_operator(actor, user, is_operator=is_operator)
     if status is not None:
         _set_status(operator, user, status)
@@ -179,8 +183,9 @@ def _read_roles(roles: Sequence[str]) -> tuple[str, bool]:
 def _require_dispensable(operator: Actor, user: User) -> None:
     if user.pk == operator.user_id:
         raise NotYourself
-    for membership in user.memberships.filter(role=OWNER):
-        require_another_owner(membership)
+    for membership in user.memberships.order_by("tenant_id"):
+        if lock_membership(membership).role == OWNER:
+            require_another_owner(membership)
     require_another_operator(user)
 
 
@@ -228,6 +233,8 @@ def _change_role(actor: Actor, membership: Membership, role: str) -> None:
     changes = {"role": [membership.role, role]}
     membership.role = role
     membership.save(update_fields=["role", "updated_at"])
+    if RANKS[role] < RANKS[ADMIN]:
+        revoke_invitations_of(membership)
     user = membership.user
     record(actor, "user.updated", user, f"{user} is {role} now.", changes=changes)
 
