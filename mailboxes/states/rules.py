@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from mailboxes import sieve
@@ -15,6 +16,8 @@ from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import say
 
+WORKFLOW = "mailboxes.rules"
+
 
 @dataclass(frozen=True)
 class RulesOf:
@@ -23,6 +26,7 @@ class RulesOf:
     domain_id: UUID
     ids: Sequence[str]
     replaces_script: bool
+    job: Job
 
     def rows(self) -> Iterator[DeliveryRules]:
         """Those of mailboxes that still stand, with their mailboxes."""
@@ -118,7 +122,7 @@ def _why(rules: DeliveryRules, code: str, active: ActiveScript | None) -> str:
 
 def _load(job: Job) -> RulesOf:
     params = job.params
-    return RulesOf(job.subject_id, tuple(params["mailboxes"]), params["replaces_script"])
+    return RulesOf(job.subject_id, tuple(params["mailboxes"]), params["replaces_script"], job)
 
 
 def _done(subject: RulesOf) -> None:
@@ -129,16 +133,26 @@ def _failed(subject: RulesOf, code: str, message: str) -> None:
     _note(subject, code, message)
 
 
+@transaction.atomic
 def _note(subject: RulesOf, code: str, message: str) -> None:
+    """How the job ended, for all but those that changed since: they have a job that comes."""
     ids = [rules.pk for rules in subject.rows()]
-    DeliveryRules.objects.filter(pk__in=ids).update(
+    held = DeliveryRules.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+    rows = {str(rules.mailbox_id): rules.pk for rules in held}
+    later = Job.objects.active().filter(
+        workflow=WORKFLOW, subject_id=subject.domain_id, created_at__gt=subject.job.created_at
+    )
+    for params in later.values_list("params", flat=True):
+        for mailbox_id in params["mailboxes"]:
+            rows.pop(mailbox_id, None)
+    DeliveryRules.objects.filter(pk__in=rows.values()).update(
         is_pending=False, error_code=code, error_message=message, updated_at=timezone.now()
     )
 
 
 register(
     Workflow(
-        name="mailboxes.rules",
+        name=WORKFLOW,
         label="Set delivery rules",
         states=(ScriptIsActive(),),
         load=_load,

@@ -15,6 +15,7 @@ from mailboxes.models import DeliveryRules, Mailbox
 from mailboxes.services import RulesUnavailable, Vacation, create_alias, set_rules
 from mailboxes.vendors import house_server
 from mpanel.core.errors import Invalid
+from provisioning.desired import workflow_called
 from provisioning.models import Job
 from tenants.services import create_api_key
 from tenants.services.operators import make_operator
@@ -209,3 +210,20 @@ def test_rules_over_the_api(ada: Person, cy: Person, mailbox: Mailbox) -> None:
     key = Api(create_api_key(ada.actor, name="x", scopes=["mailboxes:write"]).plain)
     assert key.put(url, {"forwardTo": ["z@example.org"]}).status == 403
     assert key.put(url, {"vacation": note}).status == 200
+
+
+def test_rules_that_changed_during_their_job_stay_pending(ada: Person, mailbox: Mailbox) -> None:
+    workflow = workflow_called("mailboxes.rules")
+    assert workflow.on_success and workflow.on_failure
+    set_rules(ada.actor, mailbox.pk, forward_to=["ada@example.org"])
+    first = Job.objects.get(workflow="mailboxes.rules")
+    under_way = workflow.load(first)
+    rules = set_rules(ada.actor, mailbox.pk, forward_to=["ada@example.net"])
+    second = Job.objects.exclude(pk=first.pk).get(workflow="mailboxes.rules")
+    workflow.on_success(under_way)
+    workflow.on_failure(under_way, "OTHER_SCRIPT_ACTIVE", "A mail program made one.")
+    rules.refresh_from_db()
+    assert (rules.is_pending, rules.error_code) == (True, "")
+    workflow.on_success(workflow.load(second))
+    rules.refresh_from_db()
+    assert not rules.is_pending
