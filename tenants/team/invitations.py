@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from events.services import record
 from mpanel.core import queues
-from mpanel.core.actor import ADMIN, RANKS, Actor
+from mpanel.core.actor import ADMIN, RANKS, Actor, system
 from mpanel.core.addresses import clean_address
 from mpanel.core.api.ratelimit import spend_try
 from mpanel.core.errors import Conflict, Forbidden, Gone
@@ -108,6 +108,7 @@ def resend_invitation(actor: Actor, invitation_id: UUID) -> Invitation:
     _require_few_messages(actor, invitation.email)
     renewed = {
         "sent_at": None,
+        "refusal": "",
         "token_hash": None,
         "expires_at": timezone.now() + GOOD_FOR,
         "invited_by_id": actor.person_id,
@@ -140,9 +141,12 @@ def _require_few_messages(actor: Actor, email: str) -> None:
 
 
 def send_invitation(invitation_id: UUID) -> bool:
-    """Make the link and send it, once: a second message for the same request has no effect."""
+    """Make the link and send it, once: a second message for the same request has no effect.
+
+    What the mail server refuses for good is not tried again; the team page says so.
+    """
     now = timezone.now()
-    waiting = Invitation.objects.usable().filter(pk=invitation_id, sent_at=None)
+    waiting = Invitation.objects.waiting().filter(pk=invitation_id)
     token = secrets.token_urlsafe(32)
     if not waiting.update(sent_at=now, token_hash=hash_of(token)):
         return False
@@ -159,19 +163,44 @@ def send_invitation(invitation_id: UUID) -> bool:
     text = render_to_string("tenants/invitation_email.txt", context)
     try:
         send_mail(subject, text, None, [invitation.email])
-    except (OSError, smtplib.SMTPException):
-        # Not sent, so the next look may try again; the link of this try is forgotten.
-        Invitation.objects.filter(pk=invitation_id, token_hash=hash_of(token)).update(
-            sent_at=None, token_hash=None
-        )
-        raise
+    except (OSError, smtplib.SMTPException) as error:
+        # Not sent, so the link of this try is forgotten.
+        tried = Invitation.objects.filter(pk=invitation_id, token_hash=hash_of(token))
+        if not (refusal := _refusal(error)):
+            tried.update(sent_at=None, token_hash=None)  # and the next look tries again
+            raise
+        with transaction.atomic():
+            if tried.update(sent_at=None, token_hash=None, refusal=refusal):
+                sentence = f"The mail server refused the invitation of {invitation}: {refusal}"
+                actor = system(invitation.tenant_id)
+                record(actor, "invitation.refused", invitation, sentence)
+        return False
     return True
+
+
+def _refusal(error: Exception) -> str:
+    """What a mail server said that will not take this message, however often it is sent; else "".
+
+    A sender or a login that it refuses is the host's to correct: those are tried again.
+    """
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        answers = list(error.recipients.values())
+    elif isinstance(error, smtplib.SMTPDataError):
+        answers = [(error.smtp_code, error.smtp_error)]
+    else:
+        return ""
+    if not answers or any(code // 100 != 5 for code, _ in answers):
+        return ""
+    code, said = answers[0]
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    return f"{code} {' '.join(plain.split())}"[:200]
 
 
 def send_forgotten_invitations() -> None:
     """Send what was asked for but not sent: its message was lost, or the mail server was down."""
-    waiting = Invitation.objects.usable().filter(
-        sent_at=None, updated_at__lt=timezone.now() - timedelta(seconds=10)
+    waiting = Invitation.objects.waiting().filter(
+        updated_at__lt=timezone.now() - timedelta(seconds=10)
     )
     present = Slice()
     for invitation_id in waiting.values_list("pk", flat=True)[:100]:

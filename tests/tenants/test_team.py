@@ -4,6 +4,7 @@ import logging
 import re
 import smtplib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
@@ -22,6 +23,7 @@ from mpanel.core.errors import Forbidden, TooManyRequests
 from tenants import services
 from tenants.models import ApiKey, Membership, Tenant, User
 from tenants.selectors import membership_of
+from tenants.services.operators import users
 from tenants.team import invitations, members
 from tenants.team.models import Invitation
 from tests.api import Api
@@ -265,6 +267,50 @@ def test_who_becomes_the_only_owner_meanwhile_is_not_removed(ada: Person) -> Non
     actor = di.actor
     with connection.execute_wrapper(promote), pytest.raises(Forbidden):
         members.remove_member(actor, bo.user.pk)
+
+
+def test_an_operator_takes_no_role_from_who_became_the_only_owner(
+    ada: Person,
+) -> None:
+    bo, operator = helper_of(ada, "bo", MEMBER), replace(owner("op").actor, is_operator=True)
+    done: list[str] = []
+
+    def promote(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        found = execute(sql, *rest)
+        if 'UPDATE "' not in sql and 'FROM "tenants_tenant"' in sql and not done:
+            done.append(sql)
+            Membership.objects.filter(user=bo.user).update(role=OWNER)
+            Membership.objects.filter(user=ada.user).update(role=MEMBER)
+        return found
+
+    held = connection.execute_wrapper(promote)
+    with held, pytest.raises(members.LastOwner):
+        users.change_user(operator, bo.user.pk, roles=[ADMIN])
+
+
+def test_what_the_mail_server_refuses_for_good_is_said_and_not_sent_again(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[tuple[int, bytes]] = [(450, b"4.2.0 Later."), (550, b"5.1.1 No such\r\nuser.")]
+    tried: list[int] = []
+
+    def refuse(*arguments: Any, **named: Any) -> None:
+        code, said = answers[min(len(tried), 1)]
+        tried.append(code)
+        raise smtplib.SMTPRecipientsRefused({"nobody@people.test": (code, said)})
+
+    monkeypatch.setattr(invitations, "send_mail", refuse)
+    row = invitations.invite(ada.actor, email="nobody@people.test", role=MEMBER)
+    for _ in range(3):
+        Invitation.objects.update(updated_at=timezone.now() - timedelta(minutes=1))
+        invitations.send_forgotten_invitations()
+    assert tried == [450, 550]
+    row.refresh_from_db()
+    assert (row.status, row.refusal) == ("refused", "550 5.1.1 No such user.")
+    assert "550 5.1.1 No such user." in ada.client.get("/settings/team/").content.decode()
+    assert Event.objects.filter(action="invitation.refused").count() == 1
+    invitations.resend_invitation(ada.actor, row.pk)
+    assert Invitation.objects.get().status == "sending"
 
 
 def test_a_stranger_sees_no_member_and_no_invitation(ada: Person, cy: Person) -> None:
