@@ -1,20 +1,27 @@
 """Tenants that share the name they began with get the whole address of their first owner."""
 
+from itertools import batched
+
 from django.db import migrations
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
+
+AT_ONCE = 500
 
 
 def tell_apart(apps, schema_editor):
     tenants = apps.get_model("tenants", "Tenant").objects
     members = apps.get_model("tenants", "Membership").objects
-    shared = tenants.values("name").annotate(number=Count("pk")).filter(number__gt=1)
-    names = list(shared.values_list("name", flat=True))
-    for tenant in tenants.filter(name__in=names).iterator():
-        first = members.filter(tenant=tenant, role="owner").order_by("created_at", "pk")
-        email = first.values_list("user__email", flat=True).first() or ""
-        # A name that somebody chose stays.
-        if email.partition("@")[2] == tenant.name:
-            tenants.filter(pk=tenant.pk).update(name=email[:120])
+    names = tenants.values("name").annotate(number=Count("pk")).filter(number__gt=1)
+    owners = members.filter(tenant=OuterRef("pk"), role="owner").order_by("created_at", "pk")
+    shared = tenants.filter(name__in=names.values("name")).annotate(
+        first=Subquery(owners.values("user__email")[:1])
+    )
+    # A name that somebody chose stays.
+    begun = [one for one in shared if (one.first or "").partition("@")[2] == one.name]
+    for some in batched(begun, AT_ONCE):
+        for tenant in some:
+            tenant.name = tenant.first[:120]
+        tenants.bulk_update(some, ["name"])
 
 
 class Migration(migrations.Migration):
