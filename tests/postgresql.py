@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -51,6 +52,20 @@ class PrivatePostgreSQL:
     def stop(self) -> None:
         """Stop at once; connections are cut."""
         self._run("pg_ctl", "--wait", "--mode=fast", "stop")
+
+    def freeze(self) -> None:
+        """Stop every process of it where it stands: connections stay open, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        server = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        for process in (server, *map(int, children)):
+            os.kill(process, number)
 
     def __enter__(self) -> Self:
         self.start()

@@ -7,12 +7,14 @@ come again, a process waits and goes on. Everything else that a database refuses
 Codes: https://www.postgresql.org/docs/17/errcodes-appendix.html, https://www.sqlite.org/rescode.html
 """
 
+import selectors
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.db import (
     Error,
     InterfaceError,
@@ -22,6 +24,10 @@ from django.db import (
     connections,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import Error as PostgreSQLError
+from psycopg import OperationalError as PostgreSQLOperationalError
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 
 from mpanel.core.errors import Unavailable
 
@@ -98,16 +104,64 @@ def once_available[T](work: Callable[[], T], *, tell: Callable[[Exception], obje
 
 
 def check_writable() -> None:
-    """Raise `Unavailable`, or what Django raises, where nothing could be written now."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            # True on a standby, too.
-            cursor.execute("SELECT current_setting('transaction_read_only')::boolean")
-            if cursor.fetchone()[0]:
-                drop_connections()
-                raise Unavailable
-        else:
+    """Raise `Unavailable`, or what Django raises, where nothing could be written now.
+
+    A PostgreSQL that does not answer counts as unavailable after `DATABASE_CONNECT_TIMEOUT`.
+    """
+    if connection.vendor == "postgresql":
+        # True on a standby, too.
+        asked = "SELECT current_setting('transaction_read_only')::boolean"
+        if _answer_within(settings.DATABASE_CONNECT_TIMEOUT, asked) != b"f":
+            drop_connections()
+            raise Unavailable
+    else:
+        with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+
+
+def _answer_within(seconds: float, asked: str) -> bytes | None:
+    """The one value that PostgreSQL answers, as text. Raises `Unavailable` where it takes longer.
+
+    A server that has frozen leaves its connections open, and its kernel acknowledges what is sent:
+    no time limit of TCP ends the wait of an ordinary query, and the server ends none itself.
+    """
+    deadline = time.monotonic() + seconds
+    for is_kept in (True, False):
+        if is_kept and (connection.connection is None or connection.connection.closed):
+            continue
+        if not is_kept:
+            connection.close()
+            connection.connect()  # within `connect_timeout`
+        line = connection.connection.pgconn
+        try:
+            return _answer_by(deadline, line, asked)
+        except (PostgreSQLError, TimeoutError) as error:
+            line.finish()  # an answer that comes later is nobody's
+            drop_connections()
+            # The server may have been started anew since this connection was used last.
+            if is_kept and isinstance(error, PostgreSQLError) and not connection.in_atomic_block:
+                continue
+            raise Unavailable from error
+    return None
+
+
+def _answer_by(deadline: float, line: PGconn, asked: str) -> bytes | None:
+    """Raises psycopg's errors, `TimeoutError`."""
+    line.send_query(asked.encode())
+    line.flush()
+    value: bytes | None = None
+    with selectors.DefaultSelector() as selector:
+        selector.register(line.socket, selectors.EVENT_READ)
+        while True:
+            while line.is_busy():
+                if not selector.select(max(deadline - time.monotonic(), 0.0)):
+                    raise TimeoutError
+                line.consume_input()
+            if (answer := line.get_result()) is None:
+                return value
+            if answer.status != ExecStatus.TUPLES_OK:  # such as: it shuts down
+                raise PostgreSQLOperationalError(answer.get_error_message())
+            value = answer.get_value(0, 0)
 
 
 def watch(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:

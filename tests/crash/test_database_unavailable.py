@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -20,6 +21,7 @@ from mpanel.core.database import is_unavailable
 from provisioning.models import Heartbeat
 from tests.api import Api
 from tests.cast import Person
+from tests.postgresql import PrivatePostgreSQL, binaries
 from tests.processes import ROOT, Clock, Process, Worker, eventually, test_database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -98,6 +100,53 @@ def test_a_database_that_takes_the_connection_and_never_answers_is_away() -> Non
             assert ran.stdout.split() == ["503", "5"]
             eventually(lambda: "cannot work now" in clock.output)
             assert clock.is_running
+
+
+ASKED_AGAIN = """
+import sys, django; django.setup()
+from django.test import Client
+client = Client(raise_request_exception=False, headers={"Host": "localhost"})
+for line in sys.stdin:
+    answer = client.get("/api/health")
+    print(answer.status_code, answer.headers.get("Retry-After"), flush=True)
+"""
+
+
+@pytest.mark.skipif(binaries() is None, reason="PostgreSQL is not installed")
+def test_a_database_that_freezes_with_an_open_connection_is_away_until_it_goes_on() -> None:
+    with PrivatePostgreSQL() as server:
+        asked = subprocess.Popen(
+            [sys.executable, "-c", ASKED_AGAIN],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": server.url},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        # What hangs is ended, and answers nothing.
+        watchdog = threading.Timer(120, asked.kill)
+        watchdog.start()
+
+        def health() -> list[str]:
+            assert asked.stdin and asked.stdout
+            print("now", file=asked.stdin, flush=True)
+            return asked.stdout.readline().split()
+
+        try:
+            assert health() == ["200", "None"]
+            server.freeze()
+            try:
+                assert [health(), health()] == [["503", "5"]] * 2
+            finally:
+                server.thaw()
+            assert health() == ["200", "None"]
+            server.stop()
+            server.start()  # what is open was cut, which is nothing to report
+            assert health() == ["200", "None"]
+        finally:
+            watchdog.cancel()
+            asked.kill()
+            asked.wait()
 
 
 @pytest.mark.parametrize("statement", ["SELECT * FROM no_such_table", "SELECT nonsense("])
