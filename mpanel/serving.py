@@ -25,6 +25,9 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 LARGEST_HEAD = 128 * 1024  # bytes of a request line with its headers
 LARGEST_BODY = 4 * 1024 * 1024  # bytes; the application takes less, and says so better
 MOST_HELD = 64 * 1024 * 1024  # bytes of unfinished requests, in one process
+# Bytes of whole requests that wait for a thread, in one process; small ones are not refused, since
+# connections bound their number.
+MOST_QUEUED, SMALL = MOST_HELD, 64 * 1024
 PATIENCE = 30.0  # seconds until a request must be whole, and more for a large one:
 SLOWEST = 20_000  # bytes a second
 READ_TIMEOUT, WRITE_TIMEOUT = 10, 30  # seconds of one read or write in a thread
@@ -50,7 +53,7 @@ class Refused(Exception):
     def answer(self) -> bytes:
         """The answer as it goes over the wire; to the API's callers with its error body."""
         if self.path.startswith(b"/api/"):
-            code = {413: "TOO_LARGE"}.get(self.status, "MALFORMED_REQUEST")
+            code = {413: "TOO_LARGE", 503: "UNAVAILABLE"}.get(self.status, "MALFORMED_REQUEST")
             error = {"code": code, "message": self.message, "details": {}}
             body = json.dumps(
                 {"error": error, "detail": self.message, "error_code": code, "status": self.status}
@@ -58,9 +61,11 @@ class Refused(Exception):
             kind = "application/json"
         else:
             body, kind = self.message + "\n", "text/plain; charset=utf-8"
+        is_busy = self.status == HTTPStatus.SERVICE_UNAVAILABLE
+        later = "Retry-After: 5\r\n" if is_busy else ""
         return (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\nContent-Type: {kind}\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+            f"{later}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
         ).encode()
 
 
@@ -124,6 +129,7 @@ class Worker(ThreadWorker):
         self._waiting: dict[TConn, Intake | None] = {}
         self._refused_until: dict[TConn, float] = {}
         self._held = 0  # bytes
+        self._queued = 0  # bytes that no thread has begun with
         self._for_health: ThreadPoolExecutor | None = None
         self._is_stopping = False
 
@@ -163,10 +169,15 @@ class Worker(ThreadWorker):
 
     def handle(self, conn: TConn) -> Any:
         """In a thread: answer the request that was taken in."""
+        self.method_queue.defer(self._begun, len(conn.taken_in))
         conn.init()
         conn.parser.unreader.unread(conn.taken_in)
         conn.taken_in = b""
         return super().handle(conn)
+
+    def _begun(self, size: int) -> None:
+        """A thread has so many bytes in hand."""
+        self._queued -= size
 
     def _on_readable(self, conn: TConn, sock: socket.socket) -> None:
         if conn not in self._waiting:  # dropped since the poller reported it
@@ -191,6 +202,11 @@ class Worker(ThreadWorker):
         except Refused as refusal:
             self._refuse(conn, refusal)
             return
+        size = len(intake.data)
+        if intake.is_whole and size > SMALL and self._queued + size > MOST_QUEUED:
+            message = "Too many large requests wait to be answered. Try again in a moment."
+            self._refuse(conn, Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, intake.path))
+            return
         if intake.is_whole:
             self._hand_over(conn, intake)
             return
@@ -204,6 +220,7 @@ class Worker(ThreadWorker):
     def _hand_over(self, conn: TConn, intake: Intake) -> None:
         self._forget(conn)
         conn.taken_in, conn.data_ready = bytes(intake.data), True
+        self._queued += len(conn.taken_in)
         pool = self._for_health if intake.path == HEALTH else self.tpool
         assert pool is not None
         done = pool.submit(self.handle, conn)

@@ -1,5 +1,6 @@
 """Slow clients hold no thread of the web server (a real gunicorn with our worker)."""
 
+import contextlib
 import json
 import os
 import select
@@ -8,16 +9,19 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 from django.db import connection
 from gunicorn.config import Config
 from gunicorn.workers.gthread import TConn
 
-from mpanel.serving import LARGEST_BODY, LARGEST_HEAD, Intake, Refused, Worker
+from mpanel.serving import LARGEST_BODY, LARGEST_HEAD, MOST_QUEUED, SMALL, Intake, Refused, Worker
 from tests.processes import ROOT, eventually, suite_environment
 from tests.sandboxes import find_free_port_block
 
@@ -257,3 +261,47 @@ def test_a_client_dropped_for_another_is_not_read_after_all(worker: Worker) -> N
             key.data(key.fileobj)
         assert [is_closed(line) for line in lines + newer] == [True] * 3 + [False] * 7
         assert worker.nr_conns == 7
+
+
+class Threads:
+    """Threads that are all busy: what is given to them waits."""
+
+    def __init__(self, waiting: list[TConn]) -> None:
+        self.waiting = waiting
+
+    def submit(self, handle: Callable[[TConn], Any], conn: TConn) -> Future[Any]:
+        self.waiting.append(conn)
+        return Future()
+
+
+def test_large_requests_that_wait_for_a_thread_are_counted(worker: Worker) -> None:
+    """Small ones are taken all the same, and a thread that begins makes room."""
+    begun: list[TConn] = []
+    worker.tpool = Threads(begun)
+    head = b"POST /api/x HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
+    large = head % SMALL + b"x" * SMALL
+    worker._queued = MOST_QUEUED - len(large)
+
+    def send(data: bytes) -> bytes:
+        line = stack.enter_context(connected(worker))
+        line.setblocking(True)
+        sender = threading.Thread(target=line.sendall, args=[data])
+        sender.start()
+        while sender.is_alive() or worker.poller.select(0):
+            for key, _ in worker.poller.select(0):
+                key.data(key.fileobj)
+        line.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            return line.recv(1000)
+        return b""
+
+    with ExitStack() as stack:
+        assert send(large) == b""
+        refused = send(large)
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 5\r\n" in refused
+        assert send(b"GET / HTTP/1.1\r\n\r\n") == b""
+        assert len(begun) == 2
+        for conn in begun:
+            worker._begun(len(conn.taken_in))
+        assert send(large) == b""
