@@ -102,7 +102,7 @@ class Process:
         """Its process id and those of all that descend from it."""
         return [self.pid, *descendants(self.pid)] if self.is_running else []
 
-    def terminate(self, *, within: float = 15.0) -> int:
+    def terminate(self, *, within: float = 120.0) -> int:
         """End it as an operator does (SIGTERM); its exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from events.models import WebhookEndpoint
 from mpanel.core import resealing
-from mpanel.core.resealing import Progress, reseal, values_by_key
+from mpanel.core.resealing import SLICE, Progress, reseal, values_by_key
 from mpanel.core.secrets import front_key_id, new_key, prefix_of
 from tenants.models import ProviderCredential
 from tests.cast import Person
-from tests.processes import at_once
+from tests.processes import Process, at_once, eventually
 
 pytestmark = pytest.mark.django_db
 
@@ -83,6 +83,28 @@ def test_a_run_that_was_stopped_goes_on(
     assert values_by_key()[old].total() == 3
     assert sum(progress.resealed for progress in reseal()) == 3
     assert values_by_key()[old].total() == 0
+
+
+@pytest.mark.postgresql
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite locks no single row")
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_was_killed_in_a_slice_leaves_the_rest_to_the_next(
+    ada: Person, settings: LazySettings
+) -> None:
+    rows = [credential(ada, f"token-{number}") for number in range(SLICE + 5)]
+    old = rotate(settings)
+    ring = ",".join(settings.ENCRYPTION_KEYS)
+    with Process("reseal", ENCRYPTION_KEYS=ring) as killed, transaction.atomic():
+        # It waits for this row in its second slice.
+        ProviderCredential.objects.select_for_update().get(pk=rows[-1].pk)
+        eventually(lambda: f"{SLICE} of {SLICE + 5}" in killed.output, seconds=900)
+        killed.kill()
+    assert values_by_key()[old].total() == 5
+    with Process("reseal", ENCRYPTION_KEYS=ring) as resumed:
+        assert resumed.wait(900) == 0, resumed.output
+        assert f"Key {old} is no longer needed." in resumed.output
+    settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS[:1]
+    assert [token_of(row) for row in rows] == [f"token-{number}" for number in range(SLICE + 5)]
 
 
 def test_a_secret_that_does_not_open_stays_and_is_told(ada: Person, settings: LazySettings) -> None:
