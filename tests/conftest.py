@@ -1,6 +1,6 @@
 """Fixtures that more than one room's tests use."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +10,35 @@ from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker
+from xdist.remote import Producer
 
 from mpanel.core.api import waiting
 from sandbox.management.commands.sandbox import database_url
 from tests.cast import Person, helper_of, owner
 from tests.keypool import keys
 from tests.mailservers import PrivateMailServer
+from tests.placing import Scheduling, order, place
 from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
 
 # How long an example takes tells of the machine, not of the product.
 hypothesis.register_profile("mpanel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.load_profile("mpanel")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Place every test: before `-m` chooses among them, and after pytest-django sorts them."""
+    for item in items:
+        place(item)
+    yield
+    items.sort(key=order)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """`--dist loadgroup` with our groups."""
+    return Scheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

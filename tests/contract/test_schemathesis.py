@@ -33,6 +33,8 @@ from tests.contract.test_agreement import schema as document
 from tests.contract.test_isolation import IDS
 from tests.sandboxes import RunningSandbox
 
+pytestmark = pytest.mark.one_database("shapes of answers do not differ by database")
+
 WHOSE = itertools.cycle((0, 0, 1, 2))
 CHECKS = [
     not_a_server_error,

@@ -14,7 +14,10 @@ from tests.sandboxes import RunningSandbox
 from tests.stories import connected, planned, verified
 from tests.work import sure, work_off
 
-pytestmark = pytest.mark.django_db
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.one_database("pages over services whose own tests run on both databases"),
+]
 NAME = "example.test"
 
 

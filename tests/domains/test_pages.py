@@ -14,6 +14,8 @@ from tests.stories import connected
 from tests.wizard.rows import estate
 from tests.work import work_off
 
+pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
+
 
 def connect(person: Person, text: str, **more: str) -> Any:
     fields = {"domain": text, "provider": "other", "credential": str(person.credential.pk)}

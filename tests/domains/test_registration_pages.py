@@ -12,6 +12,8 @@ from tests.domains.test_registration import registrar_of as registrar_account
 from tests.sandboxes import RunningSandbox
 from tests.work import work_off
 
+pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
+
 PAGE = "/setup/register/"
 
 

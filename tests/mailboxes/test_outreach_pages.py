@@ -29,7 +29,10 @@ from tests.mailboxes.test_outreach import (
 from tests.sandboxes import RunningSandbox
 from tests.wizard.rows import estate
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.one_database("pages over services whose own tests run on both databases"),
+]
 
 
 @pytest.fixture

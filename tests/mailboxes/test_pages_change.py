@@ -21,6 +21,8 @@ from tests.sandboxes import RunningSandbox
 from tests.wizard.rows import Estate, estate
 from tests.work import work_off
 
+pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
+
 PASSWORD = re.compile(r">([a-zA-Z0-9]{24})<")
 
 

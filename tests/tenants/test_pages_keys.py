@@ -19,6 +19,8 @@ from tests.cast import Person, helper_of
 from tests.wizard.rows import estate
 from tests.work import work_off
 
+pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
+
 HERE = "/settings/keys/"
 NEW = f"{HERE}new/"
 FORM = {"name": "Nightly", "scopes": ["account:read"], "expiry": "90"}

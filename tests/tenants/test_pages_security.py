@@ -16,6 +16,8 @@ from tenants.services.guesses import Asker
 from tests.cast import Person
 from tests.tenants.test_pages_sign_in import is_in, with_password, with_second_factor
 
+pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
+
 HOME = Asker("127.0.0.1", known=True)
 HERE = "/settings/security/"
 PASSWORD = "a long and good one"

@@ -17,6 +17,8 @@ from tenants.services.guesses import PER_PAIR
 from tests.cast import Person
 from tests.work import work_off
 
+pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
+
 PASSWORD = "a long and good one"
 NEW = "an even longer and better one"
 

@@ -28,6 +28,8 @@ from tests.sandboxes import RunningSandbox
 from tests.stories import planned, provisioned, published, verified
 from tests.work import ended, sure, until, work_off
 
+pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
+
 NAME = "example.test"
 
 

@@ -21,6 +21,8 @@ from tests.cast import Person
 from tests.wizard.rows import estate
 from tests.wizard.test_every_page import PRIVATE, address
 
+pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
+
 SITE = "http://testserver"
 UNDONE = "your last action was not carried out"
 

@@ -16,6 +16,8 @@ from tests.wizard.rows import Estate, estate
 from tests.wizard.test_every_page import LISTS
 from wizard.steps import STEPS
 
+pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
+
 ROW_FORM = re.compile(r'<form method="post".*?</form>', re.DOTALL)
 
 

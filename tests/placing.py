@@ -1,0 +1,100 @@
+"""Where and when a test runs: on one database or both, on which worker, early or late.
+
+`tests/conftest.py` asks for every test that was collected. Decision 35 says why.
+"""
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# Fixtures of pytest-django and of ours that give a test a database.
+DATABASE = {
+    "db",
+    "django_db_blocker",
+    "live_server",
+    "mail_server_process",
+    "transactional_db",
+}
+# Folders in which nothing depends on which database the panel has, and why.
+ONE_DATABASE = {
+    "browser": "the panel behind the browser has a database of its own",
+    "core": "settings, serving and parsing; the apps' tests lead through the rest",
+    "sandbox": "the stand-ins keep no rows of ours",
+    "terminal": "the panel behind the terminal has a database of its own",
+}
+# Fixtures that start a server, and names by whose import a module tells that it starts processes.
+SERVERS = {"mail_server_process", "powerdns_process", "running", "sandbox_process", "server"}
+STARTERS = {
+    "Clock",
+    "KumoStandIn",
+    "PrivatePgbouncer",
+    "PrivatePostgreSQL",
+    "Process",
+    "RunningPanel",
+    "Worker",
+    "subprocess",
+    "suite_environment",
+}
+# Folders whose fixtures live as long as the folder's tests.
+TOGETHER = {"browser"}
+# Files with a test for each page or operation and each input, which are spread over the workers:
+# each takes less than some seconds, and none has fixtures of its module.
+MATRICES = {"contract/test_isolation.py", "wizard/test_every_page.py"}
+# Folders with the longest tests: begun last, one of them would keep a single worker busy at the
+# end. The matrices fill that end, since each of their tests takes less than a second.
+LONGEST = ("browser", "crash", "mailserver", "terminal")
+# Tests that only run in the pass on PostgreSQL.
+POSTGRESQL_ONLY = ("mailserver", "pgbouncer")
+
+
+def place(item: pytest.Item) -> None:
+    """Mark a test with what follows from its folder and its fixtures."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if (why := ONE_DATABASE.get(folder_of(item))) or not (
+        fixtures & DATABASE or _has(item, "django_db", *POSTGRESQL_ONLY)
+    ):
+        item.add_marker(pytest.mark.one_database(why or "it asks for no database"))
+    if _has(item, "one_database") and _has(item, *POSTGRESQL_ONLY):
+        raise pytest.UsageError(f"{item.nodeid} would run on no database")
+    if folder_of(item) in LONGEST or fixtures & SERVERS or _starts_processes(item):
+        item.add_marker(pytest.mark.servers)
+    if file_of(item.nodeid) in MATRICES:
+        item.add_marker(pytest.mark.matrix)
+
+
+def order(item: pytest.Item) -> int:
+    """The longest first, the matrices last."""
+    if _has(item, "matrix"):
+        return len(LONGEST) + 1
+    folder = folder_of(item)
+    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives a worker a file, a whole folder, or one test of a matrix.
+
+    xdist's own `loadgroup` writes groups into a part of a test that pytest 9 no longer has, and
+    then spreads everything (seen in 3.8.0).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = file_of(nodeid)
+        folder = file.partition("/")[0]
+        return nodeid if file in MATRICES else folder if folder in TOGETHER else file
+
+
+def file_of(nodeid: str) -> str:
+    """The file of a test, from the folder `tests` on."""
+    return nodeid.partition("::")[0].removeprefix("tests/")
+
+
+def folder_of(item: pytest.Item) -> str:
+    """The folder of `tests` that a test is in."""
+    return item.path.parent.name
+
+
+def _starts_processes(item: pytest.Item) -> bool:
+    return not STARTERS.isdisjoint(vars(getattr(item, "module", None) or object))
+
+
+def _has(item: pytest.Item, *markers: str) -> bool:
+    return any(item.get_closest_marker(name) for name in markers)
