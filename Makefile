@@ -5,13 +5,16 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PINS := requirements.in requirements-sandbox.in requirements-dev.in
 
-.PHONY: run test bench lint types imports pins clean
+.PHONY: run test test-quick bench lint types imports pins clean
 
 run: $(VENV)/.run
 	@$(PY) manage.py run --port $(PORT)
 
 test: $(VENV)/.dev
-	@scripts/test
+	@scripts/test $(FILES)
+
+test-quick: $(VENV)/.dev
+	@scripts/test --quick
 
 bench: $(VENV)/.dev
 	@scripts/bench

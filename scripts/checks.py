@@ -1,17 +1,24 @@
 """`make test`: every check, in the order in which a mistake shows soonest.
 
+`make test-quick` leaves out what needs a server or a process, and every page with every input;
+`make test FILES="tests/a tests/b"` runs only these, on both databases.
+
 Debian packages that a group needs are installed where that is allowed (root or sudo without a
 password). A group that cannot run is named loudly at the end; with CI=true it fails the run.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 from tests import powerdns
 from tests.postgresql import PrivatePostgreSQL, binaries
@@ -75,74 +82,164 @@ MARKERS = {
 }
 
 
-def main() -> int:
-    """Run everything; the number of checks that failed."""
-    started = time.monotonic()
-    missing = install_what_is_missing()
-    failed: list[str] = []
+# What `make test-quick` leaves out besides.
+NOT_QUICK = (*MARKERS.values(), "servers", "matrix")
+# A file's tests stay on one worker, those marked `matrix` are spread: see tests/placing.py.
+PARALLEL = ("-n", str(os.cpu_count() or 1), "--dist", "loadgroup", "--no-loadscope-reorder")
+SLOWEST = 20
+NO_TESTS_CHOSEN = 5  # pytest's exit status
 
-    def check(name: str, *command: str, **environment: str) -> None:
+
+def main(arguments: Sequence[str]) -> int:
+    """Run all checks, or with arguments fewer of them; the number of checks that failed."""
+    parser = argparse.ArgumentParser(prog="scripts/test")
+    parser.add_argument("--quick", action="store_true", help="what needs no server, on SQLite")
+    parser.add_argument("files", nargs="*", help="only these tests, on both databases")
+    chosen = parser.parse_args(arguments)
+    if chosen.quick:
+        return quick_checks()
+    return checks_of(chosen.files) if chosen.files else all_checks()
+
+
+def all_checks() -> int:
+    """`make test`."""
+    checks = Checks(missing=install_what_is_missing())
+    checks.lint()
+    checks.run("migrations", "python", "manage.py", "makemigrations", "--check", "--dry-run",
+               DJANGO_SETTINGS_MODULE="tests.settings")  # fmt: skip
+    with checks.types():
+        checks.suite_on_sqlite(*PARALLEL)
+        checks.suite_on_postgresql(*PARALLEL)
+    return checks.finish()
+
+
+def quick_checks() -> int:
+    """`make test-quick`."""
+    checks = Checks()
+    checks.lint()
+    with checks.types():
+        checks.suite("SQLite", [f"not {marker}" for marker in NOT_QUICK], *PARALLEL)
+    return checks.finish()
+
+
+def checks_of(files: Sequence[str]) -> int:
+    """`make test FILES=...`."""
+    checks = Checks(missing=install_what_is_missing(), may_be_empty=True)
+    checks.suite_on_sqlite(*files)
+    checks.suite_on_postgresql(*files)
+    return checks.finish()
+
+
+class Checks:
+    """Runs checks, and keeps what failed and how long each test took."""
+
+    def __init__(self, *, missing: Sequence[Need] = (), may_be_empty: bool = False) -> None:
+        self._may_be_empty = may_be_empty
+        self._missing = missing
+        self._started = time.monotonic()
+        self._failed: list[str] = []
+        self._seconds: list[tuple[float, str]] = []
+
+    def run(self, name: str, *command: str, **environment: str) -> None:
+        """Run a check to its end."""
         print(f"\n=== {name}", flush=True)
         begun = time.monotonic()
-        inherited = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
         done = subprocess.run(
-            [str(BIN / command[0]), *command[1:]],
-            cwd=ROOT,
-            env={**inherited, **environment},
-            check=False,
+            _in_full(command), cwd=ROOT, env=_environment(**environment), check=False
         )
-        print(f"--- {name}: {time.monotonic() - begun:.0f} s", flush=True)
-        if done.returncode:
-            failed.append(name)
+        self._note(name, done.returncode, begun)
 
-    check("lint", "ruff", "check", ".")
-    check("format", "ruff", "format", "--check", ".")
-    check("types", "mypy", ".")
-    check("imports", "lint-imports")
-    check("migrations", "python", "manage.py", "makemigrations", "--check", "--dry-run",
-          DJANGO_SETTINGS_MODULE="tests.settings")  # fmt: skip
-    left_out = [f"not {MARKERS[need.group]}" for need in missing if need.group in MARKERS]
-    # Dovecot and Postfix read PostgreSQL only.
-    chosen = " and ".join(dict.fromkeys([*left_out, "not mailserver"]))
-    parallel = ("-n", str(os.cpu_count() or 1), "--dist", "loadfile")
-    suite = ("python", "-m", "pytest", *parallel)
-    check("suite on SQLite", *suite, "-m", chosen)
-    if binaries() is not None:
+    def lint(self) -> None:
+        """What takes seconds."""
+        self.run("lint", "ruff", "check", ".")
+        self.run("format", "ruff", "format", "--check", ".")
+        self.run("imports", "lint-imports")
+
+    @contextmanager
+    def types(self) -> Iterator[None]:
+        """Check the types beside the block: without its cache, that takes two minutes."""
+        begun = time.monotonic()
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                ["nice", *_in_full(("mypy", "."))],
+                cwd=ROOT,
+                env=_environment(),
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                yield
+                process.wait()
+            finally:
+                process.kill()
+                process.wait()
+            said.seek(0)
+            print(f"\n=== types\n{said.read().decode().rstrip()}", flush=True)
+        self._note("types", process.returncode, begun)
+
+    def suite_on_sqlite(self, *arguments: str) -> None:
+        """All tests but those of Dovecot and Postfix, which read PostgreSQL only."""
+        self.suite("SQLite", [*self._left_out(), "not mailserver"], *arguments)
+
+    def suite_on_postgresql(self, *arguments: str) -> None:
+        """What may differ by database; tests with a PostgreSQL of their own ran already."""
+        if binaries() is None:
+            return
+        chosen = [*self._left_out(), "not one_database", "not postgresql"]
         with PrivatePostgreSQL() as server:
-            on_both = " and ".join(dict.fromkeys(["not browser", "not postgresql", *left_out]))
-            # Shapes of answers do not differ by database, and it takes a minute and a half.
-            check("suite on PostgreSQL", *suite, "-m", on_both, *DATABASE_TESTS,
-                  "--ignore=tests/contract/test_schemathesis.py",
-                  DATABASE_URL=server.url)  # fmt: skip
-    print(f"\n=== {time.monotonic() - started:.0f} s in all")
-    for need in missing:
-        why = need.because or f"{need.package} is not installed"
-        print(f"!!! NOT RUN: {need.group}, because {why}.")
-        if CI:
-            failed.append(need.group)
-    print("FAILED: " + ", ".join(failed) if failed else "All checks passed.")
-    return len(failed)
+            self.suite("PostgreSQL", chosen, *arguments, DATABASE_URL=server.url)
+
+    def suite(
+        self, database: str, chosen: Sequence[str], *arguments: str, **environment: str
+    ) -> None:
+        """Run the tests that all these marker expressions choose."""
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.xml"
+            self.run(f"suite on {database}", "python", "-m", "pytest", "-m", " and ".join(chosen),
+                     f"--junitxml={report}", *arguments, **environment)  # fmt: skip
+            if report.exists():
+                self._seconds += _seconds_in(report, database)
+
+    def finish(self) -> int:
+        """Print what was slow, what did not run and what failed; how many failed."""
+        print(f"\nThe {SLOWEST} slowest tests:")
+        for seconds, name in sorted(self._seconds, reverse=True)[:SLOWEST]:
+            print(f"{seconds:7.1f} s  {name}")
+        print(f"\n=== {time.monotonic() - self._started:.0f} s in all")
+        for need in self._missing:
+            why = need.because or f"{need.package} is not installed"
+            print(f"!!! NOT RUN: {need.group}, because {why}.")
+            if CI:
+                self._failed.append(need.group)
+        print("FAILED: " + ", ".join(self._failed) if self._failed else "All checks passed.")
+        return len(self._failed)
+
+    def _left_out(self) -> list[str]:
+        """Marker expressions for the groups that cannot run here."""
+        groups = dict.fromkeys(need.group for need in self._missing if need.group in MARKERS)
+        return [f"not {MARKERS[group]}" for group in groups]
+
+    def _note(self, name: str, status: int, begun: float) -> None:
+        print(f"--- {name}: {time.monotonic() - begun:.0f} s", flush=True)
+        if status and not (self._may_be_empty and status == NO_TESTS_CHOSEN):
+            self._failed.append(name)
 
 
-# What touches a database; the rest has no second one to run on.
-DATABASE_TESTS = tuple(
-    f"tests/{room}"
-    for room in (
-        "admin",
-        "billing",
-        "contract",
-        "crash",
-        "domains",
-        "dnszones",
-        "events",
-        "mailboxes",
-        "mailserver",
-        "provisioning",
-        "tenants",
-        "wizard",
-    )
-    if (ROOT / "tests" / room).exists()
-)
+def _in_full(command: Sequence[str]) -> list[str]:
+    return [str(BIN / command[0]), *command[1:]]
+
+
+def _environment(**changes: str) -> dict[str, str]:
+    """Ours, with the database that a check names and no other."""
+    return {k: v for k, v in os.environ.items() if k != "DATABASE_URL"} | changes
+
+
+def _seconds_in(report: Path, database: str) -> list[tuple[float, str]]:
+    """How long each test of a JUnit report took, with its fixtures."""
+    return [
+        (float(case.get("time", 0)), f"{case.get('classname')}::{case.get('name')} on {database}")
+        for case in ElementTree.parse(report).iter("testcase")  # noqa: S314  (we wrote it)
+    ]
 
 
 def install_what_is_missing() -> list[Need]:
@@ -185,4 +282,4 @@ def _perl_has(module: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
