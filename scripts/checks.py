@@ -230,8 +230,12 @@ def _in_full(command: Sequence[str]) -> list[str]:
 
 
 def _environment(**changes: str) -> dict[str, str]:
-    """Ours, with the database that a check names and no other."""
-    return {k: v for k, v in os.environ.items() if k != "DATABASE_URL"} | changes
+    """Ours, with the database that a check names and no other.
+
+    Compiled modules are kept: tests start hundreds of processes, which would compile all anew.
+    """
+    left_out = {"DATABASE_URL", "PYTHONDONTWRITEBYTECODE"}
+    return {k: v for k, v in os.environ.items() if k not in left_out} | changes
 
 
 def _seconds_in(report: Path, database: str) -> list[tuple[float, str]]:
