@@ -130,10 +130,11 @@ class PanelTenant(CamelShape):
 
 
 class PanelAccount(CamelShape):
-    """A user, with the roles that they have in their tenant."""
+    """A user, with the roles that they have in their tenant. `tenantId` is null for somebody who
+    left their only tenant."""
 
     id = serializers.UUIDField()
-    tenant_id = serializers.UUIDField()
+    tenant_id = serializers.UUIDField(allow_null=True)
     name = serializers.CharField()
     email = serializers.EmailField()
     roles = serializers.SerializerMethodField()
@@ -142,7 +143,8 @@ class PanelAccount(CamelShape):
 
     def get_roles(self, row: User) -> list[str]:
         # `role` is the list's own column (tenants.panel_selectors.users).
-        return [getattr(row, "role"), *(["operator"] if row.is_operator else [])]  # noqa: B009
+        role: str | None = getattr(row, "role")  # noqa: B009
+        return [*([role] if role else []), *(["operator"] if row.is_operator else [])]
 
 
 class PanelCustomer(CamelShape):

@@ -16,7 +16,7 @@ from mpanel.core.networks import network_of
 from mpanel.core.pruning import prune
 from tenants import selectors, tokens
 from tenants.models import LoginLink, Membership, Session, User
-from tenants.services.accounts import AccountClosed
+from tenants.services.accounts import AccountClosed, open_account
 from tenants.team.selectors import get_organisation
 
 LASTS = settings.SESSION_LASTS  # after its last use
@@ -29,9 +29,13 @@ def start_session(
 ) -> Session:
     """A new session of this user, who has proved who they are. Raises `AccountClosed`.
 
-    From now on the browser `device` and the network are known (see `tenants.services.guesses`).
+    Somebody who left their only tenant gets one of their own. From now on the browser `device` and
+    the network are known (see `tenants.services.guesses`).
     """
     membership = selectors.membership_of(user)
+    if membership is None and not user.memberships.exists():
+        open_account(user.email, address=address)
+        membership = selectors.membership_of(user)
     if membership is None or not user.is_active:
         raise AccountClosed
     session = Session.objects.create(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -24,11 +26,13 @@ from tenants.models import Customer, OneTimeCode, ProviderCredential, Session, T
 from tenants.services import create_api_key, start_session
 from tenants.services.operators import (
     activate_tenant,
+    change_user,
     make_operator,
     suspend_tenant,
     suspend_user,
 )
 from tenants.services.operators.grants import LastOperator
+from tenants.team.members import LastOwner, change_role, remove_member
 from tenants.tokens import access_token, refresh_token
 from tests.api import Answer, Api
 from tests.cast import Person, helper_of, owner
@@ -198,6 +202,43 @@ def test_a_user_is_made_found_changed_and_deleted(ops: Api, ada: Person, cy: Per
         "user.deleted",
     ]
     assert {event.user_id for event in trail} == {ada.user.pk}
+
+
+def test_somebody_who_left_their_only_tenant_is_shown_and_changed(ops: Api, ada: Person) -> None:
+    bo = helper_of(ada, "bo")
+    remove_member(ada.actor, bo.user.pk)
+    where = f"/api/users/{bo.user.pk}"
+    shown = ops.get(where).body
+    assert (shown["tenantId"], shown["roles"]) == (None, [])
+    assert ops.put(where, {"name": "Bo B", "email": "bb@people.test"}).body["name"] == "Bo B"
+    assert ops.put(where, {"roles": ["admin"]}).error == "VALIDATION_ERROR"
+    assert ops.put(where, {"tenantId": str(ada.tenant.pk)}).error == "VALIDATION_ERROR"
+    assert ops.put(where, {"status": "suspended"}).body["status"] == "suspended"
+    assert ops.delete(where).status == 204
+
+
+def test_an_operator_does_not_demote_who_becomes_the_only_owner_meanwhile(
+    ada: Person, cy: Person
+) -> None:
+    make_operator(ada.user)
+    di = helper_of(cy, "di", ADMIN)
+
+    def promote(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        found = execute(sql, *rest)
+        if Tenant._meta.db_table in sql and not promoted:
+            promoted.append(sql)
+            change_role(cy.actor, di.user.pk, OWNER)
+            remove_member(cy.actor, cy.user.pk)
+        return found
+
+    operator = replace(ada.actor, is_operator=True)
+    for attempt in (
+        partial(change_user, operator, di.user.pk, roles=["member"]),
+        partial(suspend_user, operator, di.user.pk),
+    ):
+        promoted: list[str] = []
+        with connection.execute_wrapper(promote), pytest.raises(LastOwner):
+            attempt()
 
 
 def test_users_are_filtered_searched_and_ordered(ops: Api, ada: Person, cy: Person) -> None:

@@ -313,6 +313,17 @@ def test_what_the_mail_server_refuses_for_good_is_said_and_not_sent_again(
     assert Invitation.objects.get().status == "sending"
 
 
+def test_who_left_their_only_organisation_signs_in_with_a_password(ada: Person) -> None:
+    bo = helper_of(ada, "bo")
+    bo.user.set_password("a long and good one")
+    bo.user.save()
+    members.remove_member(bo.actor, bo.user.pk)
+    given = {"email": bo.user.email, "password": "a long and good one"}
+    assert Api().post("/api/v1/auth/login", given).status == 200
+    mine = Membership.objects.get(user=bo.user)
+    assert (mine.tenant.name, mine.role) == (bo.user.email, OWNER)
+
+
 def test_a_stranger_sees_no_member_and_no_invitation(ada: Person, cy: Person) -> None:
     invited(ada)
     row = Invitation.objects.get()

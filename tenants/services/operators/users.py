@@ -10,7 +10,7 @@ from mpanel.core.actor import ADMIN, OWNER, RANKS, Actor, acting_for
 from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Conflict, Invalid
 from tenants import panel_selectors as found
-from tenants.models import Customer, Membership, Session, User
+from tenants.models import Customer, Membership, Session, Tenant, User
 from tenants.services.api_keys import revoke_keys_of
 from tenants.services.operators.grants import (
     lock_with_operators,
@@ -88,12 +88,14 @@ def change_user(
     if email is not None and email != user.email:
         operator.require_person()  # a code to the new address signs in as this user
     home = _home(user)
-    if tenant_id not in {None, home.tenant_id}:
+    if tenant_id not in {None, home.tenant_id if home else None}:
         raise Invalid.field("tenantId", "A user stays in their tenant.")
-    actor = acting_for(operator, home.tenant_id)
+    actor = acting_for(operator, home.tenant_id if home else operator.tenant_id)
     _change_person(actor, user, name=name, email=email)
     if roles is not None:
         role, is_operator = _read_roles(roles)
+        if home is None:
+            raise Invalid.field("roles", "This user is in no tenant, so they have no role.")
         _change_role(actor, lock_membership(home), role)
         set_operator(actor, user, is_operator=is_operator)
     if status is not None:
@@ -193,18 +195,21 @@ def _require_dispensable(operator: Actor, user: User) -> None:
 
 
 def _locked(operator: Actor, user_id: UUID) -> User:
-    """The user, held until the transaction ends."""
+    """The user, held until the transaction ends, and the tenants in which they have a role.
+
+    Changes of members hold the tenant too, so roles stay as they are read.
+    """
     found.get_any_user(operator, user_id)
+    homes = Membership.objects.filter(user_id=user_id).values("tenant_id")
+    list(Tenant.objects.select_for_update(no_key=True).filter(pk__in=homes).order_by("pk"))
     if user := lock_with_operators(user_id):
         return user
     raise found.UserNotFound  # deleted just now
 
 
-def _home(user: User) -> Membership:
-    """Where the user was first; everybody is somewhere."""
-    home = user.memberships.order_by("created_at", "pk").first()
-    assert home is not None
-    return home
+def _home(user: User) -> Membership | None:
+    """Where the user was first; None for somebody who left or was removed and is in no tenant."""
+    return user.memberships.order_by("created_at", "pk").first()
 
 
 def _change_person(actor: Actor, user: User, *, name: str | None, email: str | None) -> None:
