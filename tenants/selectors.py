@@ -63,6 +63,11 @@ def actor_for(user: User, *, address: str) -> Actor | None:
     return _actor(membership, address=address)
 
 
+def actor_as(membership: Membership, *, address: str) -> Actor:
+    """Who this member acts as, outside of any session."""
+    return _actor(membership, address=address)
+
+
 def actor_in(session: Session, *, address: str, request_id: str = "") -> Actor:
     """Who acts in a session."""
     return _actor(session.membership, address=address, request_id=request_id, session_id=session.pk)

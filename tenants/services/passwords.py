@@ -1,6 +1,6 @@
 """Passwords, for those who want one: registering, signing in, resetting, changing."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -160,9 +160,10 @@ def reset_password(
         end_all_sessions(user, reason="password reset")
         if actor := selectors.actor_for(user, address=address):
             record(actor, "password.reset", user, f"Reset the password of {user}.")
-            for membership in user.memberships.all() if revoke_api_keys else ():
-                there = replace(actor, tenant_id=membership.tenant_id)
-                revoke_keys_of(membership, actor=there)
+        # In suspended tenants too: their keys come back to life with them.
+        for membership in user.memberships.all() if revoke_api_keys else ():
+            there = selectors.actor_as(membership, address=address)
+            revoke_keys_of(membership, actor=there)
 
 
 def change_password(actor: Actor, *, present: str, new: str) -> User:

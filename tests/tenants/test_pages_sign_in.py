@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from events.models import Event
 from tenants import services
-from tenants.models import LoginLink, OneTimeCode, SecondFactor, Session, User
+from tenants.models import LoginLink, OneTimeCode, SecondFactor, Session, Tenant, User
 from tenants.services import proofs
 from tenants.services.guesses import PER_PAIR
 from tests.cast import Person
@@ -148,6 +148,16 @@ def test_a_reset_offers_to_revoke_api_keys(visitor: Client, ada: Person, revoke:
     assert bool(key.revoked_at) == revoke
     revoked = Event.objects.filter(action="api_key.revoked", tenant=ada.tenant, subject_id=key.pk)
     assert revoked.count() == revoke
+
+
+def test_a_reset_revokes_keys_in_a_suspended_organisation_too(visitor: Client, ada: Person) -> None:
+    key = services.create_api_key(ada.actor, name="CI", scopes=["domains:read"]).key
+    Tenant.objects.update(status=Tenant.SUSPENDED)
+    visitor.post("/sign-in/forgot/", {"email": ada.user.email})
+    given = {"code": newest_code(ada.user.email), "password": NEW, "revoke_api_keys": "on"}
+    assert visitor.post("/sign-in/reset/", given).status_code == 200
+    key.refresh_from_db()
+    assert key.revoked_at
 
 
 def test_resetting_does_not_tell_whether_there_is_an_account(visitor: Client, ada: Person) -> None:
