@@ -174,8 +174,14 @@ def _require_few_codes(email: str, purpose: str, asker: Asker) -> None:
     if asker.known:
         too_many = too_many or here.filter(known=True).count() >= KNOWN_PER_MAILBOX
     else:
+        # Those that the asker could enter: codes that others guessed away would lock them out.
         strangers = OneTimeCode.objects.filter(
-            email=email, purpose=purpose, known=False, used_at=None, expires_at__gt=now
+            email=email,
+            purpose=purpose,
+            known=False,
+            used_at=None,
+            expires_at__gt=now,
+            tries_elsewhere__lt=TRIES,
         )
         too_many = (
             too_many

@@ -268,6 +268,21 @@ def test_codes_asked_for_by_strangers_do_not_keep_anybody_from_signing_in(ada: P
     assert len(codes_to(email)) == PER_MAILBOX + 3
 
 
+def test_codes_that_strangers_asked_for_and_guessed_away_lock_nobody_out(ada: Person) -> None:
+    email = ada.user.email
+    for number in range(PER_MAILBOX):
+        assert api_at(f"203.0.113.{number}").post(OTP, {"email": email}).status == 200
+    newest = codes_to(email)[-1]
+    given = {"email": email, "otp": wrong(newest)}
+    for _ in range(TRIES):
+        assert api_at("203.0.113.99").post(VERIFY, given).status == 400
+    visitor = Client(REMOTE_ADDR="198.51.100.1")
+    assert visitor.post("/sign-in/", {"email": email}).status_code == 302
+    mine = codes_to(email)[-1]
+    assert mine != newest
+    assert visitor.post("/sign-in/code/", {"code": mine})["Location"] == "/overview/"
+
+
 def test_guessing_the_second_factor_from_many_networks_is_bounded(ada: Person) -> None:
     from tests.tenants.test_pages_sign_in import with_second_factor
 
