@@ -79,6 +79,16 @@ def test_an_answer_is_given_again_only_to_the_role_it_was_given_to(ada: Person) 
     assert api.post(KEYS, NEW_KEY, key="one").headers["Idempotent-Replayed"] == "true"
 
 
+def test_the_browser_is_not_given_what_a_token_was_answered(ada: Person) -> None:
+    new = {"name": "CI", "scopes": ["mailboxes:reveal"]}
+    assert Api(ada.token).post(KEYS, new, key="one").status == 201
+    for key in ("one", "two"):
+        refused = ada.client.post(
+            KEYS, new, content_type="application/json", headers={"Idempotency-Key": key}
+        )
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "TOKEN_NEEDED")
+
+
 @pytest.mark.parametrize("key", [" ", "ä", "a\tb", "x" * 201, "\x7f"])
 def test_an_odd_key_is_refused(ada: Person, key: str) -> None:
     assert Api(ada.token).post(KEYS, NEW_KEY, key=key).error == "VALIDATION_ERROR"

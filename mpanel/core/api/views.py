@@ -197,10 +197,12 @@ class ApiView(APIView):
         key = clean_key(request.headers["Idempotency-Key"])
         plain: HttpRequest = request._request
         actor = None if self.public else self.actor
+        # An answer to a token may hold what the browser's session is refused: they share none.
         whose = (
             f"public:{self.address}"
             if self.public
             else f"{self.actor.tenant_id}:{self.actor.key_id or self.actor.user_id}"
+            f"{':browser' if self.by_browser else ''}"
         )
         asked = f"{plain.get_full_path()}\n{plain.body.decode('latin-1')}"
 
