@@ -208,7 +208,7 @@ class RulesForm(forms.Form):
         label="Switch off the script that a mail program made", required=False
     )
 
-    # Left out until somebody forwards outside; left empty, it has another code sent.
+    # Left out until somebody forwards to a new address; left empty, it has another code sent.
     code = forms.CharField(
         label="Code from the e-mail",
         required=False,

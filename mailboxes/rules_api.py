@@ -98,9 +98,9 @@ class MailboxRules(ApiView):
     def put(self, request: Request, mailbox_id: UUID) -> Response:
         """A worker tells the mail server; `status` says how that went. `error` with
         OTHER_SCRIPT_ACTIVE or SCRIPT_WAS_EDITED: somebody wrote a script in a mail program; send
-        `replacesScript` to switch it off. A key needs the scope mailboxes:reveal too to forward
-        outside, and the browser, whose page asks for a code, gets 403 TOKEN_NEEDED for it. 409
-        MANAGED_ELSEWHERE or RULES_UNAVAILABLE."""
+        `replacesScript` to switch it off. To forward to a new address, a key needs the scope
+        mailboxes:reveal too, and the browser, whose page asks for a code, gets 403 TOKEN_NEEDED.
+        409 MANAGED_ELSEWHERE or RULES_UNAVAILABLE."""
         given = self.body(request, NewMailboxRules)
         note = given.pop("vacation")
         vacation = Vacation(**note) if note else None

@@ -64,7 +64,7 @@ def reset_passwords_by_code(
 def set_rules_by_code(
     actor: Actor, mailbox_id: UUID, *, code: str = "", **wanted: Any
 ) -> DeliveryRules:
-    """`set_rules`, which to forward outside asks for the code of `ask_to_reveal`.
+    """`set_rules`, which to forward to a new address asks for the code of `ask_to_reveal`.
 
     Used up only when the rules were changed. Raises `CodeRefused` and, without a code,
     `CodeNeeded` too.

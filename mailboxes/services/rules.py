@@ -31,7 +31,7 @@ class RulesUnavailable(Conflict):
 
 
 class CodeNeeded(Forbidden):
-    """Forwarding outside lets somebody else read the mail, so it needs a fresh code by e-mail."""
+    """Forwarding lets somebody else read the mail, so it needs a fresh code by e-mail."""
 
     code = "CODE_NEEDED"
 
@@ -61,9 +61,9 @@ def set_rules(
 
     A job tells the mail server. `replaces_script`: consent to switch off a script that the owner
     made in a mail program; without it the job fails with `DeliveryRules.OTHER_SCRIPT`. A key needs
-    `mailboxes:reveal` to forward outside: that reads the mail. `asks_code`: whoever asks gave no
-    fresh code, which a browser needs for it. Raises `CodeNeeded` then, `Invalid`, `Conflict`,
-    `ManagedElsewhere`, `RulesUnavailable`.
+    `mailboxes:reveal` to forward to an address that did not get the mail before, inside or outside:
+    who has that mailbox reads the mail. `asks_code`: no fresh code was given, which a browser needs
+    for it. Raises `CodeNeeded` then, `Invalid`, `Conflict`, `ManagedElsewhere`, `RulesUnavailable`.
     """
     actor.require(ADMIN, "mailboxes:write")
     mailbox = selectors.get_mailbox(actor, mailbox_id)
@@ -78,12 +78,12 @@ def set_rules(
     )
     wanted = _targets(mailbox, forward_to)
     added = [address for address in wanted if address not in rules.forward_to]
-    outside = outside_of(mailbox, added)
-    if outside:
+    if added:
         actor.need("mailboxes:reveal")
     _check(vacation)
-    if outside and asks_code:
+    if added and asks_code:
         raise CodeNeeded
+    outside = outside_of(mailbox, added)
     before = rules.forward_to
     rules.forward_to, rules.keeps_copy = wanted, keeps_copy
     rules.vacation_is_on = vacation is not None

@@ -62,14 +62,12 @@ def mailbox_rules(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
 
 
 def _send_code(request: PageRequest, mailbox_id: UUID) -> str:
-    """Send the code that forwarding outside needs; what to say of it."""
+    """Send the code that forwarding to a new address needs; what to say of it."""
     try:
         services.ask_to_reveal(request.actor, mailbox_id)
     except TooManyRequests as error:
         return error.message
-    return (
-        f"To forward outside, enter the code that we sent to {request.actor.email}, and save again."
-    )
+    return f"To forward mail, enter the code that we sent to {request.actor.email}, and save again."
 
 
 def _initial(rules: DeliveryRules) -> dict[str, object]:

@@ -164,10 +164,10 @@ def test_rules_on_the_page(
     assert bo.client.post(url, given).status_code == 403
     assert ada.client.post(url, {**given, "forward_to": "nonsense"}).status_code == 422
     assert "Code from the e-mail" not in ada.client.get(url).content.decode()
-    # Who has mail sent outside reads it: a screen that was left open is not enough.
+    # Who has mail forwarded reads it: a screen that was left open is not enough.
     asked = ada.client.post(url, given)
     assert asked.status_code == 422
-    assert "To forward outside, enter the code that we sent to" in asked.content.decode()
+    assert "To forward mail, enter the code that we sent to" in asked.content.decode()
     assert "Back soon." in asked.content.decode()
     assert ada.client.post(url, {**given, "code": "000000"}).status_code == 422
     assert not DeliveryRules.objects.exclude(forward_to=[]).exists()
@@ -191,6 +191,23 @@ def test_rules_on_the_page(
     assert "replaces_script" in page
 
 
+def test_forwarding_inside_needs_the_code_too(ada: Person, mailbox: Mailbox) -> None:
+    """In the browser somebody makes an inbox, whose password is shown, and has mail sent there."""
+    inbox(ada, "new@ada.test")
+    url = reverse("mailbox-rules", args=[mailbox.pk])
+    page = ada.client.post(url, {"forward_to": "new@ada.test"})
+    assert page.status_code == 422
+    assert "To forward mail, enter the code" in page.content.decode()
+    api, inside = f"/api/mailboxes/{mailbox.pk}/rules", {"forwardTo": ["new@ada.test"]}
+    browser = ada.client.put(api, inside, content_type="application/json")
+    assert (browser.status_code, browser.json()["error"]["code"]) == (403, "TOKEN_NEEDED")
+    key = Api(create_api_key(ada.actor, name="x", scopes=["mailboxes:write"]).plain)
+    assert key.put(api, inside).error == "SCOPE_MISSING"
+    assert Api(ada.token).put(api, inside).status == 200
+    # What is forwarded already stays so without one.
+    assert key.put(api, {**inside, "keepsCopy": False}).status == 200
+
+
 def test_rules_over_the_api(ada: Person, cy: Person, mailbox: Mailbox) -> None:
     url, mine = f"/api/mailboxes/{mailbox.pk}/rules", Api(ada.token)
     assert Api(cy.token).get(url).status == 404
@@ -206,7 +223,7 @@ def test_rules_over_the_api(ada: Person, cy: Person, mailbox: Mailbox) -> None:
     now = {**given, "vacation": {**note, "startsOn": None}, "status": "pending", "error": None}
     assert answer.body == now
     assert mine.get(url).body == now
-    # Who has mail sent outside reads it.
+    # Who has mail forwarded reads it.
     key = Api(create_api_key(ada.actor, name="x", scopes=["mailboxes:write"]).plain)
     assert key.put(url, {"forwardTo": ["z@example.org"]}).status == 403
     assert key.put(url, {"vacation": note}).status == 200
