@@ -127,15 +127,16 @@ class AuthenticatorForm(forms.Form):
 
 
 class ChangePasswordForm(forms.Form):
-    """A new password, and the present one where there is one."""
+    """A new password, and the present one."""
 
     present = _password_field("Present password", autocomplete="current-password")
     new = _new_password_field()
 
-    def __init__(self, *args: Any, has_password: bool, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        if not has_password:
-            del self.fields["present"]
+
+class FirstPasswordForm(CodeForm):
+    """The first password, for the code that was sent."""
+
+    new = _new_password_field()
 
 
 class ProfileForm(forms.Form):

@@ -42,11 +42,13 @@ from tenants.services.login_links import (
 from tenants.services.passwords import (
     HashedPassword,
     ask_to_reset,
+    ask_to_set_password,
     change_password,
     log_in,
     register,
     require_second_factor,
     reset_password,
+    set_first_password,
     user_of_password,
 )
 from tenants.services.proofs import ProofExpired, sign_in_by_proof
@@ -80,6 +82,7 @@ __all__ = [
     "ask_for_code",
     "ask_to_make_key",
     "ask_to_reset",
+    "ask_to_set_password",
     "begin_second_factor",
     "change_credential",
     "change_password",
@@ -119,6 +122,7 @@ __all__ = [
     "run_test",
     "send_code",
     "send_forgotten_codes",
+    "set_first_password",
     "sign_in_by_code",
     "sign_in_by_proof",
     "start_session",

@@ -9,6 +9,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 
 from events.services import record
 from mpanel.core.actor import Actor
@@ -18,7 +19,7 @@ from mpanel.core.errors import Invalid, Unauthorized
 from tenants import selectors
 from tenants.models import OneTimeCode, User
 from tenants.services.api_keys import revoke_keys_of
-from tenants.services.codes import ask_for_code, use_code
+from tenants.services.codes import ask_for_code, check_code, use_code, use_up
 from tenants.services.guesses import PASSWORD, asker_of, count_guess, forgive
 from tenants.services.proofs import first_factor_proof
 from tenants.services.second_factor import check_second_factor
@@ -166,24 +167,61 @@ def reset_password(
             revoke_keys_of(membership, actor=there)
 
 
+def ask_to_set_password(actor: Actor) -> OneTimeCode:
+    """Send the code that a person without a password needs to set their first one."""
+    actor.require_person()
+    return ask_for_code(
+        actor.email,
+        address=actor.address,
+        device=actor.session_id,
+        purpose=OneTimeCode.RESET,
+        subject_id=actor.person_id,
+    )
+
+
+def set_first_password(actor: Actor, *, code: str, new: str) -> User:
+    """Set the password of a person who has none, and end their other sessions.
+
+    For a fresh code: a password gets an access token, which sees what a browser that was left open
+    may not. Raises `CodeRefused`, `Invalid`, `TooManyRequests`.
+    """
+    actor.require_person()
+    user = selectors.get_user(actor)
+    if user.has_usable_password():
+        raise Invalid.field("new", "You have a password. Change it instead.")
+    check_password(new, email=user.email, name=user.name, field="new")
+    # Outside the transaction, so that a wrong try counts even though it is refused.
+    checked = check_code(
+        user.email,
+        code,
+        address=actor.address,
+        device=actor.session_id,
+        purpose=OneTimeCode.RESET,
+        about=Q(subject_id=actor.person_id),
+    )
+    hashed = HashedPassword.of(new, email=user.email, name=user.name, named="new")
+    with transaction.atomic():
+        use_up(checked)
+        _change(actor, user, hashed)
+    return user
+
+
 def change_password(actor: Actor, *, present: str, new: str) -> User:
     """Change the person's password, and end their other sessions.
 
-    The present one is asked for where there is one. Raises `Invalid`, `TooManyRequests`.
+    Raises `Invalid`, `TooManyRequests`.
     """
     actor.require_person()
     user = selectors.get_user(actor)
     # Outside the transaction, so that a wrong try counts even though it is refused.
     asker = asker_of(user.email, address=actor.address, device=actor.session_id)
     guess = count_guess("present password", user.email, asker)
-    if user.has_usable_password() and not user.check_password(present[:LONGEST]):
+    if not user.check_password(present[:LONGEST]):
         raise Invalid.field("present", "That is not your present password.")
     forgive(guess)
     hashed = HashedPassword.of(new, email=user.email, name=user.name, named="new")
     with transaction.atomic():
-        _set(user, hashed)
-        end_other_sessions(actor)
-        record(actor, "password.changed", user, f"Changed the password of {user}.")
+        _change(actor, user, hashed)
     return user
 
 
@@ -197,6 +235,12 @@ def check_password(
         validate_password(password, user=User(email=email, name=name))
     except ValidationError as error:
         raise Invalid.field(field, *error.messages) from None
+
+
+def _change(actor: Actor, user: User, password: HashedPassword) -> None:
+    _set(user, password)
+    end_other_sessions(actor)
+    record(actor, "password.changed", user, f"Changed the password of {user}.")
 
 
 def _set(user: User, password: HashedPassword) -> None:

@@ -11,9 +11,17 @@ from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, paginate, signed_in
 from mpanel.core.places import require_POST
 from tenants import browser, selectors, services
-from tenants.forms import AuthenticatorForm, ChangePasswordForm, SecondFactorForm
+from tenants.forms import (
+    AuthenticatorForm,
+    ChangePasswordForm,
+    FirstPasswordForm,
+    SecondFactorForm,
+)
+from tenants.models import User
+from tenants.services.codes import CodeRefused
 
 HERE = "/settings/security/"
+BY_CODE_TOO = {"page_subtitle": "Signing in by a code to your e-mail address goes on working."}
 FRAME = {"section": "settings", "tab": "security", "crumbs": [("Security", HERE)]}
 
 
@@ -37,30 +45,55 @@ def security(request: PageRequest) -> HttpResponseBase:
 @signed_in
 @require_http_methods(["GET", "POST"])
 def change_password(request: PageRequest) -> HttpResponseBase:
-    """Set a password, or change it."""
-    has_password = selectors.get_user(request.actor).has_usable_password()
-    form = ChangePasswordForm(request.POST or None, has_password=has_password)
+    """Change the password, or set the first one."""
+    if not selectors.get_user(request.actor).has_usable_password():
+        return _set_password(request)
+    form = ChangePasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             user = services.change_password(
                 request.actor,
-                present=form.cleaned_data.get("present", ""),
+                present=form.cleaned_data["present"],
                 new=form.cleaned_data["new"],
             )
         except (Invalid, TooManyRequests) as error:
             _refuse(form, error, "new")
         else:
-            browser.keep_signed_in(request, user)
-            messages.success(request, "Your password is set. Your other sessions have ended.")
-            return redirect("settings-security")
-    context = {
-        **FRAME,
-        "form": form,
-        "page_title": "Change your password" if has_password else "Set a password",
-        "page_subtitle": "Signing in by a code to your e-mail address goes on working.",
-    }
+            return _password_set(request, user)
+    context = {**FRAME, "form": form, **BY_CODE_TOO, "page_title": "Change your password"}
     status = 422 if form.errors else 200
     return render(request, "tenants/change_password.html", context, status=status)
+
+
+def _set_password(request: PageRequest) -> HttpResponse:
+    """Send a code, and take it with the first password."""
+    form: FirstPasswordForm | None = None
+    if "code" in request.POST:
+        form = FirstPasswordForm(request.POST)
+        if form.is_valid():
+            try:
+                user = services.set_first_password(request.actor, **form.cleaned_data)
+            except (CodeRefused, TooManyRequests) as error:
+                form.add_error("code", error.message)
+            except Invalid as error:
+                add_errors(form, error)
+            else:
+                return _password_set(request, user)
+    elif request.method == "POST":
+        form = FirstPasswordForm()
+        try:
+            services.ask_to_set_password(request.actor)
+        except TooManyRequests as error:
+            messages.warning(request, error.message)
+    context = {**FRAME, "form": form, **BY_CODE_TOO, "page_title": "Set a password"}
+    status = 422 if form and form.errors else 200
+    return render(request, "tenants/first_password.html", context, status=status)
+
+
+def _password_set(request: PageRequest, user: User) -> HttpResponse:
+    browser.keep_signed_in(request, user)
+    messages.success(request, "Your password is set. Your other sessions have ended.")
+    return redirect("settings-security")
 
 
 @signed_in

@@ -10,11 +10,18 @@ from django.test import Client
 from django.utils import timezone
 
 from events.models import Event
+from mpanel.core.errors import Invalid
 from tenants import services
 from tenants.models import SecondFactor, Session, User
+from tenants.services.codes import CodeRefused
 from tenants.services.guesses import Asker
 from tests.cast import Person
-from tests.tenants.test_pages_sign_in import is_in, with_password, with_second_factor
+from tests.tenants.test_pages_sign_in import (
+    is_in,
+    newest_code,
+    with_password,
+    with_second_factor,
+)
 
 pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
 
@@ -66,7 +73,7 @@ def test_a_member_sees_the_organisation_and_cannot_rename_it(ada: Person, bo: Pe
 def test_a_password_is_set_and_changed(ada: Person) -> None:
     path = f"{HERE}password/"
     assert 'name="present"' not in ada.client.get(path).content.decode()
-    assert ada.client.post(path, {"new": PASSWORD}).status_code == 302
+    with_password(ada)
     assert 'name="present"' in ada.client.get(path).content.decode()
     other = another_session(ada)
     wrong = ada.client.post(path, {"present": "wrong", "new": "something quite different"})
@@ -83,8 +90,33 @@ def test_a_password_is_set_and_changed(ada: Person) -> None:
     assert Event.objects.filter(action="password.changed").count() == 2
 
 
+def test_a_screen_that_was_left_open_sets_no_first_password(ada: Person) -> None:
+    """With a password one gets an access token, which sees what the browser's session may not."""
+    path, email = f"{HERE}password/", ada.user.email
+    assert ada.client.post(path, {"new": PASSWORD}).status_code == 200
+    assert ada.client.post(path, {"code": "", "new": PASSWORD}).status_code == 422
+    code = newest_code(email)
+    wrong = {"code": f"{(int(code) + 1) % 1_000_000:06d}", "new": PASSWORD}
+    assert set(ada.client.post(path, wrong).context["form"].errors) == {"code"}
+    with pytest.raises(Invalid):
+        services.change_password(ada.actor, present="", new=PASSWORD)
+    # Nor is a code good that was sent for something else, or this one elsewhere.
+    services.ask_to_make_key(ada.actor)
+    other = {"code": newest_code(email), "new": PASSWORD}
+    assert ada.client.post(path, other).status_code == 422
+    with pytest.raises(CodeRefused):
+        services.reset_password(
+            email, code, services.HashedPassword.of(PASSWORD), address="127.0.0.1"
+        )
+    assert not User.objects.get(pk=ada.user.pk).has_usable_password()
+    weak = ada.client.post(path, {"code": code, "new": "password123"})
+    assert set(weak.context["form"].errors) == {"new"}
+    assert ada.client.post(path, {"code": code, "new": PASSWORD}).status_code == 302
+    assert services.log_in(email, PASSWORD, address="127.0.0.1") == ada.user
+
+
 def test_passwords_are_not_repeated_on_the_page(ada: Person) -> None:
-    answer = ada.client.post(f"{HERE}password/", {"new": "kurz-7"})
+    answer = ada.client.post(f"{HERE}password/", {"code": "123456", "new": "kurz-7"})
     assert answer.status_code == 422
     assert "kurz-7" not in answer.content.decode()
 

@@ -31,7 +31,10 @@ def visitor(db: None) -> Client:
 
 def with_password(person: Person, password: str = PASSWORD) -> Person:
     """They have set a password."""
-    answer = person.client.post("/settings/security/password/", {"new": password})
+    path = "/settings/security/password/"
+    assert person.client.post(path).status_code == 200
+    given = {"code": newest_code(person.user.email), "new": password}
+    answer = person.client.post(path, given)
     assert answer.status_code == 302, answer.content
     return person
 
