@@ -60,7 +60,7 @@ def mailbox_list(request: PageRequest) -> HttpResponseBase:
         "any_moving": any(box.status in {"provisioning", "deleting"} for box in page),
         "section": "mailboxes",
         "page_title": "Mailboxes",
-        "page_subtitle": "An inbox counts as active once its login was verified.",
+        "page_subtitle": "An inbox is active once its login is verified.",
     }
     template = "mailboxes/mailbox_list.html"
     return render(request, f"{template}#rows" if request.htmx else template, context)
