@@ -395,7 +395,6 @@ def test_parallel_guesses_and_requests_get_no_more() -> None:
             for number in range(20)
         ]
     )
-    # One of the six is there already.
     # The code of before was guessed away, so it takes nobody's place.
     assert sum(isinstance(one, OneTimeCode) for one in asked) == PER_MAILBOX
     services.use_code("dora@people.test", code, address="198.51.100.1")
