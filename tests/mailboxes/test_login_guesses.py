@@ -228,6 +228,6 @@ def test_the_page_shows_guesses_to_its_owner_only(ada: Person, cy: Person, box: 
     machine.step()
     page = ada.client.get(f"/mailboxes/{box.pk}/")
     assert "Somebody is guessing this mailbox's password" in page.text
-    assert "10 since 2026-11-27 12:00 UTC" in page.text
+    assert "10 wrong passwords since 2026-11-27 12:00 UTC" in page.text
     assert cy.client.get(f"/mailboxes/{box.pk}/").status_code == 404
     assert not guesses_at(cy.actor, box.pk)
