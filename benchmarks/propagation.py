@@ -25,7 +25,7 @@ from django.utils import timezone
 from benchmarks import dns_floor, dns_server
 from benchmarks.ground import fresh_database, report
 from dnszones.models import PropagationSession, Record, Zone
-from dnszones.propagation import check_zones
+from dnszones.propagation.sweep import check_zones
 from domains.models import Domain
 from tests.cast import Person, owner
 

@@ -11,28 +11,19 @@ class DnszonesConfig(AppConfig):
 
     def ready(self) -> None:
         registry.load("dnszones.providers")
-        from dnszones import (  # noqa: F401  (they register themselves)
-            departures,
-            dnssec,
-            dnssec_states,
-            flattening,
-            flattening_sweep,
-            housekeeping,
-            proof_states,
-            propagation,
-            rotation,
-            rotation_states,
-            states,
-            troubles,
-            vendors,
-        )
+        from dnszones import housekeeping, ownership_states
         from dnszones.discovery import workflows  # noqa: F401
+        from dnszones.dkim import rotation
+        from dnszones.dnssec import services as dnssec
         from dnszones.probes import dns
+        from dnszones.propagation import sweep as propagation
+        from dnszones.spf.flattened import services as flattening
+        from dnszones.spf.flattened import sweep as flattening_sweep
         from events import kinds
 
         probes.register("dns", dns)
         periodic.register("dnszones.propagation", every=5, work=propagation.sweep)
-        periodic.register("dnszones.proofs", every=60, work=proof_states.write_missing_proofs)
+        periodic.register("dnszones.proofs", every=60, work=ownership_states.write_missing_proofs)
         periodic.register("dnszones.old_plans", every=3600, work=housekeeping.forget_old_plans)
         periodic.register("dnszones.rotation", every=3600, work=rotation.rotate_what_is_due)
         periodic.register("dnszones.dnssec", every=30, work=dnssec.look_at_due_parents)

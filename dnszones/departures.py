@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from dnszones import changes, services
+from dnszones import plans as changes
+from dnszones import services
 from dnszones.access import ZoneNotOurs, zone_provider
-from dnszones.changes import ExistingRecord
+from dnszones.live_zone import LOOK, is_providers_own
 from dnszones.models import Zone
+from dnszones.plans import ExistingRecord
 from dnszones.providers.base import RemoteRecord
 from dnszones.records import RecordData, same_value
-from dnszones.sights import LOOK, is_providers_own
 from dnszones.vendors import own_mail_hosts
 from domains.models import Domain
 from domains.services import Departure, register_departure

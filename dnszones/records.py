@@ -12,7 +12,8 @@ import dns.rdataclass
 import dns.rdatatype
 import idna
 
-from dnszones import dkim, dmarc, recordtypes, spf
+from dnszones import dmarc, record_types, spf
+from dnszones.dkim import records as dkim
 from mpanel.core.errors import Invalid
 
 # What a record is for; `record` where a person wrote it themselves.
@@ -110,8 +111,8 @@ def check_record(record: RecordData) -> RecordData:
     """The record in normal form, fit to be published. Raises `Invalid` naming the field."""
     if len(record.content) > LONGEST:
         raise Invalid.field("content", f"The content is longer than {LONGEST} characters.")
-    if record.type.upper() not in recordtypes.TYPES:
-        types = ", ".join(recordtypes.TYPES)
+    if record.type.upper() not in record_types.TYPES:
+        types = ", ".join(record_types.TYPES)
         raise Invalid.field("type", f"Records of this type cannot be written, only {types}.")
     check_name(record.name[: LONGEST + 1])
     checked = canonical(record)
@@ -143,13 +144,13 @@ def _check_content(record: RecordData) -> None:
         kind = dns.rdatatype.from_text(record.type)
         dns.rdata.from_text(dns.rdataclass.IN, kind, to_presentation(record))
     except (dns.exception.DNSException, ValueError) as error:
-        raise Invalid.field("content", f"{recordtypes.expected(record.type)}.") from error
+        raise Invalid.field("content", f"{record_types.expected(record.type)}.") from error
     target = target_of(record)
     if record.type not in HOST_TYPES and target not in {"", "."}:
         check_name(target, field="content")
-    if trouble := recordtypes.bad_target(record.type, record.name, target):
+    if trouble := record_types.bad_target(record.type, record.name, target):
         raise Invalid.field("content", trouble)
-    if broken := recordtypes.broken_rule(record.type, record.name, record.content):
+    if broken := record_types.broken_rule(record.type, record.name, record.content):
         raise Invalid.field(*broken)
 
 
@@ -226,7 +227,7 @@ def to_presentation(record: RecordData) -> str:
     if record.type in HOST_TYPES:
         content = _absolute(content)
     else:
-        before, target, after = recordtypes.split_target(record.type, content)
+        before, target, after = record_types.split_target(record.type, content)
         content = f"{before}{_absolute(target)}{after}" if target else content
     return content if record.priority is None else f"{record.priority} {content}"
 
@@ -235,12 +236,12 @@ def target_of(record: RecordData) -> str:
     """The host name to which a record in normal form leads; "" where it leads to none."""
     if record.type in HOST_TYPES:
         return record.content
-    return recordtypes.split_target(record.type, record.content)[1]
+    return record_types.split_target(record.type, record.content)[1]
 
 
 def with_target(record: RecordData, target: str) -> RecordData:
     """The same record, leading to another host name."""
-    before, old, after = recordtypes.split_target(record.type, record.content)
+    before, old, after = record_types.split_target(record.type, record.content)
     return replace(record, content=f"{before}{target}{after}" if old else target)
 
 
@@ -326,7 +327,7 @@ def _canonical_rdata(kind: str, content: str, priority: int | None) -> str:
         return content
     if priority is not None:
         written = written.partition(" ")[2]
-    before, target, after = recordtypes.split_target(kind, written)
+    before, target, after = record_types.split_target(kind, written)
     return f"{before}{normal_name(target) or '.'}{after}" if target else written
 
 

@@ -7,11 +7,11 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from dnszones.blueprint import MailSetup
-from dnszones.changes import Change
-from dnszones.changes import ChangePlan as Plan
+from dnszones.mail_records import MailSetup
 from dnszones.models import ChangePlan, PropagationSession, Record, Zone
-from dnszones.resolvers import RecordStatus, estimated_completion, overall_percentage
+from dnszones.plans import Change
+from dnszones.plans import ChangePlan as Plan
+from dnszones.propagation.checks import RecordStatus, estimated_completion, overall_percentage
 from domains.models import Domain
 from domains.selectors import get_domain
 from mpanel.core.actor import Actor

@@ -8,12 +8,15 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dnszones import dkim, flattened, rotation_keys, selectors
-from dnszones.blueprint import MailSetup, desired_records
-from dnszones.changes import ChangePlan as Plan
+from dnszones import selectors
+from dnszones.dkim import key_choice
+from dnszones.dkim import records as dkim
+from dnszones.mail_records import MailSetup, desired_records
 from dnszones.models import SESSION_LASTS, ChangePlan, DkimKey, PropagationSession, Record, Zone
-from dnszones.proofs import proof_record
+from dnszones.ownership_record import proof_record
+from dnszones.plans import ChangePlan as Plan
 from dnszones.records import RecordData, same_value
+from dnszones.spf.flattened import records as flattened
 from dnszones.vendors import chosen_setup
 from domains.models import Domain
 from domains.selectors import get_domain
@@ -284,7 +287,7 @@ def with_own_key(zone: Zone, setup: MailSetup) -> MailSetup:
     """The setup with our DKIM key filled in, where the platform signs with ours."""
     if setup.platform not in OWN_DKIM or setup.dkim_value:
         return setup
-    key = dkim_key(zone, rotation_keys.selector_for(zone, setup))
+    key = dkim_key(zone, key_choice.selector_for(zone, setup))
     return replace(setup, dkim_selector=key.selector, dkim_value=key.public_value)
 
 
@@ -323,7 +326,7 @@ def finish_plan(plan: ChangePlan) -> None:
     in_force = plan if plan.reverts_id is None else selectors.revertible_plan(domain)
     applied = selectors.plan_of(plan)
     if applied is not None:
-        rotation_keys.follow_setup(zone, MailSetup.from_json(plan.setup), applied)
+        key_choice.follow_setup(zone, MailSetup.from_json(plan.setup), applied)
         flattened.follow_setup(zone, plan, applied)
     standing = selectors.plan_of(in_force) if in_force else None
     if standing and in_force != plan:
@@ -400,7 +403,7 @@ def keep_records(zone: Zone, plan: Plan | None, *, applied: Plan | None = None) 
         is_conflict = change.action == "conflict"
         if change.after is None or (is_conflict and change.level != "required"):
             continue
-        if rotation_keys.is_retired(zone, change.after):
+        if key_choice.is_retired(zone, change.after):
             continue
         known = next((row for row in rows if same_value(row.data, change.after)), None)
         row = known or Record(
@@ -419,5 +422,5 @@ def keep_records(zone: Zone, plan: Plan | None, *, applied: Plan | None = None) 
         ) and not is_conflict
         row.save()
         kept.append(row.pk)
-    kept += [row.pk for row in rotation_keys.rows_that_stay(zone, applied)]
+    kept += [row.pk for row in key_choice.rows_that_stay(zone, applied)]
     zone.records.exclude(pk__in=kept).exclude(purpose="other").delete()

@@ -5,18 +5,21 @@ from itertools import batched, chain
 
 from django.utils import timezone
 
-from dnszones import changes, edits, flattened, flattening, services
+from dnszones import plans as changes
+from dnszones import services
 from dnszones.access import zone_provider
-from dnszones.changes import ChangePlan as Plan
-from dnszones.changes import ExistingRecord
-from dnszones.computing import COMPUTE, inverse_of, read_zone
 from dnszones.discovery import looking
 from dnszones.discovery.states import ExistingRecordsFound, ZoneIsComplete
 from dnszones.models import ChangePlan, Zone
-from dnszones.proof_states import ProofIsWritten, load_domain
-from dnszones.reverts import BY_A_PERSON
+from dnszones.ownership_states import ProofIsWritten, load_domain
+from dnszones.plans import ChangePlan as Plan
+from dnszones.plans import ExistingRecord, edits
+from dnszones.plans.computing import COMPUTE, inverse_of, read_zone
+from dnszones.plans.reverts import BY_A_PERSON
+from dnszones.spf.flattened import records as flattened
+from dnszones.spf.flattened import services as flattening
 from dnszones.vendors import own_mail_hosts
-from dnszones.zone_states import RowsAreGone, ZoneExists, ZoneIsReleased
+from dnszones.zones.states import RowsAreGone, ZoneExists, ZoneIsReleased
 from domains.models import Domain
 from domains.services import forget_domain
 from domains.states import ControlIsProved, DomainIsVerified, NameserversPointHere

@@ -2,15 +2,17 @@
 
 from django.urls import path
 
-from dnszones import api as json
-from dnszones import dnssec_views, views, zone_views
-from dnszones import zone_api as zones
+from dnszones import views
+from dnszones.api import panel as zones
+from dnszones.api import v1 as json
 from dnszones.discovery import api as existing
-from dnszones.dnssec_api import OneZonesDnssec
-from dnszones.flattening_api import CheckSpf, SpfRecord, StopSpf
-from dnszones.flattening_views import domain_spf, spf_check, spf_stop
-from dnszones.rotation_api import Dkim, RotateDkim
-from dnszones.rotation_views import dkim_rotate
+from dnszones.dkim.api import Dkim, RotateDkim
+from dnszones.dkim.views import dkim_rotate
+from dnszones.dnssec import views as dnssec_views
+from dnszones.dnssec.api import OneZonesDnssec
+from dnszones.spf.flattened.api import CheckSpf, SpfRecord, StopSpf
+from dnszones.spf.flattened.views import domain_spf, spf_check, spf_stop
+from dnszones.zones import views as zone_views
 
 pages = [
     path("<uuid:domain_id>/", views.domain_detail, name="domain-detail"),

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from dnszones.blueprint import MailSetup
+from dnszones.mail_records import MailSetup
 from dnszones.providers.base import DNSProvider
 from domains.models import Domain
 from mpanel.core import registry

@@ -7,10 +7,11 @@ from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from dnszones import reverts, selectors, services
+from dnszones import selectors, services
+from dnszones.dkim.rotation import dkim_report
+from dnszones.live_zone import ZoneNotMade
 from dnszones.models import ChangePlan
-from dnszones.rotation import dkim_report
-from dnszones.sights import ZoneNotMade
+from dnszones.plans import reverts
 from dnszones.zonefiles import Question
 from domains.registrars import REGISTRARS
 from domains.selectors import get_domain

@@ -20,10 +20,10 @@ from django.http.request import split_domain_port, validate_host
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from dnszones.blueprint import STARTTLS_PORT, TLS_PORT
+from dnszones.mail_records import STARTTLS_PORT, TLS_PORT
+from dnszones.mail_tls import sts_policy
 from dnszones.records import normal_name
 from dnszones.selectors import setup_in_force
-from dnszones.transport import sts_policy
 from mailboxes.models import MailDomain
 from mailboxes.providers.mailserver import MailServer as MailServerProvider
 from mpanel.core.api import ratelimit

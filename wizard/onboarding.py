@@ -14,10 +14,10 @@ from django.utils import timezone
 from billing.selectors import get_account
 from billing.services import plan_of, require_room
 from dnszones import selectors as zones
-from dnszones.changes import ChangePlan as Plan
 from dnszones.discovery import selectors as existing
 from dnszones.discovery.services import take_over
 from dnszones.models import ChangePlan, ZoneDiscovery
+from dnszones.plans import ChangePlan as Plan
 from dnszones.services import agree_to_replace, apply_plan, make_plan, start_session
 from domains.models import Domain
 from domains.selectors import connecting_job

@@ -16,9 +16,9 @@ from dnszones.discovery.names import (
 )
 from dnszones.discovery.questions import Asker, Pair
 from dnszones.discovery.transfer import transfer
+from dnszones.record_types import split_target
 from dnszones.records import HOST_TYPES as TYPES_OF_ONE_HOST
 from dnszones.records import RecordData
-from dnszones.recordtypes import split_target
 from mpanel.core.dnsclient import Answer, Server
 from mpanel.core.dnsmessages import is_within
 

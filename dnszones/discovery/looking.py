@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from dnszones import edits
 from dnszones.access import zone_provider
 from dnszones.discovery import selectors
 from dnszones.discovery.comparing import Comparison, compare, pairs_to_compare
@@ -17,10 +16,11 @@ from dnszones.discovery.gathering import Progress, Search
 from dnszones.discovery.questions import Asker, Pair
 from dnszones.discovery.selectors import records_found
 from dnszones.discovery.servers import new_servers, points_here, present_authority
+from dnszones.live_zone import writable_types
 from dnszones.models import ChangePlan, Zone, ZoneDiscovery
+from dnszones.plans import edits
 from dnszones.providers.base import DNSProvider, ZoneScanner
 from dnszones.services import PlanNotReady, compute_again, fail_plan
-from dnszones.sights import writable_types
 from domains.models import Domain
 from domains.selectors import CONNECTING
 from domains.services import set_zone_complete

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Final
 
-from dnszones.changes import ExistingRecord, plan_removal
 from dnszones.discovery.comparing import Comparison, Difference
 from dnszones.discovery.selectors import comparison_of, records_found
 from dnszones.models import ZoneDiscovery
+from dnszones.plans import ExistingRecord, plan_removal
 from dnszones.records import value_of
 from dnszones.vendors import own_mail_hosts
 from domains.models import Domain

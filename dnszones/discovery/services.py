@@ -8,13 +8,13 @@ from uuid import UUID
 from django.db import transaction
 
 from dnszones import zonefiles
-from dnszones.changes import Edit
 from dnszones.discovery import selectors
 from dnszones.discovery.found import Found
 from dnszones.discovery.looking import complete, start
 from dnszones.discovery.losses import losses_now
 from dnszones.discovery.selectors import get_discovery, records_found
 from dnszones.models import ChangePlan, ZoneDiscovery
+from dnszones.plans import Edit
 from dnszones.services import DomainIsLeaving
 from dnszones.vendors import dns_provider
 from domains.models import Domain

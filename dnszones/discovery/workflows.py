@@ -2,7 +2,7 @@
 
 from dnszones.discovery import looking
 from dnszones.discovery.states import ExistingRecordsFound, ZoneAnswersAlike
-from dnszones.proof_states import load_domain
+from dnszones.ownership_states import load_domain
 from dnszones.states import PlanIsApplied, PlanIsComputed, load_plan
 from provisioning.desired import Workflow, register
 

@@ -5,14 +5,14 @@ from typing import Any, get_args
 
 from rest_framework import serializers
 
-from dnszones.blueprint import PLATFORMS, TRACKING_HOSTS
-from dnszones.changes import Change
-from dnszones.changes import ChangePlan as Plan
+from dnszones.mail_records import PLATFORMS, TRACKING_HOSTS
+from dnszones.mail_tls import MODES
 from dnszones.models import ChangePlan
+from dnszones.plans import Change
+from dnszones.plans import ChangePlan as Plan
+from dnszones.plans.setups import SetupReport
 from dnszones.records import LONGEST_TXT, RecordData
 from dnszones.selectors import PURPOSES
-from dnszones.setups import SetupReport
-from dnszones.transport import MODES
 from mpanel.core.api.shapes import Email, Id, Shape, Text, Whole, YesNo, confirmation_field
 from mpanel.core.errors import Invalid
 from mpanel.core.losses import Kind

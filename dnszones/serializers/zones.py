@@ -5,13 +5,13 @@ from typing import Any, get_args
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from dnszones.changes import Change
+from dnszones.live_zone import Sight, ZoneRecord
 from dnszones.models import ChangePlan, Zone
+from dnszones.plans import Change
+from dnszones.record_types import TYPES
 from dnszones.records import GREATEST_TTL, LONGEST, RecordData
-from dnszones.recordtypes import TYPES
 from dnszones.selectors import ZONE_STATUSES, plan_of, zone_status
 from dnszones.serializers.setups import losses_of
-from dnszones.sights import Sight, ZoneRecord
 from dnszones.zonefiles import Question
 from mpanel.core.api.shapes import (
     CamelPageQuery,

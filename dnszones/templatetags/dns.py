@@ -6,8 +6,8 @@ from django.template import Library
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from dnszones.changes import Change, ChangePlan, ExistingRecord
 from dnszones.models import PropagationSession, Record
+from dnszones.plans import Change, ChangePlan, ExistingRecord
 from dnszones.providers.base import DsRecord
 from dnszones.records import RecordData, value_of
 from dnszones.selectors import record_status

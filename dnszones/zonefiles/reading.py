@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import dns.exception
 
-from dnszones.checks import RecordRefused, Surroundings, checked_record, text_warnings
 from dnszones.providers.base import Capabilities
+from dnszones.record_types import TYPES
 from dnszones.records import (
     AUTOMATIC_TTL,
     DEFAULT_TTL,
@@ -22,7 +22,7 @@ from dnszones.records import (
     target_of,
     with_target,
 )
-from dnszones.recordtypes import TYPES
+from dnszones.validation import RecordRefused, Surroundings, checked_record, text_warnings
 from domains.names import is_in_a_public_domain
 from mpanel.core.errors import Invalid
 

@@ -183,7 +183,7 @@ class MailProvider(ABC):
     reads_rows: ClassVar[bool] = False
     # Whether a domain must be claimed in its directory first: it is a `DomainDirectory`, too.
     claims_domains: ClassVar[bool] = False
-    # The platform of the DNS setup whose records lead to it (dnszones.blueprint.PLATFORMS).
+    # The platform of the DNS setup whose records lead to it (dnszones.mail_records.PLATFORMS).
     platform: ClassVar[str] = "mailserver"
 
     @property

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from dnszones.extras import is_published, publish_record
 from dnszones.models import Zone
 from dnszones.records import RecordData
+from dnszones.vendor_records import is_published, publish_record
 from mailboxes import maildomains
 from mailboxes.models import MailDomain
 from mailboxes.vendors import directory_of, provider_of_domain

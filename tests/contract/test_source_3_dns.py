@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dnszones.blueprint import MailSetup
+from dnszones.mail_records import MailSetup
 from dnszones.models import ChangePlan, PropagationSession, Record
 from domains.models import Domain
 from events.models import Event

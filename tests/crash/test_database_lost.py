@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from dnszones.models import ChangePlan
-from dnszones.reverts import revert_plan
+from dnszones.plans.reverts import revert_plan
 from dnszones.services import apply_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain

@@ -18,9 +18,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from dnszones.discovery import services as discovery
+from dnszones.dkim.rotation import rotate_dkim
 from dnszones.models import ChangePlan, DkimKey, Record, ZoneDiscovery
-from dnszones.reverts import revert_plan
-from dnszones.rotation import rotate_dkim
+from dnszones.plans.reverts import revert_plan
 from dnszones.services import apply_plan, make_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain

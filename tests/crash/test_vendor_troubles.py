@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from dnszones.models import ChangePlan, Record
-from dnszones.reverts import revert_plan
+from dnszones.plans.reverts import revert_plan
 from dnszones.services import apply_plan, make_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain

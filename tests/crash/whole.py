@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 
-from dnszones.changes import remaining
-from dnszones.computing import read_zone
 from dnszones.models import ChangePlan, PropagationSession, Record, Zone
+from dnszones.plans import remaining
+from dnszones.plans.computing import read_zone
 from dnszones.selectors import plan_of, revertible_plan
 from domains.models import Domain
 from events.models import Event

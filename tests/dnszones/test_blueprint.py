@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from dnszones import dkim, spf
-from dnszones.blueprint import MailSetup, desired_records, settled_spf, setup_warnings
+from dnszones import spf
+from dnszones.dkim import records as dkim
+from dnszones.mail_records import MailSetup, desired_records, settled_spf, setup_warnings
 from dnszones.records import value_of
 from mpanel.core.errors import Invalid
 from tests.dnszones.fakedns import World

@@ -4,9 +4,9 @@ from itertools import count
 
 import pytest
 
-from dnszones import dkim
-from dnszones.blueprint import MailSetup, desired_records
-from dnszones.changes import (
+from dnszones.dkim import records as dkim
+from dnszones.mail_records import MailSetup, desired_records
+from dnszones.plans import (
     ChangePlan,
     ExistingRecord,
     batch,

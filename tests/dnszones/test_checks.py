@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from dnszones import zonefiles
-from dnszones.checks import RecordRefused, Surroundings, checked_record, text_warnings
 from dnszones.lint import findings
 from dnszones.providers.base import Capabilities
+from dnszones.record_types import TYPES
 from dnszones.records import RecordData, typed_text, unquote_txt, value_of
-from dnszones.recordtypes import TYPES
+from dnszones.validation import RecordRefused, Surroundings, checked_record, text_warnings
 from mpanel.core.errors import Invalid
 
 ZONE = "example.test"

@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from dnszones import dkim
+from dnszones.dkim import records as dkim
 from mpanel.core.errors import Invalid
 
 PAIR = dkim.make_key()

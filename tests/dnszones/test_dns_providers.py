@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dnszones import dkim
+from dnszones.dkim import records as dkim
 from dnszones.providers.base import DNSProvider, DnssecState, RemoteRecord
 from dnszones.providers.cloudflare import CloudflareDNS
 from dnszones.providers.powerdns import PowerDNS

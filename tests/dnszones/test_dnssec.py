@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dnszones import dnssec
-from dnszones.dnssec_states import DnssecIsOff, DnssecIsOn, load_zone
+from dnszones.dnssec import services as dnssec
+from dnszones.dnssec.states import DnssecIsOff, DnssecIsOn, load_zone
 from dnszones.models import Zone
 from dnszones.providers.base import DsRecord
 from dnszones.vendors import dns_provider

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dnszones.changes import (
+from dnszones.plans import (
     Batch,
     ChangePlan,
     Edit,

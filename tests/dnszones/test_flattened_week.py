@@ -16,9 +16,9 @@ from django.conf import LazySettings
 from django.utils import timezone
 
 from dnszones import spf
-from dnszones.flattening_sweep import sweep
 from dnszones.models import ChangePlan, SpfFlattening
 from dnszones.services import apply_plan
+from dnszones.spf.flattened.sweep import sweep
 from domains.models import Domain
 from events.models import Event
 from tests.cast import Person

@@ -8,12 +8,12 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
-from dnszones import propagation
-from dnszones.flattening import check_spf_now, stop_flattening
-from dnszones.flattening_sweep import sweep
 from dnszones.models import ChangePlan, Record, SpfFlattening, Zone
-from dnszones.reverts import revert_plan
+from dnszones.plans.reverts import revert_plan
+from dnszones.propagation import sweep as propagation
 from dnszones.services import apply_plan
+from dnszones.spf.flattened.services import check_spf_now, stop_flattening
+from dnszones.spf.flattened.sweep import sweep
 from dnszones.vendors import dns_provider
 from domains.models import Domain
 from domains.services import disconnect_domain

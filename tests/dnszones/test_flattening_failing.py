@@ -67,7 +67,7 @@ def test_a_zone_that_is_gone_is_tried_again_later_and_by_one_job(
 
 
 def test_former_parts_that_cannot_be_removed_are_left_for_a_day(domain: Domain) -> None:
-    from dnszones.flattening_sweep import sweep
+    from dnszones.spf.flattened.sweep import sweep
 
     Zone.objects.update(remote_id="0" * 32)
     past = timezone.now() - timedelta(hours=1)

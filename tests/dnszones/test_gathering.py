@@ -13,7 +13,7 @@ from dnszones.discovery.comparing import MOST_DIFFERENCES, Comparison, compare
 from dnszones.discovery.found import Findings
 from dnszones.discovery.gathering import Search
 from dnszones.discovery.questions import MOST_QUESTIONS, Asker
-from dnszones.recordtypes import TYPES
+from dnszones.record_types import TYPES
 from mpanel.core.dnsclient import Answer
 from tests.dnsservers import FakeServer, Message, dns_servers, proper, silent, truncated
 

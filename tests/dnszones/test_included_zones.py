@@ -8,14 +8,14 @@ from django.utils import timezone
 
 from dnszones.access import ZoneNotOurs, was_made_by_us
 from dnszones.departures import what_leaves
-from dnszones.dnssec_states import DnssecIsOff, DnssecIsOn
-from dnszones.extras import publish_record
+from dnszones.dnssec.states import DnssecIsOff, DnssecIsOn
 from dnszones.models import Zone
-from dnszones.proof_states import ProofIsWritten
+from dnszones.ownership_states import ProofIsWritten
 from dnszones.providers.base import RemoteZone
 from dnszones.records import RecordData
+from dnszones.vendor_records import publish_record
 from dnszones.vendors import dns_provider
-from dnszones.zone_states import ZoneExists, ZoneIsReleased
+from dnszones.zones.states import ZoneExists, ZoneIsReleased
 from domains.models import Domain
 from domains.services import Departure, disconnect_domain
 from mpanel.core.errors import ProviderError

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from dnszones.changes import ChangePlan, Edit, ExistingRecord, plan_edits, takes_more
+from dnszones.plans import ChangePlan, Edit, ExistingRecord, plan_edits, takes_more
 from dnszones.records import RecordData
 
 ZONE = "ada.test"

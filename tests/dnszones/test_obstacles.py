@@ -6,14 +6,14 @@ from itertools import count
 import pytest
 from django.utils import timezone
 
-from dnszones import dkim
-from dnszones.blueprint import MailSetup, desired_records
-from dnszones.changes import ChangePlan, ExistingRecord, inverse, plan_changes, remaining
+from dnszones.dkim import records as dkim
+from dnszones.mail_records import MailSetup, desired_records
 from dnszones.models import ChangePlan as Row
 from dnszones.models import Record, Zone
-from dnszones.propagation import check_zones
+from dnszones.plans import ChangePlan, ExistingRecord, inverse, plan_changes, remaining
+from dnszones.plans.reverts import revert_plan
+from dnszones.propagation.sweep import check_zones
 from dnszones.records import RecordData
-from dnszones.reverts import revert_plan
 from dnszones.selectors import plan_of
 from dnszones.services import agree_to_replace, apply_plan
 from domains.models import Domain

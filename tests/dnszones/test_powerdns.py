@@ -15,7 +15,7 @@ import httpx
 import pytest
 from django.conf import LazySettings
 
-from dnszones import dnssec
+from dnszones.dnssec import services as dnssec
 from dnszones.models import Zone
 from dnszones.providers.base import DsRecord
 from dnszones.providers.powerdns import PowerDNS

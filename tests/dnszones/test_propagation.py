@@ -9,11 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dnszones import propagation, selectors, services
-from dnszones.extras import publish_record
+from dnszones import selectors, services
 from dnszones.models import PropagationSession, Record, Zone
+from dnszones.propagation import sweep as propagation
 from dnszones.records import RecordData
 from dnszones.services import apply_plan
+from dnszones.vendor_records import publish_record
 from domains.models import Domain
 from events.models import Event
 from mpanel.core.errors import Conflict, Forbidden

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from dnszones.changes import ExistingRecord, fingerprint
 from dnszones.models import ChangePlan, Zone
+from dnszones.plans import ExistingRecord, fingerprint
+from dnszones.plans.reverts import revert_plan
 from dnszones.records import RecordData, canonical, check_record, same_content, same_value
-from dnszones.reverts import revert_plan
 from mpanel.core.errors import Invalid
 from tests.api import Api
 from tests.cast import Person

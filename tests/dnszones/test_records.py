@@ -6,7 +6,8 @@ from dns.rdtypes.ANY.TXT import TXT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnszones import dkim
+from dnszones.dkim import records as dkim
+from dnszones.record_types import TYPES
 from dnszones.records import (
     RecordData,
     canonical,
@@ -20,7 +21,6 @@ from dnszones.records import (
     txt_strings,
     unquote_txt,
 )
-from dnszones.recordtypes import TYPES
 from mpanel.core.errors import Invalid
 
 APEX = "ada.test"

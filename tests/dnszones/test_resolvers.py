@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnszones.resolvers import (
+from dnszones.propagation.checks import (
     Observed,
     RecordStatus,
     Sighting,
@@ -20,7 +20,7 @@ from dnszones.resolvers import (
     summarise,
     sweep,
 )
-from dnszones.verdicts import Expected
+from dnszones.propagation.verdicts import Expected
 from mpanel.core.dnsclient import DNSClient
 from tests.dnsservers import FakeServer, dns_servers, failing, silent
 

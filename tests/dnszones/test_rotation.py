@@ -7,10 +7,11 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
-from dnszones import propagation, rotation
+from dnszones.dkim import rotation
+from dnszones.dkim.rotation import rotate_dkim
 from dnszones.models import ChangePlan, DkimKey, Record
-from dnszones.reverts import revert_plan
-from dnszones.rotation import rotate_dkim
+from dnszones.plans.reverts import revert_plan
+from dnszones.propagation import sweep as propagation
 from dnszones.services import DomainNotVerified, apply_plan
 from domains.models import Domain
 from domains.services import disconnect_domain

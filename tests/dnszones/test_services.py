@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from dnszones import dkim, services, spf
+from dnszones import services, spf
+from dnszones.dkim import records as dkim
 from dnszones.models import ChangePlan, DkimKey, PropagationSession, Record
-from dnszones.reverts import NothingToRevert, revert_plan
+from dnszones.plans.reverts import NothingToRevert, revert_plan
 from dnszones.services import apply_plan, make_plan
 from domains.models import Domain
 from events.models import Event

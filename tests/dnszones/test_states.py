@@ -6,7 +6,7 @@ from dnszones.models import ChangePlan, Zone
 from dnszones.services import apply_plan
 from dnszones.states import PlanIsApplied
 from dnszones.vendors import dns_provider
-from dnszones.zone_states import ZoneExists, ZoneIsReleased
+from dnszones.zones.states import ZoneExists, ZoneIsReleased
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
 from mpanel.core.errors import ProviderError

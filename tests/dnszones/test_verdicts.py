@@ -2,9 +2,9 @@
 
 import pytest
 
-from dnszones import dkim
+from dnszones.dkim import records as dkim
+from dnszones.propagation.verdicts import Expected, expectation_key, expectations, judge
 from dnszones.records import RecordData
-from dnszones.verdicts import Expected, expectation_key, expectations, judge
 
 APEX = "ada.test"
 KEY = dkim.make_key().value

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnszones import zonefiles
-from dnszones.changes import ExistingRecord, excludes, plan_import
-from dnszones.checks import checked_record
+from dnszones.plans import ExistingRecord, excludes, plan_import
 from dnszones.providers.base import Capabilities
+from dnszones.record_types import TYPES
 from dnszones.records import PRIORITY_TYPES, RecordData
-from dnszones.recordtypes import TYPES
+from dnszones.validation import checked_record
 from dnszones.zonefiles import ZoneFile
 from mpanel.core.errors import Invalid
 from tests.dnszones.test_records import WORDS

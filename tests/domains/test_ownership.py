@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dnszones.models import ChangePlan, Zone
-from dnszones.proof_states import write_missing_proofs
+from dnszones.ownership_states import write_missing_proofs
 from dnszones.services import DomainNotVerified, apply_plan, make_plan
 from domains import ownership
 from domains.control import Claim, ControlReport

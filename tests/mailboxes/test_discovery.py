@@ -10,10 +10,10 @@ from django.conf import LazySettings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from dnszones import propagation
+from dnszones.mail_tls import sts_record
 from dnszones.models import ChangePlan
+from dnszones.propagation import sweep as propagation
 from dnszones.services import apply_plan
-from dnszones.transport import sts_record
 from mailboxes.models import MailDomain
 from mailboxes.vendors import house_server
 from mpanel.core.api import ratelimit

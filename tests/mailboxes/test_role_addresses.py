@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dnszones.blueprint import MailSetup, setup_warnings
+from dnszones.mail_records import MailSetup, setup_warnings
 from dnszones.models import Record, Zone
 from domains.models import Domain
 from events.models import Event

@@ -10,7 +10,7 @@ from email.message import Message
 import dkim
 import pytest
 
-from dnszones.dkim import make_key
+from dnszones.dkim.records import make_key
 from mailboxes.mailserver.owndomains import write_own_domains
 from mailboxes.models import Mailbox
 from tests.cast import Person

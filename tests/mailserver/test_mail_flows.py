@@ -12,8 +12,8 @@ from email import message_from_string
 import httpx
 import pytest
 
-from dnszones.blueprint import MailSetup, desired_records
-from dnszones.dkim import make_key
+from dnszones.dkim.records import make_key
+from dnszones.mail_records import MailSetup, desired_records
 from dnszones.models import Record, Zone
 from domains.models import Domain
 from mailboxes.models import Alias, Mailbox

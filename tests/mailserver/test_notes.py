@@ -6,7 +6,7 @@ import dkim
 import pytest
 from django.utils import timezone
 
-from dnszones.dkim import make_key
+from dnszones.dkim.records import make_key
 from dnszones.models import DkimKey, Zone
 from dnszones.services import dkim_key
 from mailboxes.bounces import read_log

@@ -12,7 +12,7 @@ import dkim
 import pytest
 from django.utils import timezone
 
-from dnszones.dkim import make_key
+from dnszones.dkim.records import make_key
 from mailboxes.models import DeliveryRules, Mailbox
 from mailboxes.services import Vacation, create_alias, set_rules
 from provisioning.models import Job

@@ -5,8 +5,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from dnszones.blueprint import MailSetup, desired_records
-from dnszones.changes import plan_changes
+from dnszones.mail_records import MailSetup, desired_records
 from dnszones.models import (
     SESSION_LASTS,
     ChangePlan,
@@ -15,6 +14,7 @@ from dnszones.models import (
     Zone,
     ZoneDiscovery,
 )
+from dnszones.plans import plan_changes
 from dnszones.services import with_own_key
 from domains.models import Domain
 from events.models import WebhookDelivery, WebhookEndpoint, new_secret

@@ -3,7 +3,7 @@
 import pytest
 
 from dnszones.models import ChangePlan, Record
-from dnszones.reverts import revert_plan
+from dnszones.plans.reverts import revert_plan
 from dnszones.selectors import plan_of, revertible_plan
 from dnszones.services import (
     agree_to_replace,

@@ -6,8 +6,8 @@ from urllib.parse import quote
 import pytest
 from django.utils import timezone
 
-from dnszones.changes import ExistingRecord, plan_removal
 from dnszones.models import PropagationSession, Record
+from dnszones.plans import ExistingRecord, plan_removal
 from dnszones.records import RecordData
 from mailboxes.models import Mailbox, MailDomain
 from mailboxes.vendors import house_server

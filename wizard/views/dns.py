@@ -7,9 +7,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 import dnszones.selectors as zones
-from dnszones.changes import Change
 from dnszones.forms import PLATFORM_CARDS, SetupForm
 from dnszones.models import ChangePlan, PropagationSession
+from dnszones.plans import Change
 from dnszones.services import (
     agree_to_replace,
     apply_plan,

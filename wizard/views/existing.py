@@ -11,7 +11,7 @@ from dnszones.discovery import selectors, services
 from dnszones.discovery.found import SOURCES, Found
 from dnszones.discovery.losses import losses_now
 from dnszones.models import ZoneDiscovery
-from dnszones.zone_forms import ZoneFileForm
+from dnszones.zones.forms import ZoneFileForm
 from domains.models import Domain
 from domains.selectors import get_domain
 from mpanel.core.errors import Conflict, Invalid, TooLarge
