@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from dnszones import plans as changes
-from dnszones import services
 from dnszones.access import ZoneNotOurs, zone_provider
+from dnszones.kept_records import our_data
 from dnszones.live_zone import LOOK, is_providers_own
 from dnszones.models import Zone
-from dnszones.plans import ExistingRecord
+from dnszones.plans import ExistingRecord, Plan, plan_removal
 from dnszones.providers.base import RemoteRecord
 from dnszones.records import RecordData, same_value
 from dnszones.vendors import own_mail_hosts
@@ -32,7 +31,7 @@ def what_leaves(domain: Domain) -> Departure:
         told = f"The zone of {domain} cannot be read now, so what it serves is not known: "
         loss = Loss("extent", domain.name, f"{told}whatever it is goes dark. ({error.message})")
         return Departure((loss,), digest_of("unread", str(zone.pk)), is_known=False)
-    ours = services.our_data(zone)
+    ours = our_data(zone)
     plan = _removal(zone, remote, lambda one: bool(zone.creation_asked_at) or _is_among(one, ours))
     return Departure(plan.losses, plan.digest)
 
@@ -43,7 +42,7 @@ def losses_since(zone: Zone, remote: Sequence[RemoteRecord]) -> tuple[Loss, ...]
     Between the customer's word and the removal there may be days in which the provider was down.
     """
     told = zone.domain.confirmed_losses or ()
-    ours = services.our_data(zone)
+    ours = our_data(zone)
     plan = _removal(zone, remote, lambda one: not _is_among(one, ours))
     known = {(kind, name) for kind, name in told} | {("extent", zone.domain.name)}
     return tuple(loss for loss in plan.losses if (loss.kind, loss.name) not in known)
@@ -51,10 +50,10 @@ def losses_since(zone: Zone, remote: Sequence[RemoteRecord]) -> tuple[Loss, ...]
 
 def _removal(
     zone: Zone, remote: Sequence[RemoteRecord], is_gone: Callable[[RecordData], bool]
-) -> changes.ChangePlan:
+) -> Plan:
     existing = [ExistingRecord(one.id, one.data) for one in remote]
     gone = [one for one in existing if not is_providers_own(zone, one.data) and is_gone(one.data)]
-    return changes.plan_removal(
+    return plan_removal(
         zone.domain.name, existing, gone, reason="Goes with the domain.", own_hosts=own_mail_hosts()
     )
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from dnszones.access import zone_provider
 from dnszones.models import Zone
 from dnszones.ownership_record import proof_record
+from dnszones.plans.services import DomainIsLeaving
 from dnszones.records import same_value
-from dnszones.services import DomainIsLeaving
 from domains.models import Domain
 from domains.ownership import note_proof_written
 from mpanel.core.actor import system

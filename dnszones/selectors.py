@@ -9,8 +9,7 @@ from django.utils import timezone
 
 from dnszones.mail_records import MailSetup
 from dnszones.models import ChangePlan, PropagationSession, Record, Zone
-from dnszones.plans import Change
-from dnszones.plans import ChangePlan as Plan
+from dnszones.plans import Change, Plan
 from dnszones.propagation.checks import RecordStatus, estimated_completion, overall_percentage
 from domains.models import Domain
 from domains.selectors import get_domain

@@ -5,15 +5,13 @@ from itertools import batched, chain
 
 from django.utils import timezone
 
-from dnszones import plans as changes
-from dnszones import services
+from dnszones import plans
 from dnszones.access import zone_provider
 from dnszones.discovery import looking
 from dnszones.discovery.states import ExistingRecordsFound, ZoneIsComplete
 from dnszones.models import ChangePlan, Zone
 from dnszones.ownership_states import ProofIsWritten, load_domain
-from dnszones.plans import ChangePlan as Plan
-from dnszones.plans import ExistingRecord, edits
+from dnszones.plans import ExistingRecord, Plan, edits, services
 from dnszones.plans.computing import COMPUTE, inverse_of, read_zone
 from dnszones.plans.reverts import BY_A_PERSON
 from dnszones.spf.flattened import records as flattened
@@ -103,7 +101,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
                 f"{' '.join(plan.confirmations)} Nothing was written: confirm that you want that.",
             )
         existing = read_zone(subject)
-        left = changes.remaining(plan, existing)
+        left = plans.remaining(plan, existing)
         if trouble := _trouble(subject, plan, existing, left):
             return _zone_changed(trouble)
         if left:
@@ -127,7 +125,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
         if subject.snapshot is None:
             subject.snapshot = [{"id": one.remote_id, **asdict(one.data)} for one in existing]
             subject.save(update_fields=["snapshot", "updated_at"])
-        left = [c for c in changes.remaining(plan, existing) if c.action != "conflict"]
+        left = [c for c in plans.remaining(plan, existing) if c.action != "conflict"]
         left.sort(key=lambda change: _ORDER.index(change.action))
         phases = [
             [change for change in left if flattened.phase(plan.zone_name, change) == phase]
@@ -139,7 +137,7 @@ class PlanIsApplied(DesiredState[ChangePlan]):
         size = provider.capabilities.batch_size
         for part in chain.from_iterable(batched(phase, size) for phase in phases):
             progress(done, len(plan.steps))
-            batch = changes.batch(part)
+            batch = plans.batch(part)
             provider.apply_batch(
                 subject.zone.remote_id,
                 deletes=batch.deletes,
@@ -156,14 +154,14 @@ class PlanIsApplied(DesiredState[ChangePlan]):
 
 
 def _trouble(
-    row: ChangePlan, plan: Plan, existing: list[ExistingRecord], left: list[changes.Change]
+    row: ChangePlan, plan: Plan, existing: list[ExistingRecord], left: list[plans.Change]
 ) -> str:
     """Why the plan cannot be carried out as it was shown; "" where it can."""
     if _is_all_or_nothing(row) and plan.conflicts:
         return " ".join(change.reason for change in plan.conflicts)
-    if row.snapshot is None and plan.steps and not changes.is_current(plan, existing):
+    if row.snapshot is None and plan.steps and not plans.is_current(plan, existing):
         return "Records that the plan rests on were changed meanwhile."
-    if row.snapshot is None and changes.takes_more(plan, existing, own_hosts=own_mail_hosts()):
+    if row.snapshot is None and plans.takes_more(plan, existing, own_hosts=own_mail_hosts()):
         return "The zone was changed meanwhile, and the plan would now take away more."
     return " ".join(change.reason for change in left if change.action == "conflict")
 

@@ -7,11 +7,12 @@ from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from dnszones import selectors, services
+from dnszones import selectors
 from dnszones.dkim.rotation import dkim_report
 from dnszones.live_zone import ZoneNotMade
 from dnszones.models import ChangePlan
 from dnszones.plans import reverts
+from dnszones.propagation.services import cancel_session, check_records_now, start_session
 from dnszones.zonefiles import Question
 from domains.registrars import REGISTRARS
 from domains.selectors import get_domain
@@ -73,7 +74,7 @@ def zone_records(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 @require_POST
 def records_check(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """Look at the records now."""
-    services.check_records_now(request.actor, domain_id)
+    check_records_now(request.actor, domain_id)
     messages.info(request, "Asking every server now.")
     return redirect(safe_next(request, f"/domains/{domain_id}/records/"))
 
@@ -186,7 +187,7 @@ def plan_revert(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
 @require_POST
 def session_start(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     """Watch the records spread."""
-    services.start_session(request.actor, domain_id)
+    start_session(request.actor, domain_id)
     messages.info(request, "Watching the records propagate.")
     return redirect(safe_next(request, f"/domains/{domain_id}/records/"))
 
@@ -195,6 +196,6 @@ def session_start(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
 @require_POST
 def session_cancel(request: PageRequest, session_id: UUID) -> HttpResponseBase:
     """Stop watching."""
-    session = services.cancel_session(request.actor, session_id)
+    session = cancel_session(request.actor, session_id)
     messages.info(request, "Stopped. The records stay as they are.")
     return redirect(safe_next(request, f"/domains/{session.zone.domain_id}/records/"))

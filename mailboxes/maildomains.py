@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 
 from billing.services import lock_account
+from dnszones.plans.services import DomainIsLeaving, DomainNotVerified
 from dnszones.selectors import revertible_plan
-from dnszones.services import DomainIsLeaving, DomainNotVerified
 from domains.models import Domain
 from domains.reserved import check_not_reserved
 from domains.selectors import get_domain

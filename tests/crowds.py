@@ -5,8 +5,8 @@ from django.db.models import Model
 from django.utils import timezone
 
 from billing.models import Account
+from dnszones.dkim.keys import dkim_key
 from dnszones.models import Record, Zone
-from dnszones.services import dkim_key
 from domains.models import Domain
 from mailboxes.models import Alias, Mailbox, MailDomain, SendingDay
 from mailboxes.services import place_domain

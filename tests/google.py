@@ -6,7 +6,7 @@ from typing import Any
 from django_q.models import OrmQ
 
 from dnszones.models import ChangePlan, Record
-from dnszones.services import apply_plan
+from dnszones.plans.services import apply_plan
 from domains.models import Domain
 from mailboxes.maildomains import attach_mail
 from mailboxes.models import MailDomain

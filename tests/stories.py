@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from dnszones.models import ChangePlan, Record
-from dnszones.services import apply_plan, make_plan
+from dnszones.plans.services import apply_plan, make_plan
 from domains.models import Domain
 from domains.services import connect_domain
 from mailboxes.models import Batch

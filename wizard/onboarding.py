@@ -17,8 +17,9 @@ from dnszones import selectors as zones
 from dnszones.discovery import selectors as existing
 from dnszones.discovery.services import take_over
 from dnszones.models import ChangePlan, ZoneDiscovery
-from dnszones.plans import ChangePlan as Plan
-from dnszones.services import agree_to_replace, apply_plan, make_plan, start_session
+from dnszones.plans import Plan
+from dnszones.plans.services import agree_to_replace, apply_plan, make_plan
+from dnszones.propagation.services import start_session
 from domains.models import Domain
 from domains.selectors import connecting_job
 from domains.services import connect_domain

@@ -8,10 +8,11 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dnszones import selectors, services
+from dnszones import selectors
 from dnszones import serializers as shapes
 from dnszones.models import ChangePlan
 from dnszones.plans import setups
+from dnszones.propagation.services import cancel_session, check_session_now, join_session
 from dnszones.spf.flattened import preview
 from domains.api import A_JOB, AN_ID
 from mpanel.core.api.views import ApiView, operation
@@ -248,7 +249,7 @@ class StartPolling(ApiView):
     def post(self, request: Request, domain_id: UUID) -> Response:
         """For 48 hours at most. 200 with the running session, where there is one; 409 before any
         record was written."""
-        session, is_new = services.join_session(self.actor, domain_id)
+        session, is_new = join_session(self.actor, domain_id)
         return Response(shapes.PollingSession(session).data, 201 if is_new else 200)
 
 
@@ -281,7 +282,7 @@ class CheckPolling(ApiView):
     def post(self, request: Request, session_id: UUID) -> Response:
         """Asks a worker to look; the report is what is known when this answers."""
         asked = timezone.now()
-        session = services.check_session_now(self.actor, session_id)
+        session = check_session_now(self.actor, session_id)
         headers = wait(request, partial(selectors.all_seen_since, session, asked))
         return Response(_report(self, session_id), headers=headers)
 
@@ -298,7 +299,7 @@ class CancelPolling(ApiView):
     )
     def post(self, request: Request, session_id: UUID) -> Response:
         """The records stay as they are. Twice is harmless; 409 for a session that is over."""
-        session = services.cancel_session(self.actor, session_id)
+        session = cancel_session(self.actor, session_id)
         return Response(shapes.PollingSession(session).data)
 
 

@@ -19,8 +19,8 @@ from dnszones.discovery.servers import new_servers, points_here, present_authori
 from dnszones.live_zone import writable_types
 from dnszones.models import ChangePlan, Zone, ZoneDiscovery
 from dnszones.plans import edits
+from dnszones.plans.services import PlanNotReady, compute_again, fail_plan
 from dnszones.providers.base import DNSProvider, ZoneScanner
-from dnszones.services import PlanNotReady, compute_again, fail_plan
 from domains.models import Domain
 from domains.selectors import CONNECTING
 from domains.services import set_zone_complete

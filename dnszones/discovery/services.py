@@ -15,7 +15,7 @@ from dnszones.discovery.losses import losses_now
 from dnszones.discovery.selectors import get_discovery, records_found
 from dnszones.models import ChangePlan, ZoneDiscovery
 from dnszones.plans import Edit
-from dnszones.services import DomainIsLeaving
+from dnszones.plans.services import DomainIsLeaving
 from dnszones.vendors import dns_provider
 from domains.models import Domain
 from domains.services import set_zone_complete

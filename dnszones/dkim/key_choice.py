@@ -8,7 +8,7 @@ from django.utils import timezone
 from dnszones.dkim.records import check_selector
 from dnszones.mail_records import DesiredRecord, MailSetup, selector_of
 from dnszones.models import DkimKey, Record, Zone
-from dnszones.plans import ChangePlan as Plan
+from dnszones.plans import Plan
 from dnszones.records import RecordData, same_value
 
 REASONS = {

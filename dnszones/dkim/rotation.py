@@ -13,9 +13,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from dnszones import services
 from dnszones.dkim import key_choice
+from dnszones.dkim.keys import dkim_key
 from dnszones.models import DkimKey, Record, Zone
+from dnszones.plans import services
+from dnszones.propagation.services import watch_zone
 from dnszones.selectors import revertible_plan
 from domains.models import Domain
 from domains.selectors import get_domain
@@ -167,7 +169,7 @@ def note_published(rotation: Rotation) -> None:
     """The next key's record was written: watch it spread."""
     rotation.key.published_at = timezone.now()
     rotation.key.save(update_fields=["published_at", "updated_at"])
-    services.watch_zone(rotation.zone)
+    watch_zone(rotation.zone)
 
 
 @transaction.atomic
@@ -227,7 +229,7 @@ def _next_key(zone: Zone) -> DkimKey:
     day = f"mp{timezone.now():%Y%m%d}"
     taken = set(zone.dkim_keys.values_list("selector", flat=True))
     names = (f"{day}-{number}" if number > 1 else day for number in range(1, len(taken) + 2))
-    return services.dkim_key(zone, next(name for name in names if name not in taken))
+    return dkim_key(zone, next(name for name in names if name not in taken))
 
 
 def _is_signed_here(domain: Domain) -> bool:

@@ -5,11 +5,11 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from dnszones import services
 from dnszones.access import zone_provider
 from dnszones.dkim import key_choice, rotation
 from dnszones.dkim.rotation import Rotation
 from dnszones.models import DkimKey, Record
+from dnszones.plans import services
 from dnszones.providers.base import DNSProvider, RemoteRecord
 from dnszones.records import same_value
 from dnszones.selectors import record_status

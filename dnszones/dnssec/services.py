@@ -18,9 +18,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from dnszones.models import Zone
+from dnszones.plans.services import lock_zone
 from dnszones.providers.base import DnssecState, DsRecord
 from dnszones.selectors import ZoneNotFound
-from dnszones.services import lock_zone
 from domains.delegation import SignerReport
 from domains.models import Domain
 from domains.ownership import look_at_signers

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from dnszones import dmarc, services, zonefiles
-from dnszones import plans as changes
+from dnszones import dmarc, plans, zonefiles
 from dnszones.access import zone_provider
 from dnszones.dkim import key_choice
+from dnszones.dkim.keys import with_own_key
+from dnszones.kept_records import our_data
 from dnszones.mail_records import DesiredRecord, MailSetup, desired_records, setup_warnings
 from dnszones.microsoft import is_microsoft_mx
 from dnszones.models import ChangePlan
-from dnszones.plans import ChangePlan as Plan
-from dnszones.plans import ExistingRecord
+from dnszones.plans import ExistingRecord, Plan
 from dnszones.providers.base import DNSProvider
 from dnszones.records import RecordData, same_value
 from dnszones.spf.flattened import plans as flattening_plans
@@ -33,7 +33,7 @@ def provider_of(domain: Domain) -> DNSProvider:
 def read_zone(plan: ChangePlan) -> list[ExistingRecord]:
     """The zone's records as they are now, and which of them are ours. Raises `ZoneNotOurs`."""
     provider = zone_provider(plan.zone)
-    ours = services.our_data(plan.zone, but=plan)
+    ours = our_data(plan.zone, but=plan)
     return [
         ExistingRecord(
             remote_id=remote.id,
@@ -84,11 +84,11 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
     """The plan for a stored setup, and the warnings to show with it."""
     present = [record.data for record in existing]
     setup = as_in_the_zone(MailSetup.from_json(row.setup), present)
-    setup = services.with_own_key(row.zone, setup)
+    setup = with_own_key(row.zone, setup)
     wanted, told = with_present_mx(desired_records(setup), present)
     found = flattening_plans.settle(row.zone, setup, existing)
     row.spf, warnings = found.made, setup_warnings(setup) + told + found.warnings
-    plan = changes.plan_changes(
+    plan = plans.plan_changes(
         setup.domain,
         existing,
         [*wanted, *found.parts, *key_choice.in_rotation(row.zone, wanted)],
@@ -102,8 +102,8 @@ def compute(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list
 
 def compute_edits(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
     """The plan for records that a person wrote."""
-    wanted = [changes.Edit.from_json(stored) for stored in row.edits]
-    plan = changes.plan_edits(
+    wanted = [plans.Edit.from_json(stored) for stored in row.edits]
+    plan = plans.plan_edits(
         row.zone.domain.name,
         existing,
         wanted,
@@ -115,13 +115,13 @@ def compute_edits(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan
 
 def compute_import(row: ChangePlan, existing: list[ExistingRecord]) -> tuple[Plan, list[str]]:
     """The plan for a zone file, with what was answered to the questions about its lines."""
-    wanted = [changes.Edit.from_json(stored).record for stored in row.edits]
+    wanted = [plans.Edit.from_json(stored).record for stored in row.edits]
     asked = map(zonefiles.Question.from_json, row.questions)
     wanted += [question.chosen for question in asked if question.chosen]
     capabilities = provider_of(row.zone.domain).capabilities
     if capabilities.one_ttl_per_rrset:
         wanted = list(zonefiles.with_one_ttl(wanted))
-    plan = changes.plan_import(
+    plan = plans.plan_import(
         row.zone.domain.name,
         existing,
         wanted,
@@ -138,7 +138,7 @@ def inverse_of(row: ChangePlan, existing: list[ExistingRecord]) -> Plan:
     applied = Plan.from_json(row.plan)
     if row.kind == ChangePlan.SETUP:
         applied = flattened.before_revert(row.zone, row, applied)
-    return changes.inverse(applied, existing, own_hosts=own_mail_hosts())
+    return plans.inverse(applied, existing, own_hosts=own_mail_hosts())
 
 
 def _about_dmarc(plan: Plan) -> list[str]:

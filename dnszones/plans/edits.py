@@ -14,8 +14,8 @@ from django.utils import timezone
 from dnszones import selectors, zonefiles
 from dnszones.live_zone import Sight, ZoneNotMade, writable_types
 from dnszones.models import ChangePlan, Zone
-from dnszones.plans import ChangePlan as Plan
-from dnszones.plans import Edit, ExistingRecord, excludes, plan_edits
+from dnszones.plans import Edit, ExistingRecord, Plan, excludes, plan_edits
+from dnszones.plans.services import DomainIsLeaving, PlanNotReady, agreed_replacements, apply_plan
 from dnszones.records import (
     DEFAULT_TTL,
     RecordData,
@@ -23,7 +23,6 @@ from dnszones.records import (
     same_value,
     typed_text,
 )
-from dnszones.services import DomainIsLeaving, PlanNotReady, agreed_replacements, apply_plan
 from dnszones.spf.flattened import records as flattened
 from dnszones.validation import RecordRefused, Surroundings, checked_record, text_warnings
 from dnszones.vendors import dns_provider, own_mail_hosts

@@ -6,8 +6,8 @@ from .losses import losses_of
 from .plan import (
     BY_HAND,
     Change,
-    ChangePlan,
     ExistingRecord,
+    Plan,
     fingerprint,
     looked_at,
     make_change,
@@ -22,13 +22,13 @@ def make_plan(
     lone_cname: bool = True,
     own_hosts: frozenset[str] = frozenset(),
     merged_spf: str | None = None,
-) -> ChangePlan:
+) -> Plan:
     """A plan of these changes, with all that follows from them and the zone's records.
 
     `lone_cname`: as the provider's capabilities say. `own_hosts` and `merged_spf`: see `losses_of`.
     """
     named = {record.remote_id for change in changes for record in change.before}
-    return ChangePlan(
+    return Plan(
         zone_name=zone_name,
         changes=tuple(changes),
         untouched=sum(record.remote_id not in named for record in existing),
@@ -45,7 +45,7 @@ def plan_removal(
     *,
     reason: str,
     own_hosts: frozenset[str],
-) -> ChangePlan:
+) -> Plan:
     """What it means that some of a zone's records go, each for itself."""
     steps = [
         make_change(
@@ -57,7 +57,7 @@ def plan_removal(
 
 
 def takes_more(
-    plan: ChangePlan,
+    plan: Plan,
     existing: Sequence[ExistingRecord],
     *,
     own_hosts: frozenset[str] = frozenset(),

@@ -11,8 +11,8 @@ from dnszones.plans.plan import (
     BY_HAND,
     Action,
     Change,
-    ChangePlan,
     ExistingRecord,
+    Plan,
     by_name,
     excludes,
     listed,
@@ -54,7 +54,7 @@ def plan_edits(
     *,
     lone_cname: bool = True,
     own_hosts: frozenset[str] = frozenset(),
-) -> ChangePlan:
+) -> Plan:
     """What these edits come to. What cannot be had, or is not as it was shown, is a conflict.
 
     `lone_cname`: as the provider's capabilities say.
@@ -73,7 +73,7 @@ def plan_import(
     consent: frozenset[str] = frozenset(),
     lone_cname: bool = True,
     own_hosts: frozenset[str] = frozenset(),
-) -> ChangePlan:
+) -> Plan:
     """What it takes until the zone has all records of a zone file; nothing is taken from it.
 
     Where the zone says otherwise than the file, that is a conflict, and becomes changes when the

@@ -54,7 +54,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class ChangePlan:
+class Plan:
     """Every change of a zone, in order. `untouched` counts the records that no change names.
 
     `losses`: what goes dark, so must be confirmed first. `fingerprint`: of the records that the
@@ -115,7 +115,7 @@ class ChangePlan:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> "ChangePlan":
+    def from_json(cls, stored: dict[str, Any]) -> "Plan":
         return cls(
             stored["zone_name"],
             tuple(change_from_json(change) for change in stored["changes"]),
@@ -152,7 +152,7 @@ def make_change(
     return Change(action, purpose, level, reason, before, after, digest)
 
 
-def is_current(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> bool:
+def is_current(plan: Plan, existing: Sequence[ExistingRecord]) -> bool:
     """Whether the records that the plan looked at are as they were when it was made."""
     found = looked_at(plan.zone_name, plan.changes, existing, lone_cname=plan.lone_cname)
     return plan.fingerprint == fingerprint(found)

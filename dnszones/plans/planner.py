@@ -12,8 +12,8 @@ from .obstacles import cut_above, proxied_targets, why_hidden
 from .plan import (
     Action,
     Change,
-    ChangePlan,
     ExistingRecord,
+    Plan,
     by_name,
     in_the_way,
     listed,
@@ -32,7 +32,7 @@ def plan_changes(
     spf_text: str | None = None,
     spf_objection: str = "",
     own_hosts: frozenset[str] = frozenset(),
-) -> ChangePlan:
+) -> Plan:
     """What it takes to bring the zone to the desired records, and what stands against it.
 
     Ours that differ are updated, and deleted when nobody wants them any more. Records of others

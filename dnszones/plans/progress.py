@@ -13,8 +13,8 @@ from .plan import (
     STILL,
     Action,
     Change,
-    ChangePlan,
     ExistingRecord,
+    Plan,
     by_name,
     in_the_way,
     listed,
@@ -44,7 +44,7 @@ def batch(changes: Iterable[Change]) -> Batch:
     return gathered
 
 
-def remaining(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> list[Change]:
+def remaining(plan: Plan, existing: Sequence[ExistingRecord]) -> list[Change]:
     """The steps of the plan that the zone does not show yet, with the remote ids of now.
 
     After a crash in the middle, what is done is skipped. A record in the way that is neither what
@@ -90,11 +90,11 @@ def remaining(plan: ChangePlan, existing: Sequence[ExistingRecord]) -> list[Chan
 
 
 def inverse(
-    plan: ChangePlan,
+    plan: Plan,
     existing: Sequence[ExistingRecord],
     *,
     own_hosts: frozenset[str] = frozenset(),
-) -> ChangePlan:
+) -> Plan:
     """The plan that takes this one back: what it wrote goes, what it found returns.
 
     `existing` is the zone now. What we wrote and somebody changed since then is theirs and stays;

@@ -9,10 +9,10 @@ from django.db.models import Q, QuerySet
 from dnszones import selectors
 from dnszones.live_zone import look
 from dnszones.models import ChangePlan, Zone
-from dnszones.plans import ChangePlan as Plan
+from dnszones.plans import Plan
 from dnszones.plans.computing import inverse_of
+from dnszones.plans.services import DomainIsLeaving
 from dnszones.records import RecordData, same_value, value_of
-from dnszones.services import DomainIsLeaving
 from domains.models import Domain
 from events.services import record
 from mpanel.core.actor import ADMIN, Actor

@@ -16,8 +16,8 @@ from django.utils import timezone
 from dnszones import selectors
 from dnszones.mail_records import MailSetup
 from dnszones.models import ChangePlan, Zone
-from dnszones.plans import ChangePlan as Plan
-from dnszones.services import (
+from dnszones.plans import Plan
+from dnszones.plans.services import (
     PlanNotReady,
     agreed_replacements,
     apply_plan,

@@ -8,8 +8,7 @@ from rest_framework import serializers
 from dnszones.mail_records import PLATFORMS, TRACKING_HOSTS
 from dnszones.mail_tls import MODES
 from dnszones.models import ChangePlan
-from dnszones.plans import Change
-from dnszones.plans import ChangePlan as Plan
+from dnszones.plans import Change, Plan
 from dnszones.plans.setups import SetupReport
 from dnszones.records import LONGEST_TXT, RecordData
 from dnszones.selectors import PURPOSES

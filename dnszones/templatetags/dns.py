@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from dnszones.models import PropagationSession, Record
-from dnszones.plans import Change, ChangePlan, ExistingRecord
+from dnszones.plans import Change, ExistingRecord, Plan
 from dnszones.providers.base import DsRecord
 from dnszones.records import RecordData, value_of
 from dnszones.selectors import record_status
@@ -83,7 +83,7 @@ def within(name: str, zone_name: str) -> str:
 
 
 @register.filter
-def steps_told(plan: ChangePlan | None) -> str:
+def steps_told(plan: Plan | None) -> str:
     """What a plan writes, in a few words: its one step, or how many there are."""
     if plan is None:
         return "–"

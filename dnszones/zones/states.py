@@ -3,10 +3,12 @@
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dnszones import services
 from dnszones.access import ZoneNotOurs, marker_of, may_use, was_made_by_us
 from dnszones.departures import losses_since
+from dnszones.dkim.keys import dkim_key
+from dnszones.kept_records import our_data
 from dnszones.models import Zone
+from dnszones.plans import services
 from dnszones.plans.computing import provider_of
 from dnszones.providers.base import DNSProvider, RemoteRecord, RemoteZone
 from dnszones.records import RecordData, same_value
@@ -70,7 +72,7 @@ class ZoneExists(DesiredState[Domain]):
         except IntegrityError:
             _note_found(zone)
             raise DomainTaken(ZONE_TAKEN) from None
-        services.dkim_key(zone, "mpanel")
+        dkim_key(zone, "mpanel")
 
 
 def _create_zone(zone: Zone, provider: DNSProvider) -> RemoteZone:
@@ -189,7 +191,7 @@ def _own_changes(
     domain: Domain, zone: Zone
 ) -> tuple[list[RemoteRecord], list[tuple[RemoteRecord, RecordData]]]:
     """What goes from a zone that stays: our records, and flattened text in somebody's record."""
-    ours = services.our_data(zone)
+    ours = our_data(zone)
     remote = provider_of(domain).list_records(zone.remote_id)
     deletes = [one for one in remote if any(same_value(one.data, data) for data in ours)]
     return deletes, flattened.back_to_source(zone, remote, ours)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from billing.models import Account
 from billing.services import account_unlocked, lock_account, plan_of, require_room, require_running
-from dnszones.services import DomainNotVerified
+from dnszones.plans.services import DomainNotVerified
 from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record

@@ -13,8 +13,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
+from dnszones.dkim.keys import dkim_key
 from dnszones.models import DkimKey, Zone
-from dnszones.services import dkim_key
 from events.relay import relay
 from events.services import record
 from mailboxes.models import Mailbox

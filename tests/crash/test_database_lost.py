@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dnszones.models import ChangePlan
 from dnszones.plans.reverts import revert_plan
-from dnszones.services import apply_plan
+from dnszones.plans.services import apply_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
 from mailboxes.services import provision_mailboxes

@@ -21,7 +21,7 @@ from dnszones.discovery import services as discovery
 from dnszones.dkim.rotation import rotate_dkim
 from dnszones.models import ChangePlan, DkimKey, Record, ZoneDiscovery
 from dnszones.plans.reverts import revert_plan
-from dnszones.services import apply_plan, make_plan
+from dnszones.plans.services import apply_plan, make_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
 from mailboxes.models import Mailbox

@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from dnszones.models import ChangePlan, PropagationSession
 from dnszones.plans.reverts import revert_plan
-from dnszones.services import apply_plan, check_records_now, make_plan
+from dnszones.plans.services import apply_plan, make_plan
+from dnszones.propagation.services import check_records_now
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
 from mailboxes.models import Mailbox, OutreachLink

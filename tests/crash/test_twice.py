@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from billing.models import Account
 from dnszones.models import ChangePlan
 from dnszones.plans.reverts import revert_plan
-from dnszones.services import apply_plan, make_plan
+from dnszones.plans.services import apply_plan, make_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
 from mailboxes.models import Batch, Mailbox

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from dnszones.models import ChangePlan, Record
 from dnszones.plans.reverts import revert_plan
-from dnszones.services import apply_plan, make_plan
+from dnszones.plans.services import apply_plan, make_plan
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
 from mailboxes.models import Mailbox

@@ -7,8 +7,8 @@ import pytest
 from dnszones.dkim import records as dkim
 from dnszones.mail_records import MailSetup, desired_records
 from dnszones.plans import (
-    ChangePlan,
     ExistingRecord,
+    Plan,
     batch,
     fingerprint,
     inverse,
@@ -305,7 +305,7 @@ def test_the_fingerprint_is_of_values():
 def test_a_plan_survives_a_json_column():
     zone = [there("MX", "old.test", priority=5), there("TXT", "v=spf1 a -all")]
     the_plan = plan(zone)
-    assert ChangePlan.from_json(json.loads(json.dumps(the_plan.to_json()))) == the_plan
+    assert Plan.from_json(json.loads(json.dumps(the_plan.to_json()))) == the_plan
 
 
 # --- Carrying out, crashing, taking back ----------------------------------------------------------
@@ -398,7 +398,7 @@ def test_taking_back_leaves_what_others_changed_since():
 
 
 def test_a_stored_plan_can_be_finished_elsewhere():
-    the_plan = ChangePlan.from_json(json.loads(json.dumps(agreed_plan().to_json())))
+    the_plan = Plan.from_json(json.loads(json.dumps(agreed_plan().to_json())))
     assert remaining(the_plan, carry_out(ZONE, the_plan.steps)) == []
 
 

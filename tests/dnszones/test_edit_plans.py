@@ -8,9 +8,9 @@ import pytest
 
 from dnszones.plans import (
     Batch,
-    ChangePlan,
     Edit,
     ExistingRecord,
+    Plan,
     batch,
     inverse,
     is_current,
@@ -42,7 +42,7 @@ def carried_out(zone: list[ExistingRecord], written: Batch) -> list[ExistingReco
     return left + [ExistingRecord(f"id of {after} {after.ttl}", after) for after in new]
 
 
-def applied(zone: list[ExistingRecord], plan: ChangePlan) -> list[ExistingRecord]:
+def applied(zone: list[ExistingRecord], plan: Plan) -> list[ExistingRecord]:
     return carried_out(zone, batch(remaining(plan, zone)))
 
 
@@ -128,7 +128,7 @@ def test_a_cname_stands_beside_what_its_provider_allows(
 ) -> None:
     edited = plan_edits(APEX, [present], [Edit("create", wanted)], lone_cname=lone_cname)
     imported = plan_import(APEX, [present], [wanted], lone_cname=lone_cname)
-    for plan in (edited, imported, ChangePlan.from_json(json.loads(json.dumps(edited.to_json())))):
+    for plan in (edited, imported, Plan.from_json(json.loads(json.dumps(edited.to_json())))):
         assert [change.action for change in plan.changes] == [action]
         assert [step.action for step in remaining(plan, [present])] == (
             [action] if action == "create" else []

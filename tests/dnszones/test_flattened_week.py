@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from dnszones import spf
 from dnszones.models import ChangePlan, SpfFlattening
-from dnszones.services import apply_plan
+from dnszones.plans.services import apply_plan
 from dnszones.spf.flattened.sweep import sweep
 from domains.models import Domain
 from events.models import Event

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from dnszones.models import ChangePlan, Record, SpfFlattening, Zone
 from dnszones.plans.reverts import revert_plan
+from dnszones.plans.services import apply_plan
 from dnszones.propagation import sweep as propagation
-from dnszones.services import apply_plan
 from dnszones.spf.flattened.services import check_spf_now, stop_flattening
 from dnszones.spf.flattened.sweep import sweep
 from dnszones.vendors import dns_provider

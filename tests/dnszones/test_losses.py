@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from dnszones.plans import ChangePlan, Edit, ExistingRecord, plan_edits, takes_more
+from dnszones.plans import Edit, ExistingRecord, Plan, plan_edits, takes_more
 from dnszones.records import RecordData
 
 ZONE = "ada.test"
@@ -29,7 +29,7 @@ def zone(*lines: str) -> list[ExistingRecord]:
 
 def changed(
     here: list[ExistingRecord], *, gone: Iterable[str] = (), new: Iterable[str] = ()
-) -> ChangePlan:
+) -> Plan:
     """The plan that deletes and creates these records."""
     ids = {str(one.data): one.remote_id for one in here}
     leaving = [data(line) for line in gone]
@@ -44,7 +44,7 @@ def changed(
     return plan_edits(ZONE, here, edits, own_hosts=OURS)
 
 
-def told(plan: ChangePlan) -> list[str]:
+def told(plan: Plan) -> list[str]:
     return [loss.sentence for loss in plan.losses if loss.kind != "extent"]
 
 
@@ -201,7 +201,7 @@ def test_what_goes_dark_is_told_in_a_sentence(
     plan = changed(zone(*before), gone=gone, new=new)
     assert told(plan) == [sentence]
     assert plan.requires_confirmation
-    assert ChangePlan.from_json(plan.to_json()) == plan
+    assert Plan.from_json(plan.to_json()) == plan
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_plan_that_was_stored_before_proxies_were_known_is_read_as_not_proxied
     plan = changed(here, gone=["www A 192.0.2.1"], new=["www A 192.0.2.2"])
     stored = json.loads(json.dumps(plan.to_json()).replace(', "proxied": false', ""))
     assert "proxied" not in json.dumps(stored)
-    read = ChangePlan.from_json(stored)
+    read = Plan.from_json(stored)
     assert read == plan
     assert not any(change.after.proxied for change in read.changes if change.after)
 

@@ -10,12 +10,12 @@ from dnszones.dkim import records as dkim
 from dnszones.mail_records import MailSetup, desired_records
 from dnszones.models import ChangePlan as Row
 from dnszones.models import Record, Zone
-from dnszones.plans import ChangePlan, ExistingRecord, inverse, plan_changes, remaining
+from dnszones.plans import ExistingRecord, Plan, inverse, plan_changes, remaining
 from dnszones.plans.reverts import revert_plan
+from dnszones.plans.services import agree_to_replace, apply_plan
 from dnszones.propagation.sweep import check_zones
 from dnszones.records import RecordData
 from dnszones.selectors import plan_of
-from dnszones.services import agree_to_replace, apply_plan
 from domains.models import Domain
 from tests.cast import Person
 from tests.sandboxes import RunningSandbox
@@ -44,7 +44,7 @@ def there(kind: str, content: str, *, name: str = APEX, proxied: bool = False) -
     return ExistingRecord(f"id{next(ids)}", RecordData(name, kind, content, proxied=proxied))
 
 
-def told(plan: ChangePlan, *actions: str) -> dict[str, str]:
+def told(plan: Plan, *actions: str) -> dict[str, str]:
     """Name and type of the changes with these actions, and their reasons."""
     return {
         f"{change.after.name} {change.after.type}": change.reason

@@ -9,11 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dnszones import selectors, services
+from dnszones import selectors
 from dnszones.models import PropagationSession, Record, Zone
+from dnszones.plans.services import apply_plan
 from dnszones.propagation import sweep as propagation
+from dnszones.propagation.services import cancel_session, start_session
 from dnszones.records import RecordData
-from dnszones.services import apply_plan
 from dnszones.vendor_records import publish_record
 from domains.models import Domain
 from events.models import Event
@@ -164,7 +165,7 @@ def test_all_resolvers_are_out_and_nothing_is_claimed(
     sweep()
     PropagationSession.objects.all().delete()
     Domain.objects.update(status=Domain.DNS_CONFIGURING)
-    services.start_session(ada.actor, domain.pk)
+    start_session(ada.actor, domain.pk)
     for address in RESOLVERS:
         sandbox.set_server(address, state)
     sweep()
@@ -309,13 +310,13 @@ def test_one_session_at_a_time_that_can_be_cancelled(
 ) -> None:
     domain = written(ada, sandbox)
     session = PropagationSession.objects.get()
-    assert services.start_session(ada.actor, domain.pk).pk == session.pk
+    assert start_session(ada.actor, domain.pk).pk == session.pk
     with pytest.raises(Forbidden):
-        services.cancel_session(bo.actor, session.pk)
+        cancel_session(bo.actor, session.pk)
     with pytest.raises(selectors.SessionNotFound):
-        services.cancel_session(cy.actor, session.pk)
+        cancel_session(cy.actor, session.pk)
     for _ in range(2):
-        assert services.cancel_session(ada.actor, session.pk).status == "cancelled"
+        assert cancel_session(ada.actor, session.pk).status == "cancelled"
     sweep()
     session.refresh_from_db()
     assert (session.status, session.check_count) == (PropagationSession.CANCELLED, 0)
@@ -341,7 +342,7 @@ def test_a_session_ends_after_48_hours(ada: Person, slow_west: RunningSandbox) -
     assert "Gave up after 48 hours" in page
     assert "Watch again" in page
     with pytest.raises(Conflict):
-        services.cancel_session(ada.actor, session.pk)
+        cancel_session(ada.actor, session.pk)
 
 
 def test_check_now_does_not_wait_for_the_interval(ada: Person, sandbox: RunningSandbox) -> None:

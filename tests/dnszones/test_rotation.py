@@ -11,8 +11,8 @@ from dnszones.dkim import rotation
 from dnszones.dkim.rotation import rotate_dkim
 from dnszones.models import ChangePlan, DkimKey, Record
 from dnszones.plans.reverts import revert_plan
+from dnszones.plans.services import DomainNotVerified, apply_plan
 from dnszones.propagation import sweep as propagation
-from dnszones.services import DomainNotVerified, apply_plan
 from domains.models import Domain
 from domains.services import disconnect_domain
 from mpanel.core.errors import Conflict, Forbidden, NotFound

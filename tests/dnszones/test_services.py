@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from dnszones import services, spf
+from dnszones import spf
 from dnszones.dkim import records as dkim
+from dnszones.dkim.keys import MOST_DKIM_KEYS, TooManyKeys, dkim_key
 from dnszones.models import ChangePlan, DkimKey, PropagationSession, Record
+from dnszones.plans import services
 from dnszones.plans.reverts import NothingToRevert, revert_plan
-from dnszones.services import apply_plan, make_plan
+from dnszones.plans.services import apply_plan, make_plan
 from domains.models import Domain
 from events.models import Event
 from mpanel.core.errors import Forbidden, Invalid
@@ -464,9 +466,9 @@ def test_a_zone_has_a_bounded_number_of_dkim_keys(
     ada: Person, domain: Domain, sandbox: RunningSandbox
 ) -> None:
     """Else whoever names one new selector after the other fills the table with keys."""
-    for number in range(services.MOST_DKIM_KEYS - 1):
-        services.dkim_key(domain.zone, f"s{number}")
-    with pytest.raises(services.TooManyKeys):
+    for number in range(MOST_DKIM_KEYS - 1):
+        dkim_key(domain.zone, f"s{number}")
+    with pytest.raises(TooManyKeys):
         make_plan(ada.actor, domain.pk, choices={**OWN_SERVER, "dkim_selector": "one-more"})
     make_plan(ada.actor, domain.pk, choices={**OWN_SERVER, "dkim_selector": "s1"})
-    assert domain.zone.dkim_keys.count() == services.MOST_DKIM_KEYS
+    assert domain.zone.dkim_keys.count() == MOST_DKIM_KEYS

@@ -3,7 +3,7 @@
 import pytest
 
 from dnszones.models import ChangePlan, Zone
-from dnszones.services import apply_plan
+from dnszones.plans.services import apply_plan
 from dnszones.states import PlanIsApplied
 from dnszones.vendors import dns_provider
 from dnszones.zones.states import ZoneExists, ZoneIsReleased

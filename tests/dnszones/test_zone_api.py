@@ -6,8 +6,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from dnszones.models import ChangePlan, Zone
+from dnszones.plans.services import apply_plan
 from dnszones.selectors import plan_of
-from dnszones.services import apply_plan
 from domains.models import Domain
 from events.models import Event
 from provisioning.engine import advance

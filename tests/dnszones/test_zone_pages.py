@@ -7,7 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from dnszones.models import ChangePlan, Zone
-from dnszones.services import apply_plan
+from dnszones.plans.services import apply_plan
 from tests.cast import Person
 from tests.confirming import typed
 from tests.sandboxes import RunningSandbox

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dnszones.models import ChangePlan, Zone
 from dnszones.ownership_states import write_missing_proofs
-from dnszones.services import DomainNotVerified, apply_plan, make_plan
+from dnszones.plans.services import DomainNotVerified, apply_plan, make_plan
 from domains import ownership
 from domains.control import Claim, ControlReport
 from domains.delegation import DelegationReport

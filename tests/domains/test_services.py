@@ -10,7 +10,7 @@ from django.db import connection
 from billing.models import Account
 from billing.services import TrialExpired
 from dnszones.models import Zone
-from dnszones.services import DomainIsLeaving, apply_plan, make_plan
+from dnszones.plans.services import DomainIsLeaving, apply_plan, make_plan
 from dnszones.vendors import dns_provider
 from domains import services
 from domains.models import Domain

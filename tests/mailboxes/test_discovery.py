@@ -12,8 +12,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from dnszones.mail_tls import sts_record
 from dnszones.models import ChangePlan
+from dnszones.plans.services import apply_plan
 from dnszones.propagation import sweep as propagation
-from dnszones.services import apply_plan
 from mailboxes.models import MailDomain
 from mailboxes.vendors import house_server
 from mpanel.core.api import ratelimit

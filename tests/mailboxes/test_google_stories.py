@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from dnszones.models import Record
-from dnszones.services import apply_plan
+from dnszones.plans.services import apply_plan
 from domains.services import DomainInUse, disconnect_domain
 from mailboxes.maildomains import InboxesElsewhere, attach_mail
 from mailboxes.models import Mailbox, MailDomain

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from dnszones.dkim.keys import dkim_key
 from dnszones.models import DkimKey, Zone
-from dnszones.services import dkim_key
 from mailboxes.models import Alias, Mailbox
 from mailboxes.signing.keys import KeyRing
 from mailboxes.signing.signatures import Unsignable, authors, domain_of, sign

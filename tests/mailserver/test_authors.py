@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from dnszones.dkim.keys import dkim_key
 from dnszones.models import DkimKey, Zone
-from dnszones.services import dkim_key
 from mailboxes.models import Alias, Mailbox, OutsideSender
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox

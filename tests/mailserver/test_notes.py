@@ -6,9 +6,9 @@ import dkim
 import pytest
 from django.utils import timezone
 
+from dnszones.dkim.keys import dkim_key
 from dnszones.dkim.records import make_key
 from dnszones.models import DkimKey, Zone
-from dnszones.services import dkim_key
 from mailboxes.bounces import read_log
 from mailboxes.models import Mailbox, SendingDay
 from mailboxes.services import Vacation, create_alias

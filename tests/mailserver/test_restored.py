@@ -10,8 +10,8 @@ from django.conf import LazySettings
 from django.core.management import call_command
 from django.db import connection
 
+from dnszones.dkim.keys import dkim_key
 from dnszones.models import Zone
-from dnszones.services import dkim_key
 from events.relay import relay
 from events.services import record
 from mailboxes.models import Mailbox

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from dnszones.dkim.keys import dkim_key
 from dnszones.models import DkimKey, Zone
-from dnszones.services import dkim_key
 from mailboxes.models import Mailbox
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from dnszones.dkim.keys import with_own_key
 from dnszones.mail_records import MailSetup, desired_records
 from dnszones.models import (
     SESSION_LASTS,
@@ -15,7 +16,6 @@ from dnszones.models import (
     ZoneDiscovery,
 )
 from dnszones.plans import plan_changes
-from dnszones.services import with_own_key
 from domains.models import Domain
 from events.models import WebhookDelivery, WebhookEndpoint, new_secret
 from events.services import record

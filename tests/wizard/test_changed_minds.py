@@ -4,12 +4,9 @@ import pytest
 
 from dnszones.models import ChangePlan, Record
 from dnszones.plans.reverts import revert_plan
+from dnszones.plans.services import agree_to_replace, apply_plan
+from dnszones.propagation.services import go_on_before_propagated
 from dnszones.selectors import plan_of, revertible_plan
-from dnszones.services import (
-    agree_to_replace,
-    apply_plan,
-    go_on_before_propagated,
-)
 from domains.models import Domain
 from mailboxes.models import Mailbox
 from mailboxes.services import (

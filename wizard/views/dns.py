@@ -10,13 +10,8 @@ import dnszones.selectors as zones
 from dnszones.forms import PLATFORM_CARDS, SetupForm
 from dnszones.models import ChangePlan, PropagationSession
 from dnszones.plans import Change
-from dnszones.services import (
-    agree_to_replace,
-    apply_plan,
-    check_records_now,
-    go_on_before_propagated,
-    make_plan,
-)
+from dnszones.plans.services import agree_to_replace, apply_plan, make_plan
+from dnszones.propagation.services import check_records_now, go_on_before_propagated
 from dnszones.views import typed_form
 from domains.models import Domain
 from domains.selectors import get_domain

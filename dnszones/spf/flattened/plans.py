@@ -11,8 +11,7 @@ from django.utils.dateparse import parse_datetime
 from dnszones import spf
 from dnszones.mail_records import DesiredRecord, MailSetup, settled_spf
 from dnszones.models import ChangePlan, SpfFlattening, Zone
-from dnszones.plans import Action, Change, ExistingRecord, make_change, make_plan
-from dnszones.plans import ChangePlan as Plan
+from dnszones.plans import Action, Change, ExistingRecord, Plan, make_change, make_plan
 from dnszones.records import RecordData, same_text, same_value
 from dnszones.spf.flattened import records as flattened
 from dnszones.spf.resolver import NotingResolver, SharedAnswers

@@ -17,8 +17,7 @@ from django.utils.dateparse import parse_datetime
 from dnszones import spf
 from dnszones.mail_records import DesiredRecord
 from dnszones.models import ChangePlan, Record, SpfFlattening, SpfFlatteningChange, Zone
-from dnszones.plans import Change, ExistingRecord
-from dnszones.plans import ChangePlan as Plan
+from dnszones.plans import Change, ExistingRecord, Plan
 from dnszones.providers.base import RemoteRecord
 from dnszones.records import DEFAULT_TTL, RecordData, same_text, same_value
 from events.services import record

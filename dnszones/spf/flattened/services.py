@@ -12,9 +12,9 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from dnszones import selectors, services
+from dnszones import selectors
 from dnszones.models import ChangePlan, Record, SpfFlattening, SpfFlatteningChange, Zone
-from dnszones.plans import Change
+from dnszones.plans import Change, services
 from dnszones.records import DEFAULT_TTL
 from dnszones.spf.flattened import records as flattened
 from dnszones.spf.flattened.plans import CLEAN, REFRESH, STOP

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dnszones.discovery.selectors import records_found
 from dnszones.models import ZoneDiscovery
-from dnszones.plans import ChangePlan as Plan
+from dnszones.plans import Plan
 from dnszones.records import value_of
 from domains.models import Domain
 from domains.names import clean_domain

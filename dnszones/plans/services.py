@@ -1,7 +1,6 @@
 """Change plans and propagation sessions: making, applying, taking back; starting, cancelling."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,28 +9,23 @@ from django.utils import timezone
 
 from dnszones import selectors
 from dnszones.dkim import key_choice
-from dnszones.dkim import records as dkim
+from dnszones.dkim.keys import with_own_key
+from dnszones.kept_records import keep_records
 from dnszones.mail_records import MailSetup, desired_records
-from dnszones.models import SESSION_LASTS, ChangePlan, DkimKey, PropagationSession, Record, Zone
-from dnszones.ownership_record import proof_record
-from dnszones.plans import ChangePlan as Plan
-from dnszones.records import RecordData, same_value
+from dnszones.models import ChangePlan, PropagationSession, Zone
+from dnszones.plans import Plan
+from dnszones.propagation.services import watch_zone
 from dnszones.spf.flattened import records as flattened
 from dnszones.vendors import chosen_setup
 from domains.models import Domain
 from domains.selectors import get_domain
-from domains.services import mark_ready
 from events.services import record
-from mpanel.core import periodic
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.losses import MOST_SAID, Loss, require_confirmation
 from mpanel.core.wording import counted
 from provisioning.models import Job
 from provisioning.services import request_cancel, start_job
-
-OWN_DKIM = ("mailserver", "custom")
-MOST_DKIM_KEYS = 10  # in one zone: each is made and kept for whoever names a new selector
 
 
 class DomainNotVerified(Conflict):
@@ -63,12 +57,6 @@ class PlanNotReady(Conflict):
     """This plan cannot be applied: it is not ready, or a newer one replaced it. Make a new plan."""
 
     code = "PLAN_NOT_READY"
-
-
-class TooManyKeys(Conflict):
-    """This zone has the most DKIM keys that it can have. Use one of its selectors."""
-
-    code = "TOO_MANY_DKIM_KEYS"
 
 
 @transaction.atomic
@@ -142,71 +130,6 @@ def apply_plan(actor: Actor, plan_id: UUID, *, confirmation: str = "") -> Job:
     )
 
 
-def start_session(actor: Actor, domain_id: UUID) -> PropagationSession:
-    """Watch the domain's records spread; the running session again, if there is one."""
-    return join_session(actor, domain_id)[0]
-
-
-@transaction.atomic
-def join_session(actor: Actor, domain_id: UUID) -> tuple[PropagationSession, bool]:
-    """The running session of a domain, or a new one; and whether it is new."""
-    actor.need("dns:write")
-    domain = get_domain(actor, domain_id)
-    zone = Zone.objects.select_for_update().filter(domain=domain).first()
-    if zone is None or not zone.records.exists():
-        raise Conflict("There are no records to watch yet. Apply a DNS plan first.")
-    running = zone.sessions.filter(status=PropagationSession.POLLING).first()
-    session = watch_zone(zone)
-    return session, session != running
-
-
-@transaction.atomic
-def cancel_session(actor: Actor, session_id: UUID) -> PropagationSession:
-    """Stop a session. Twice is harmless."""
-    actor.require(ADMIN, "dns:write")
-    session = selectors.get_session(actor, session_id)
-    if session.status != PropagationSession.CANCELLED:
-        session.move(PropagationSession.CANCELLED, completed_at=timezone.now())
-        domain = session.zone.domain
-        record(actor, "dns.watch_cancelled", domain, f"Stopped watching {domain}’s DNS.")
-    return session
-
-
-@transaction.atomic
-def check_records_now(actor: Actor, domain_id: UUID) -> Domain:
-    """Look at the domain's records now rather than at the next interval."""
-    actor.need("dns:read")
-    domain = get_domain(actor, domain_id)
-    if Record.objects.filter(zone__domain=domain).update(next_check_at=timezone.now()):
-        periodic.start("dnszones.propagation")
-    return domain
-
-
-def check_session_now(actor: Actor, session_id: UUID) -> PropagationSession:
-    """Look at the records of a session's domain now."""
-    session = selectors.get_session(actor, session_id)
-    check_records_now(actor, session.zone.domain_id)
-    return session
-
-
-@transaction.atomic
-def go_on_before_propagated(actor: Actor, domain_id: UUID) -> Domain:
-    """Go on although some caches are behind; the zone itself must have all required records."""
-    actor.require(ADMIN, "dns:write")
-    domain = get_domain(actor, domain_id)
-    required = Record.objects.filter(zone__domain=domain, level="required")
-    if domain.status != Domain.DNS_CONFIGURING:
-        return domain
-    if any(row.verdict != "matches" for row in required):
-        raise Conflict(
-            "The zone's own nameservers do not have every required record yet, so going on would "
-            "give inboxes that cannot receive or are not trusted."
-        )
-    mark_ready(domain)
-    record(actor, "domain.ready", domain, f"Went on with {domain} before all caches were current.")
-    return domain
-
-
 def begin_plan(
     actor: Actor,
     domain: Domain,
@@ -269,9 +192,6 @@ def lock_zone(actor: Actor, domain: Domain) -> Zone:
     return zone
 
 
-# --- Called by states and sweeps -------------------------------------------------------------
-
-
 def begin_applying(plan: ChangePlan, /, **columns: Any) -> None:
     """From here on the plan is written. Raises `PlanNotReady` while another one of its zone is."""
     try:
@@ -281,41 +201,6 @@ def begin_applying(plan: ChangePlan, /, **columns: Any) -> None:
         raise PlanNotReady(
             "Another plan is being applied to this zone just now. Try again when it is done."
         ) from None
-
-
-def with_own_key(zone: Zone, setup: MailSetup) -> MailSetup:
-    """The setup with our DKIM key filled in, where the platform signs with ours."""
-    if setup.platform not in OWN_DKIM or setup.dkim_value:
-        return setup
-    key = dkim_key(zone, key_choice.selector_for(zone, setup))
-    return replace(setup, dkim_selector=key.selector, dkim_value=key.public_value)
-
-
-@transaction.atomic
-def dkim_key(zone: Zone, selector: str) -> DkimKey:
-    """Our DKIM key of a selector, made at the first call. Raises `TooManyKeys`."""
-    Zone.objects.select_for_update().get(pk=zone.pk)
-    if known := zone.dkim_keys.filter(selector=selector).first():
-        return known
-    if zone.dkim_keys.exclude(status=DkimKey.RETIRED).count() >= MOST_DKIM_KEYS:
-        raise TooManyKeys
-    pair = dkim.make_key()
-    is_first = not zone.dkim_keys.filter(status=DkimKey.SIGNING).exists()
-    key = DkimKey(zone=zone, selector=selector, public_value=pair.value)
-    if is_first:
-        key.status, key.signing_since = DkimKey.SIGNING, timezone.now()
-    key.seal_private(pair.private_pem)
-    key.save()
-    return key
-
-
-def watch_zone(zone: Zone) -> PropagationSession:
-    """The zone's running session, a new one if there is none; its records are due now."""
-    zone.records.update(next_check_at=timezone.now())
-    running = zone.sessions.filter(status=PropagationSession.POLLING).first()
-    return running or PropagationSession.objects.create(
-        zone=zone, timeout_at=timezone.now() + SESSION_LASTS
-    )
 
 
 @transaction.atomic
@@ -365,62 +250,3 @@ def fail_plan(plan: ChangePlan, *why: str) -> None:
     """The job of a plan failed (`why`: its code and sentence) or was cancelled."""
     if plan.can_move(ChangePlan.FAILED):
         plan.move(ChangePlan.FAILED)
-
-
-def our_data(zone: Zone, *, but: ChangePlan | None = None) -> list[RecordData]:
-    """What we wrote into a zone: the records we keep, and what plans that did not end wrote.
-
-    A plan that was begun and then failed or was cancelled may have written all of it. `but` is the
-    plan under way, whose own writes it judges by itself.
-    """
-    rows = zone.records.filter(ours=True)
-    # A plan leaves alone what stands beside the mail setup (extras.py).
-    ours = [row.data for row in (rows.exclude(purpose="other") if but else rows)]
-    if but is None:
-        ours.append(proof_record(zone.domain))
-    kinds = (ChangePlan.SETUP, ChangePlan.SPF)
-    begun = zone.plans.filter(kind__in=kinds, snapshot__isnull=False, applied_at=None)
-    for row in begun.exclude(pk__in=[but.pk] if but else []):
-        plan = selectors.plan_of(row)
-        ours += [
-            change.after
-            for change in (plan.steps if plan else ())
-            if change.after is not None and all(before.ours for before in change.before)
-        ]
-    return ours
-
-
-def keep_records(zone: Zone, plan: Plan | None, *, applied: Plan | None = None) -> None:
-    """Make the zone's `Record` rows those that the setup needs, and a DKIM rotation (`applied`: the
-    plan that was written just now, which may be older than the rotation).
-
-    A required record that could not be written for a conflict is among them: it is watched like the
-    others, shows as a conflict, and keeps the domain from becoming ready.
-    """
-    rows = list(zone.records.exclude(purpose="other"))
-    kept = []
-    for change in plan.changes if plan else ():
-        is_conflict = change.action == "conflict"
-        if change.after is None or (is_conflict and change.level != "required"):
-            continue
-        if key_choice.is_retired(zone, change.after):
-            continue
-        known = next((row for row in rows if same_value(row.data, change.after)), None)
-        row = known or Record(
-            zone=zone,
-            name=change.after.name,
-            type=change.after.type,
-            content=change.after.content,
-            priority=change.after.priority,
-        )
-        row.ttl = change.after.ttl
-        row.purpose, row.level, row.reason = change.purpose, change.level, change.reason
-        row.ours = (
-            row.ours
-            or change.action == "create"
-            or bool(change.before and all(before.ours for before in change.before))
-        ) and not is_conflict
-        row.save()
-        kept.append(row.pk)
-    kept += [row.pk for row in key_choice.rows_that_stay(zone, applied)]
-    zone.records.exclude(pk__in=kept).exclude(purpose="other").delete()
