@@ -3,7 +3,7 @@
 It sends prepared packets over one socket per server, so many at a time, and looks at nothing of an
 answer but its id and its return code. It keeps no answer and knows neither loss nor time-out.
 
-`python -m benchmarks.dns_floor` compares `mpanel.core.dnsclient` with it in one run.
+`python -m benchmarks.dns_floor` compares `mpanel.dns.client` with it in one run.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from benchmarks import dns_server
-from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
+from mpanel.dns.client import Answer, DNSClient, Question, Server
 
 WINDOW = 125  # questions open at one server, as many as DNSClient has when it asks four servers
 _HEADER = b"\0\0\1\0\0\0\0\0\1"  # no more flags; one question, one OPT record

@@ -11,9 +11,9 @@ from dnszones.mail_records import MailSetup
 from dnszones.providers.base import DNSProvider
 from domains.models import Domain
 from mpanel.core import registry
-from mpanel.core.checks import parse_resolvers
-from mpanel.core.dnsclient import DNSClient, Server
 from mpanel.core.errors import ProviderError
+from mpanel.dns.client import DNSClient, Server
+from mpanel.dns.resolvers import parse_resolvers
 from tenants.models import ProviderCredential
 from tenants.services import register_builder
 

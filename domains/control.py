@@ -25,8 +25,8 @@ from domains.delegation import (
     observe_signers,
 )
 from domains.referrals import Tree, Walk, Zone, zone_text
-from mpanel.core.dnsclient import Answer, DNSClient, Server
-from mpanel.core.dnsmessages import canonical_name
+from mpanel.dns.client import Answer, DNSClient, Server
+from mpanel.dns.messages import canonical_name
 
 Proof = Literal["proved", "partly", "missing", "unknown", "not_asked"]
 LABEL = "_mpanel"

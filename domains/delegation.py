@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from domains.referrals import Tree, Walk, Zone, zone_text
-from mpanel.core.dnsclient import Answer, DNSClient, Server
-from mpanel.core.dnsmessages import canonical_name
+from mpanel.dns.client import Answer, DNSClient, Server
+from mpanel.dns.messages import canonical_name
 
 Verdict = Literal["matches", "missing", "differs", "unknown"]
 

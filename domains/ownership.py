@@ -24,8 +24,8 @@ from domains.services import DomainTaken
 from events.services import record
 from mpanel.core.actor import system
 from mpanel.core.bulk import update_in_slices
-from mpanel.core.dnsclient import DNSClient, Server
 from mpanel.core.errors import Conflict, ProviderError
+from mpanel.dns.client import DNSClient, Server
 
 MOST_PER_SWEEP = 200
 

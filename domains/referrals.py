@@ -8,8 +8,8 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
-from mpanel.core.dnsmessages import is_within
+from mpanel.dns.client import Answer, DNSClient, Question, Server
+from mpanel.dns.messages import is_within
 
 _SERVERS = 6  # servers asked per zone, at most
 _HEDGE = 0.7  # seconds before the next server is asked beside one that is slow

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from mpanel.core.dnsmessages import canonical_name, is_within
 from mpanel.core.errors import Invalid
+from mpanel.dns.messages import canonical_name, is_within
 
 _LIST = Path(__file__).with_name("mail_providers.txt")
 

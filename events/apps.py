@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from mpanel.core import periodic
 from mpanel.core.actor import ADMIN
-from mpanel.core.backups import register_check
+from mpanel.operations.backups import register_check
 
 
 class EventsConfig(AppConfig):

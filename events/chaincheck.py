@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from events.chain import chained_tenants, verify
-from mpanel.core.backups import Unverified
+from mpanel.operations.backups import Unverified
 
 
 def chains_are_whole() -> Iterator[str]:

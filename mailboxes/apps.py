@@ -6,7 +6,7 @@ from django.db.models.signals import post_migrate
 from django.urls import reverse
 
 from mpanel.core import periodic, probes, registry
-from mpanel.core.backups import register_check
+from mpanel.operations.backups import register_check
 
 
 class MailboxesConfig(AppConfig):

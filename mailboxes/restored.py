@@ -11,8 +11,8 @@ from dnszones.models import DkimKey
 from mailboxes.models import Mailbox
 from mailboxes.signing.keys import SigningKey
 from mailboxes.signing.signatures import sign
-from mpanel.core.backups import Unverified
 from mpanel.core.secrets import Unsealable
+from mpanel.operations.backups import Unverified
 
 HASHES_COMPARED = 20  # bcrypt is slow; all of them are opened
 

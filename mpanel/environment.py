@@ -2,7 +2,7 @@
 
 django-environ takes every word that it does not know for "no", and keeps spaces after commas; a
 value that it cannot read ends in a traceback. Values that can be read are judged by the boot checks
-(`mpanel/core/checks.py`).
+(`mpanel/operations/checks.py`).
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 Every value has its default beside it. `make run` writes the few that must differ from machine to
 machine (keys, ports) to `var/env`, so that a second shell sees the same installation.
-`mpanel/core/checks.py` explains a bad value when a process starts.
+`mpanel/operations/checks.py` explains a bad value when a process starts.
 """
 
 import hashlib
@@ -314,6 +314,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "mpanel.core",
+    "mpanel.operations",
     "events",
     "tenants",
     "provisioning",
@@ -322,6 +323,7 @@ INSTALLED_APPS = [
     "dnszones",
     "mailboxes",
     "wizard",
+    "mpanel.launcher",
     "sandbox",
 ]
 

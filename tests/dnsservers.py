@@ -14,7 +14,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from mpanel.core.dnsclient import Server
+from mpanel.dns.client import Server
 
 Message = dns.message.Message
 # What is sent for a question and its proper reply: any number of datagrams.

@@ -7,8 +7,8 @@ from typing import Any
 
 from dnszones.discovery.questions import Asker, Pair
 from dnszones.records import RecordData, from_presentation, value_of
-from mpanel.core.dnsclient import Answer
 from mpanel.core.losses import digest_of
+from mpanel.dns.client import Answer
 
 MOST_DIFFERENCES = 200  # kept and shown
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from dnszones.records import GREATEST_TTL, LEAST_TTL, RecordData, check_record, same_value
-from mpanel.core.dnsmessages import is_within
 from mpanel.core.errors import Invalid
+from mpanel.dns.messages import is_within
 
 MOST_SENTENCES: Final = 50
 MOST_AT_A_NAME: Final = 200

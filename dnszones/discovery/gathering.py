@@ -19,8 +19,8 @@ from dnszones.discovery.transfer import transfer
 from dnszones.record_types import split_target
 from dnszones.records import HOST_TYPES as TYPES_OF_ONE_HOST
 from dnszones.records import RecordData
-from mpanel.core.dnsclient import Answer, Server
-from mpanel.core.dnsmessages import is_within
+from mpanel.dns.client import Answer, Server
+from mpanel.dns.messages import is_within
 
 ROUNDS = 4  # records name names, whose records name others
 MOST_NAMES = 500  # of these; and of names below which a wildcard is looked for

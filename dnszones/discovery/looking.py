@@ -25,9 +25,9 @@ from domains.models import Domain
 from domains.selectors import CONNECTING
 from domains.services import set_zone_complete
 from mpanel.core.actor import Actor, system
-from mpanel.core.dnsclient import Server
 from mpanel.core.errors import Conflict, ProviderError
 from mpanel.core.wording import counted
+from mpanel.dns.client import Server
 from provisioning.models import Job
 from provisioning.run import progress as report
 from provisioning.services import check_now, start_job

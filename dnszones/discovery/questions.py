@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import batched
 
 from dnszones.records import RecordData, from_presentation
-from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
+from mpanel.dns.client import Answer, DNSClient, Question, Server
 
 MOST_QUESTIONS = 6_000  # for one zone, all rounds together
 MOST_SERVERS = 4

@@ -8,7 +8,7 @@ from django.conf import settings
 from dnszones.vendors import dns_client, resolvers
 from domains.delegation import Authority, find_authority
 from domains.models import Domain
-from mpanel.core.dnsclient import Question, Server
+from mpanel.dns.client import Question, Server
 
 
 def present_authority(domain: Domain) -> Authority:

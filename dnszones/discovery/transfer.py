@@ -9,7 +9,7 @@ import dns.query
 import dns.rdatatype
 
 from dnszones.records import RecordData, from_presentation
-from mpanel.core.dnsclient import Server
+from mpanel.dns.client import Server
 
 PATIENCE = 5.0  # seconds for one server, whatever it sends
 MOST_RECORDS = 10_000

@@ -19,8 +19,8 @@ from dnszones.spf.flattened import plans as flattening_plans
 from dnszones.spf.flattened import records as flattened
 from dnszones.vendors import dns_client, dns_provider, own_mail_hosts, resolvers
 from domains.models import Domain
-from mpanel.core.dnsclient import RecursiveResolver
 from mpanel.core.errors import ProviderError
+from mpanel.dns.client import RecursiveResolver
 
 DMARC_WITHIN = 6.0  # seconds
 

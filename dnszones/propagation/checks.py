@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from dnszones.propagation.verdicts import Expected, Verdict, judge
-from mpanel.core.dnsclient import Answer, DNSClient, Question, Server
-from mpanel.core.dnsmessages import is_within
+from mpanel.dns.client import Answer, DNSClient, Question, Server
+from mpanel.dns.messages import is_within
 
 Sight = Literal["matches", "missing", "conflicts", "unknown"]
 Status = Literal["pending", "propagating", "propagated", "failed"]

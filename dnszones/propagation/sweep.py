@@ -28,8 +28,8 @@ from domains.models import Domain
 from domains.services import mark_ready
 from events.services import record as record_event
 from mpanel.core.actor import system
-from mpanel.core.dnsclient import Question, Server
 from mpanel.core.errors import Conflict
+from mpanel.dns.client import Question, Server
 
 MOST_ZONES = 500  # per sweep: a few seconds
 ADDRESSES_GOOD_FOR = timedelta(hours=1)

@@ -1,6 +1,6 @@
 """SPF (RFC 7208): read and write records, merge, count lookups, evaluate, flatten."""
 
-from mpanel.core.dnsclient import TemporaryFailure
+from mpanel.dns.client import TemporaryFailure
 
 from .addresses import AddressSet
 from .chain import Layout, lay_out

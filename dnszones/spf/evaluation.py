@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from mpanel.core.dnsclient import TemporaryFailure
+from mpanel.dns.client import TemporaryFailure
 
 from .syntax import (
     LOOKUP_MECHANISMS,

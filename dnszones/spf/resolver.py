@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from mpanel.core.dnsclient import Answer, DNSClient, RecursiveResolver, Server, TemporaryFailure
+from mpanel.dns.client import Answer, DNSClient, RecursiveResolver, Server, TemporaryFailure
 
 
 class SharedAnswers:

@@ -10,7 +10,7 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         from django.db.backends.signals import connection_created
 
-        from mpanel.core import checks, database, periodic, probes, ranges  # noqa: F401  (checks registers itself)
+        from mpanel.core import database, periodic, probes
         from mpanel.core.api import idempotency, ratelimit
 
         connection_created.connect(database.watch, dispatch_uid="mpanel.database")

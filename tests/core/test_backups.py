@@ -19,8 +19,8 @@ from events.relay import relay
 from events.services import record
 from mailboxes.models import Mailbox
 from mailboxes.passwords import mail_hash
-from mpanel.core.backups import Unverified, manifest, restoring
 from mpanel.core.secrets import new_key
+from mpanel.operations.backups import Unverified, manifest, restoring
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 

@@ -14,9 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
-from mpanel.core import checks, ranges
 from mpanel.core.secrets import new_key
 from mpanel.environment import Environment
+from mpanel.operations import checks, ranges
 
 Started = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ from django.conf import LazySettings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from mpanel.core.processes import processes
+from mpanel.operations.processes import processes
 from tests.signers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpanel.core import dnsmessages
-from mpanel.core.dnsclient import (
+from mpanel.dns import messages as dnsmessages
+from mpanel.dns.client import (
     SILENT_AFTER,
     Answer,
     DNSClient,
@@ -28,7 +28,7 @@ from mpanel.core.dnsclient import (
     ask_now,
     reason_of,
 )
-from mpanel.core.dnsmessages import canonical_name, is_within
+from mpanel.dns.messages import canonical_name, is_within
 from tests.dnsservers import (
     FakeServer,
     after,

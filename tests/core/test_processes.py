@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from django.core.management import get_commands
 
-from mpanel.core.processes import processes
+from mpanel.operations.processes import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 

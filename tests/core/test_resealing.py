@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from events.models import WebhookEndpoint
-from mpanel.core import resealing
-from mpanel.core.resealing import SLICE, Progress, reseal, values_by_key
 from mpanel.core.secrets import front_key_id, new_key, prefix_of
+from mpanel.operations import resealing
+from mpanel.operations.resealing import SLICE, Progress, reseal, values_by_key
 from tenants.models import ProviderCredential
 from tests.cast import Person
 from tests.processes import Process, at_once, eventually

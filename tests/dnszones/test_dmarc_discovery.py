@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnszones import dmarc
-from mpanel.core.dnsclient import TemporaryFailure
+from mpanel.dns.client import TemporaryFailure
 
 
 class Dns:

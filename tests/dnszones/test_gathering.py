@@ -14,7 +14,7 @@ from dnszones.discovery.found import Findings
 from dnszones.discovery.gathering import Search
 from dnszones.discovery.questions import MOST_QUESTIONS, Asker
 from dnszones.record_types import TYPES
-from mpanel.core.dnsclient import Answer
+from mpanel.dns.client import Answer
 from tests.dnsservers import FakeServer, Message, dns_servers, proper, silent, truncated
 
 ZONE = "shop.test"

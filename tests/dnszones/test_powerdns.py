@@ -24,8 +24,9 @@ from dnszones.selectors import verification
 from dnszones.vendors import dns_provider
 from domains.models import Domain
 from domains.services import disconnect_domain
-from mpanel.core import checks, registry
+from mpanel.core import registry
 from mpanel.core.errors import Invalid, ProviderError
+from mpanel.operations import checks
 from provisioning.models import Job
 from tenants.models import ProviderCredential
 from tenants.services import add_credential, start_test

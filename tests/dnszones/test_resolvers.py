@@ -21,7 +21,7 @@ from dnszones.propagation.checks import (
     sweep,
 )
 from dnszones.propagation.verdicts import Expected
-from mpanel.core.dnsclient import DNSClient
+from mpanel.dns.client import DNSClient
 from tests.dnsservers import FakeServer, dns_servers, failing, silent
 
 NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)

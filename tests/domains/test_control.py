@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from domains.control import Claim, ControlReport, observe_control, proof_name, proof_text
-from mpanel.core.dnsclient import DNSClient
+from mpanel.dns.client import DNSClient
 from tests.dnsservers import FakeServer, dns_servers, failing, silent
 
 NAME = "example.test"

@@ -13,7 +13,7 @@ import dns.rcode
 import pytest
 
 from domains.delegation import DelegationReport, observe_delegation, observe_delegations
-from mpanel.core.dnsclient import DNSClient, Server
+from mpanel.dns.client import DNSClient, Server
 from tests.dnsservers import FakeServer, Message, dns_servers, failing, silent
 
 OURS = ("ada.ns.example.net", "bo.ns.example.net")

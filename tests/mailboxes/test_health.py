@@ -16,7 +16,7 @@ from mailboxes.health import Fates, Part
 from mailboxes.models import Mailbox, MailDomain, SendingDay
 from mailboxes.sending.limits import today
 from mailboxes.vendors import house_server
-from mpanel.core.dnsmessages import Answer
+from mpanel.dns.messages import Answer
 from tests.api import Api
 from tests.cast import Person
 from tests.sandboxes import RunningSandbox

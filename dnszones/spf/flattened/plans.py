@@ -16,8 +16,8 @@ from dnszones.records import RecordData, same_text, same_value
 from dnszones.spf.flattened import records as flattened
 from dnszones.spf.resolver import NotingResolver, SharedAnswers
 from dnszones.vendors import dns_client, resolvers
-from mpanel.core.dnsclient import TemporaryFailure
 from mpanel.core.errors import ProviderError
+from mpanel.dns.client import TemporaryFailure
 
 SETTLES_WITHIN = 25.0  # seconds
 REFRESH, STOP, CLEAN = "refresh", "stop", "clean"  # what a plan of the kind SPF is for

@@ -6,8 +6,8 @@ from dnszones import spf
 from dnszones.records import check_name
 from dnszones.vendors import dns_client, resolvers
 from mpanel.core.actor import Actor
-from mpanel.core.dnsclient import RecursiveResolver, TemporaryFailure
 from mpanel.core.errors import Invalid
+from mpanel.dns.client import RecursiveResolver, TemporaryFailure
 
 LOOK = 8.0  # seconds, for all names together
 

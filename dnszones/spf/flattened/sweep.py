@@ -21,7 +21,7 @@ from dnszones.vendors import dns_client, resolvers
 from domains.models import Domain
 from mpanel.core.actor import system
 from mpanel.core.bulk import update_in_slices
-from mpanel.core.dnsclient import TemporaryFailure
+from mpanel.dns.client import TemporaryFailure
 
 MOST_PER_SWEEP = 200
 MOST_PLANS = 50  # begun by one sweep; the others are due at the next one

@@ -11,7 +11,7 @@ from django.db import connection
 from mailboxes.signing.authors import AuthorCheck
 from mailboxes.signing.milter import MilterServer
 from mailboxes.signing.server import Signer, serve
-from mpanel.core.checks import is_loopback
+from mpanel.operations.checks import is_loopback
 
 
 class Command(BaseCommand):

@@ -11,8 +11,8 @@ from typing import IO
 
 from django.db import connection, transaction
 
-from mpanel.core.backups import programs
 from mpanel.core.errors import Conflict, Invalid
+from mpanel.operations.backups import programs
 
 # A newer pg_restore says this to servers that do not know it.
 _UNKNOWN_BEFORE_17 = re.compile(rb"^SET transaction_timeout = 0;$", re.MULTILINE)

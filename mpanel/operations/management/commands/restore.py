@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mpanel.core.backups import Unverified, restoring
 from mpanel.core.errors import MPanelError
+from mpanel.operations.backups import Unverified, restoring
 
 
 class Command(BaseCommand):

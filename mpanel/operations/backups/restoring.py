@@ -9,13 +9,13 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from mpanel.core.backups import Unverified, all_checks
-from mpanel.core.backups import manifest as manifests
-from mpanel.core.backups.databases import counts, load
-from mpanel.core.backups.making import mail_in
-from mpanel.core.backups.manifest import DATABASES, MAIL, Manifest
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.secrets import Unsealable, sealed_fields, unseal
+from mpanel.operations.backups import Unverified, all_checks
+from mpanel.operations.backups import manifest as manifests
+from mpanel.operations.backups.databases import counts, load
+from mpanel.operations.backups.making import mail_in
+from mpanel.operations.backups.manifest import DATABASES, MAIL, Manifest
 
 # What changes by itself while the panel runs, or by migrating.
 _LIVELY = ("django_migrations", "django_content_type", "auth_permission")

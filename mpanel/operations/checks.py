@@ -12,8 +12,8 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
 from mpanel.core.addresses import address_problem
-from mpanel.core.dnsclient import Server
 from mpanel.core.secrets import parse_key_ring
+from mpanel.dns.resolvers import parse_resolvers
 
 # Addresses that lead outside, by setting; with the sandbox on, all must be loopback.
 OUTSIDE = (
@@ -45,24 +45,6 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def parse_resolvers(text: str) -> list[Server]:
-    """`Name=address[:port]`, comma separated; `ImproperlyConfigured` with the entry that is off."""
-    servers = []
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        name, _, where = entry.partition("=")
-        address, _, port = where.rpartition(":") if where.count(":") == 1 else (where, "", "")
-        try:
-            ipaddress.ip_address(address.strip("[]"))
-            servers.append(Server(address.strip("[]"), int(port or 53), name.strip()))
-        except ValueError as error:
-            raise ImproperlyConfigured(
-                f"DNS_RESOLVERS: {entry!r} is not 'Name=address' or 'Name=address:port'."
-            ) from error
-    if not servers:
-        raise ImproperlyConfigured("DNS_RESOLVERS: name at least one resolver.")
-    return servers
 
 
 @register()

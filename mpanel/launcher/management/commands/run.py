@@ -25,8 +25,8 @@ from django.db import Error
 from django.utils import timezone
 
 from mpanel.core import queues
-from mpanel.core.processes import process_called
 from mpanel.core.secrets import new_key
+from mpanel.operations.processes import process_called
 from provisioning.models import Heartbeat
 
 PATIENCE = 600.0  # seconds until all parts must answer; one that ends stops the rest at once

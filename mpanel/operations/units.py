@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from mpanel.core.processes import Place, Process, processes
+from mpanel.operations.processes import Place, Process, processes
 
 # Behind a proxy on the same machine (docs/installing.md).
 WEB_OPTIONS = ("--bind=127.0.0.1:8000",)

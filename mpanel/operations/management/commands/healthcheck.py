@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mpanel.core.probes import DOWN, standings
-from mpanel.core.processes import Process, process_called, processes
+from mpanel.operations.processes import Process, process_called, processes
 
 PATIENCE = 10.0  # seconds
 WEB_PORT = 8000

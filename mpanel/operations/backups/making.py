@@ -14,10 +14,10 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from mpanel.core.backups import manifest as manifests
-from mpanel.core.backups.databases import dumped
-from mpanel.core.backups.manifest import DATABASES, MAIL, MAIL_LIST, Manifest
 from mpanel.core.errors import Conflict, Invalid
+from mpanel.operations.backups import manifest as manifests
+from mpanel.operations.backups.databases import dumped
+from mpanel.operations.backups.manifest import DATABASES, MAIL, MAIL_LIST, Manifest
 
 _PREFIX, _PARTIAL = "mpanel-", ".partial"
 _FILE_CHANGED = 1  # what tar ends with where mail came or went while it read

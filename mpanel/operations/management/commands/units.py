@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mpanel.core.processes import Place
-from mpanel.core.units import Layout, units
+from mpanel.operations.processes import Place
+from mpanel.operations.units import Layout, units
 
 PLACES: dict[str, tuple[Place, ...]] = {
     "panel": ("panel",),

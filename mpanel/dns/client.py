@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from mpanel.core import dnsmessages
-from mpanel.core.dnsmessages import Answer
 from mpanel.core.errors import ProviderError
+from mpanel.dns import messages as dnsmessages
+from mpanel.dns.messages import Answer
 
 __all__ = [
     "Answer",

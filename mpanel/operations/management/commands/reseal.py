@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mpanel.core.resealing import Progress, reseal, values_by_key
 from mpanel.core.secrets import front_key_id, key_ids
+from mpanel.operations.resealing import Progress, reseal, values_by_key
 
 
 class Command(BaseCommand):

@@ -1,0 +1,1 @@
+"""Asking the DNS: messages, and clients that bound how long and how much they ask."""

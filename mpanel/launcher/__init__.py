@@ -1,0 +1,1 @@
+"""The developer's launcher: all of mPanel on one machine."""

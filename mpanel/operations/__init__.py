@@ -1,0 +1,1 @@
+"""What an operator runs: settings that are checked, processes and their units, backups, keys."""
