@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def sentences() -> list[str]:
-    ours = [one for one in registry.get_checks() if one.__module__.startswith("mpanel.core.")]
+    ours = [one for one in registry.get_checks() if one.__module__.startswith("mpanel.operations.")]
     return [
         str(complaint.msg)
         for check in ours
