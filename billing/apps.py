@@ -1,4 +1,4 @@
-"""What is paid: plans, trial, limits."""
+"""What is paid: plans, the trial, limits."""
 
 from django.apps import AppConfig
 from django.urls import reverse

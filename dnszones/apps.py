@@ -1,4 +1,4 @@
-"""Zones, records, change plans, SPF/DKIM/DMARC/MX, propagation."""
+"""Zones, records, change plans, SPF, DKIM, DMARC, DNSSEC, propagation."""
 
 from django.apps import AppConfig
 from django.urls import reverse

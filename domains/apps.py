@@ -1,4 +1,4 @@
-"""Names: connection, nameservers, registrar instructions."""
+"""Domain names: registration, connection, proof of control, nameservers."""
 
 from django.apps import AppConfig
 from django.conf import settings

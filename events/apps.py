@@ -1,4 +1,4 @@
-"""What happened."""
+"""What happened: audit log, notifications, outbound webhooks."""
 
 from django.apps import AppConfig
 from django.urls import reverse

@@ -1,4 +1,4 @@
-"""Mailboxes, credentials, naming."""
+"""Mailboxes and mail servers, signing, sending limits, health, outreach."""
 
 from django.apps import AppConfig
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""How: desired states, jobs, the engine, clock and worker."""
+"""How: desired states, jobs, the engine, the clock and the workers."""
 
 import contextlib
 

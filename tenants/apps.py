@@ -1,4 +1,4 @@
-"""Who: tenants, users, memberships, one-time codes, provider credentials."""
+"""Who: tenants, users, roles, sessions, API keys, provider credentials."""
 
 from django.apps import AppConfig
 from django.urls import reverse

@@ -1,4 +1,4 @@
-"""The core: what every app leans on."""
+"""What every app leans on: errors, secrets, pages, the API's base."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""`manage.py run`: all of mPanel on one machine."""
+"""The developer's launcher: all of mPanel on one machine, with the sandbox."""
 
 from django.apps import AppConfig
 

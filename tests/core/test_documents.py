@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
+from scripts import draw_rooms
+
 ROOT = Path(__file__).resolve().parents[2]
 DECISIONS = ROOT / "docs" / "decisions"
-PAGES = [ROOT / "README.md", ROOT / "env.example", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    ROOT / "env.example",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 READ = re.compile(r'(?:env\.\w+|vendor)\(\s*"([A-Z][A-Z0-9_]*)"')
 
 
@@ -80,3 +86,13 @@ def test_every_decision_is_in_the_index_with_its_title_and_a_status() -> None:
         assert (DECISIONS / name).read_text().splitlines()[0] == f"# {number}. {title}"
     for *_, status in rows:
         assert status == "in force" or status.startswith("replaced by [")
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: str(document.relative_to(ROOT)))
+def test_files_of_the_code_that_are_named_exist(document: Path) -> None:
+    named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|html|toml))`", document.read_text())
+    assert [file for file in named if not (ROOT / file).exists()] == []
+
+
+def test_the_picture_of_the_rooms_is_drawn_from_the_contracts() -> None:
+    assert draw_rooms.TARGET.read_text() == draw_rooms.drawing()
