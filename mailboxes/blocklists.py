@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
-
 from mpanel.core.checks import parse_resolvers
 from mpanel.core.dnsclient import Answer, DNSClient, Question
 

@@ -23,8 +23,6 @@ from mailboxes.models import Mailbox, MailDomain, OutreachLink, SendingDay
 from mailboxes.sending.limits import limit_on, ramp_of, today
 from mpanel.core.bulk import ROWS_AT_ONCE, update_in_slices
 from mpanel.core.periodic import Slice
-from mpanel.dns.client import Answer, DNSClient, Question, Server
-from mpanel.dns.resolvers import parse_resolvers
 
 WEIGHTS: Final = {
     "authentication": 30,

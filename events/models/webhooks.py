@@ -1,196 +1,26 @@
-"""What happened, sealed into one chain per tenant; who is told of it, in here, by mail, by webhook.
-
-Events are written by services in their own transaction and never changed. The relay seals them
-and makes the notifications and deliveries that follow (`events/relay.py`).
-"""
+"""Endpoints of outbound webhooks, deliveries and their attempts."""
 
 import base64
 import contextlib
 import json
 import secrets
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
+from events.models.events import Event
 from mpanel.core.models import Row, StatusRow
 from mpanel.core.secrets import SealedField, Unsealable, seal, unseal
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  (how every such secret begins)
+
+
 OLD_SECRET_GOOD_FOR = timedelta(hours=24)
-
-
-class EventIsFinal(TypeError):
-    """An event is written once: it is never changed and never deleted."""
-
-
-def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
-    raise EventIsFinal(EventIsFinal.__doc__)
-
-
-class EventQuerySet(models.QuerySet["Event"]):
-    """Events can be added and read."""
-
-    update = bulk_update = delete = _refuse
-
-    def waiting(self) -> "EventQuerySet":
-        """Those that the relay has not seen yet."""
-        return self.filter(seq=None)
-
-
-class Event(Row):
-    """Somebody did something to a subject. `changes` never holds a secret.
-
-    `seq` and `hash` are its place in the tenant's chain, given by the relay shortly afterwards.
-    A user who is deleted stays in the trail, by id and name.
-    """
-
-    tenant = models.ForeignKey("tenants.Tenant", models.PROTECT, related_name="+")
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.DO_NOTHING,
-        db_constraint=False,
-        null=True,
-        blank=True,
-        related_name="+",
-    )
-    actor_name = models.CharField(max_length=254)
-    via = models.CharField(max_length=200, blank=True)
-    address = models.CharField(max_length=45, blank=True)
-    request_id = models.CharField(max_length=64, blank=True)
-    action = models.CharField(max_length=64)
-    subject_type = models.CharField(max_length=32)
-    subject_id = models.UUIDField(null=True)
-    sentence = models.TextField()
-    changes = models.JSONField(default=dict)
-    seq = models.PositiveBigIntegerField(null=True, editable=False)
-    hash = models.CharField(max_length=64, blank=True, editable=False)
-
-    objects = EventQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["tenant", "seq"], name="one_event_per_place"),
-        ]
-        indexes = [
-            models.Index(fields=["tenant", "-id"], name="event_by_tenant"),
-            models.Index(fields=["tenant", "subject_id", "-id"], name="event_by_subject"),
-            models.Index(fields=["id"], name="event_waiting", condition=Q(seq=None)),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.action}: {self.sentence}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            _refuse()
-        super().save(*args, **kwargs)
-
-    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        _refuse()
-
-
-class Chain(models.Model):
-    """The end of a tenant's chain of events: how many are sealed, and the hash of the last."""
-
-    tenant = models.OneToOneField(
-        "tenants.Tenant", models.PROTECT, primary_key=True, related_name="+"
-    )
-    seq = models.PositiveBigIntegerField(default=0)
-    hash = models.CharField(max_length=64, blank=True)
-
-    def __str__(self) -> str:
-        return f"{self.tenant_id}: {self.seq}"
-
-
-# --- Notifications ---------------------------------------------------------------------------
-
-
-class NotificationQuerySet(models.QuerySet["Notification"]):
-    """What notifications are called."""
-
-    def unread(self) -> "NotificationQuerySet":
-        return self.filter(read_at=None)
-
-    def to_mail(self, now: datetime) -> "NotificationQuerySet":
-        """Those whose e-mail is wanted, not sent, and in nobody's hands."""
-        return self.filter(
-            Q(mail_claimed_until=None) | Q(mail_claimed_until__lt=now),
-            by_mail=True,
-            mailed_at=None,
-            mail_tries__lt=Notification.MAIL_TRIES,
-        )
-
-
-class Notification(Row):
-    """One person is told of one event."""
-
-    MAIL_TRIES: ClassVar[int] = 12
-
-    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
-    event = models.ForeignKey(Event, models.PROTECT, related_name="+")
-    kind = models.CharField(max_length=64)
-    title = models.CharField(max_length=200)
-    text = models.TextField(blank=True)
-    link = models.CharField(max_length=500, blank=True)
-    in_app = models.BooleanField(default=True)
-    read_at = models.DateTimeField(null=True)
-    by_mail = models.BooleanField(default=False)
-    mailed_at = models.DateTimeField(null=True)
-    mail_claimed_until = models.DateTimeField(null=True)
-    mail_tries = models.PositiveSmallIntegerField(default=0)
-
-    objects = NotificationQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["event", "user", "kind"], name="told_once"),
-        ]
-        indexes = [
-            models.Index(fields=["user", "tenant", "-id"], name="notification_by_user"),
-            models.Index(
-                fields=["user", "tenant"],
-                name="notification_unread",
-                condition=Q(read_at=None, in_app=True),
-            ),
-            models.Index(
-                fields=["id"],
-                name="notification_to_mail",
-                condition=Q(by_mail=True, mailed_at=None),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.title
-
-
-class Preference(Row):
-    """How a person wants to be told of a kind, where that differs from the kind's own way."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
-    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
-    kind = models.CharField(max_length=64)
-    in_app = models.BooleanField()
-    email = models.BooleanField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["user", "tenant", "kind"], name="one_wish_per_kind"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.in_app}, {self.email}"
-
-
-# --- Webhooks --------------------------------------------------------------------------------
 
 
 def new_secret() -> str:
