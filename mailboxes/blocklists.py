@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
-from mpanel.core.checks import parse_resolvers
-from mpanel.core.dnsclient import Answer, DNSClient, Question
+
+from mpanel.dns.client import Answer, DNSClient, Question
+from mpanel.dns.resolvers import parse_resolvers
 
 # Answers of a blocklist that mean "you may not ask here" (Spamhaus and those who follow it).
 _REFUSALS = ipaddress.ip_network("127.255.255.0/24")
