@@ -60,7 +60,7 @@ class DomainMailboxes(MailboxList):
     )
     def get(self, request: Request) -> Response:
         """The same as GET /api/mailboxes."""
-        return self.page(request)
+        return self.listed(request)
 
     @operation(
         "Create a mailbox on a domain",

@@ -78,7 +78,7 @@ class MailboxList(ApiView):
 
     scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
 
-    def page(self, request: Request) -> Response:
+    def listed(self, request: Request) -> Response:
         query = self.query(request, shapes.PanelMailboxQuery)
         names = ("domain_id", "customer_id", "status", "search")
         found = selectors.mailboxes(self.actor, **{name: query[name] for name in names})
@@ -106,7 +106,7 @@ class Mailboxes(MailboxList):
     )
     def get(self, request: Request) -> Response:
         """`search` looks at addresses and names. Deleted ones are not shown."""
-        return self.page(request)
+        return self.listed(request)
 
     @operation(
         "Create a mailbox",
