@@ -11,10 +11,19 @@ class DnszonesConfig(AppConfig):
 
     def ready(self) -> None:
         registry.load("dnszones.providers")
-        from dnszones import housekeeping, ownership_states
+        from dnszones import (  # noqa: F401  (they register themselves)
+            departures,
+            housekeeping,
+            ownership_states,
+            states,
+            troubles,
+            vendors,
+        )
         from dnszones.discovery import workflows  # noqa: F401
         from dnszones.dkim import rotation
+        from dnszones.dkim import states as dkim_states  # noqa: F401
         from dnszones.dnssec import services as dnssec
+        from dnszones.dnssec import states as dnssec_states  # noqa: F401
         from dnszones.probes import dns
         from dnszones.propagation import sweep as propagation
         from dnszones.spf.flattened import services as flattening
