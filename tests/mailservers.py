@@ -8,12 +8,14 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import smtplib
 import ssl
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from imaplib import IMAP4_SSL
 from pathlib import Path
@@ -348,7 +350,23 @@ class PrivateMailServer:
             *(self.home(mailbox) / "Maildir").glob("new/*"),
             *(self.home(mailbox) / "Maildir").glob("cur/*"),
         ]
-        return [path.read_bytes().decode() for path in sorted(found)]
+        return [path.read_bytes().decode() for path in sorted(found, key=_when_delivered)]
+
+    def wait_for_mail(self, mailbox: Mailbox, number: int) -> list[str]:
+        """The inbox when it has so many messages; what was put off is tried again meanwhile."""
+        tried = time.monotonic()
+
+        def there() -> bool:
+            nonlocal tried
+            if len(self.inbox(mailbox)) >= number:
+                return True
+            if time.monotonic() > tried + 1:
+                self.flush()
+                tried = time.monotonic()
+            return False
+
+        eventually(there, why=self.complaints)
+        return self.inbox(mailbox)
 
     @property
     def tls(self) -> ssl.SSLContext:
@@ -389,3 +407,10 @@ def manage(*arguments: str, given: str = "") -> str:
     finally:
         sys.stdin = stdin
     return said.getvalue()
+
+
+def _when_delivered(path: Path) -> tuple[int, int]:
+    """Seconds and microseconds, out of a file's name in a Maildir."""
+    found = re.match(r"(\d+)\.M(\d+)", path.name)
+    assert found is not None, path.name
+    return int(found[1]), int(found[2])

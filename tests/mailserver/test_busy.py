@@ -7,7 +7,6 @@ import pytest
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import PrivateMailServer
-from tests.programs import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 
@@ -25,7 +24,7 @@ def test_an_outreach_tool_sends_for_many_mailboxes_from_one_address(
         ]
         for client in clients:
             client.sendmail(box.address, [box.address], "Subject: Hi\r\n\r\nHello.\r\n")
-    eventually(lambda: len(mail_server.inbox(box)) == SESSIONS)
+    assert len(mail_server.wait_for_mail(box, SESSIONS)) == SESSIONS
     assert "too many connections" not in mail_server.said
     # Nobody waited for a process that tells whether the mailbox is full.
     assert "problem talking to server" not in mail_server.said

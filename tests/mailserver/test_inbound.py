@@ -88,8 +88,9 @@ def filtering(server: PrivateMailServer, world: FakeServer, *more: str) -> list[
 
 def arrived(server: PrivateMailServer, mailbox: Mailbox, number: int) -> Message:
     """The newest message in a mailbox's inbox, when it has so many there."""
-    eventually(lambda: len(server.inbox(mailbox)) == number, why=server.complaints)
-    messages = map(message_from_string, server.inbox(mailbox))
+    found = server.wait_for_mail(mailbox, number)
+    assert len(found) == number
+    messages = map(message_from_string, found)
     return max(messages, key=lambda message: int(message["Subject"]))
 
 

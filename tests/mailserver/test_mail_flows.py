@@ -70,8 +70,7 @@ def incoming(server: PrivateMailServer, sender: str, to: str, *, text: str = HEL
 
 def received(server: PrivateMailServer, mailbox: Mailbox, number: int = 1) -> list[str]:
     """The messages of a mailbox, when there are as many."""
-    eventually(lambda: len(server.inbox(mailbox)) >= number, why=server.complaints)
-    return server.inbox(mailbox)
+    return server.wait_for_mail(mailbox, number)
 
 
 # --- Rows are logins, at once ---------------------------------------------------------------------

@@ -60,6 +60,6 @@ def test_a_restored_mail_server_has_its_logins_keys_and_mail(
         assert imap.select("INBOX")[1] == [b"1"]
     with mail_server.submission(box.address, PASSWORD) as client:
         client.sendmail(box.address, [box.address], "Subject: new\r\n\r\nHello.\r\n")
-    eventually(lambda: len(mail_server.inbox(box)) > 1, why=mail_server.complaints)
+    mail_server.wait_for_mail(box, 2)
     subjects = {message_from_string(text)["Subject"] for text in mail_server.inbox(box)}
     assert subjects == {"kept", "new"}

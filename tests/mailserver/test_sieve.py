@@ -19,7 +19,6 @@ from provisioning.models import Job
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import HOST, PrivateMailServer
-from tests.programs import eventually
 from tests.work import work_off
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
@@ -41,9 +40,9 @@ def bring(server: PrivateMailServer, to: str, text: str = "", *, sender: str = "
 
 def arrived(server: PrivateMailServer, mailbox: Mailbox, number: int) -> list[Message]:
     """The messages of an inbox, when there are so many."""
-    eventually(lambda: len(server.inbox(mailbox)) >= number, why=server.complaints)
-    assert len(server.inbox(mailbox)) == number
-    return [message_from_string(text) for text in server.inbox(mailbox)]
+    found = server.wait_for_mail(mailbox, number)
+    assert len(found) == number
+    return [message_from_string(text) for text in found]
 
 
 def set_and_tell(person: Person, mailbox: Mailbox, **wanted: object) -> DeliveryRules:
