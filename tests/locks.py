@@ -10,7 +10,11 @@ from django.db import connection
 
 def is_locked() -> bool:
     """Whether this thread is in a transaction, other than the one around its test."""
-    return any(not block._from_testcase for block in connection.atomic_blocks)
+    return any(not _is_of_test(block) for block in connection.atomic_blocks)
+
+
+def _is_of_test(block: Any) -> bool:
+    return bool(block._from_testcase)
 
 
 class Calls(list[bool]):
@@ -39,7 +43,7 @@ def written_together(table: str) -> Iterator[list[int]]:
         words = sql.split(None, 3)
         if words[0] in {"INSERT", "UPDATE", "DELETE"} and f'"{table}"' in " ".join(words[:3]):
             outermost = next(
-                (one for one in connection.atomic_blocks if not one._from_testcase), None
+                (one for one in connection.atomic_blocks if not _is_of_test(one)), None
             )
             if outermost is None or not blocks or blocks[-1] is not outermost:
                 blocks.append(outermost)

@@ -42,7 +42,7 @@ def plan_changes(
     so it is with a delegation or DNAME above wanted names. Mail needs the real addresses, so a
     wanted record that is proxied, and the host of one, get the proxy switched off. `spf_text` is
     the SPF record as it should become when the caller has merged and flattened it
-    (`blueprint.settled_spf`), `spf_objection` why that cannot be; without either we merge here, by
+    (`mail_records.settled_spf`), `spf_objection` why that cannot be; without either we merge here, by
     the text alone. `own_hosts`: the mail hosts of this installation, so that moving mail between
     them is no loss.
     """

@@ -55,7 +55,8 @@ def update_in_slices[M: Model](
     if not ordered:
         return
     meta, quote = ordered[0]._meta, connection.ops.quote_name
-    fields = [*(meta.get_field(name) for name in columns), meta.pk]
+    by_name = {field.name: field for field in meta.concrete_fields}
+    fields = [*(by_name[name] for name in columns), meta.pk]
     values = [
         [
             field.get_db_prep_save(getattr(row, field.attname), connection=connection)
@@ -63,8 +64,8 @@ def update_in_slices[M: Model](
         ]
         for row in ordered
     ]
-    given = ", ".join(f"{quote(field.column)} = %s" for field in fields[:-1])
-    where = f"{quote(meta.pk.column)} = %s"
+    given = ", ".join(f"{quote(str(field.column))} = %s" for field in fields[:-1])
+    where = f"{quote(str(meta.pk.column))} = %s"
     statement = f"UPDATE {quote(meta.db_table)} SET {given} WHERE {where}"  # noqa: S608
     for some in batched(values, at_once):
         with transaction.atomic(savepoint=False), connection.cursor() as cursor:

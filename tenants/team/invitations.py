@@ -184,7 +184,7 @@ def _refusal(error: Exception) -> str:
     A sender or a login that it refuses is the host's to correct: those are tried again.
     """
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        answers = list(error.recipients.values())
+        answers: list[tuple[int, bytes | str]] = [*error.recipients.values()]
     elif isinstance(error, smtplib.SMTPDataError):
         answers = [(error.smtp_code, error.smtp_error)]
     else:

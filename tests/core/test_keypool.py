@@ -2,7 +2,7 @@
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from dnszones.dkim import make_key
+from dnszones.dkim.records import make_key
 from tests.keypool import POOLED, KeyPool
 
 

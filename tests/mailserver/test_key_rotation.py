@@ -15,11 +15,11 @@ import pytest
 from django.conf import LazySettings
 from django.db import transaction
 
+from dnszones.dkim.keys import dkim_key
 from dnszones.models import DkimKey, Zone
-from dnszones.services import dkim_key
 from mailboxes.models import Mailbox
-from mpanel.core.resealing import SLICE, values_by_key
 from mpanel.core.secrets import front_key_id, new_key
+from mpanel.operations.resealing import SLICE, values_by_key
 from tenants.models import ProviderCredential
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox

@@ -64,8 +64,7 @@ def existing_look(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     if request.POST.get("plain") == "yes":
         services.look_again(request.actor, domain_id)
         return redirect("setup-nameservers", domain_id=domain_id)
-    given = (request.POST, request.FILES) if request.method == "POST" else ()
-    form = ZoneFileForm(*given)
+    form = ZoneFileForm(*((request.POST, request.FILES) if request.method == "POST" else ()))
     if request.method == "POST" and form.is_valid():
         try:
             text = form.cleaned_data["zone_file"]

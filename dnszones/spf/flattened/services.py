@@ -1,6 +1,6 @@
 """Flattened SPF records: what a customer sees of one, looking at it now, stopping it.
 
-Their source is looked at by flattening_sweep.py; see docs/decisions/0023.
+Their source is looked at by sweep.py; see docs/decisions/0023.
 """
 
 from collections.abc import Sequence
