@@ -42,8 +42,8 @@ def plan_changes(
     so it is with a delegation or DNAME above wanted names. Mail needs the real addresses, so a
     wanted record that is proxied, and the host of one, get the proxy switched off. `spf_text` is
     the SPF record as it should become when the caller has merged and flattened it
-    (`mail_records.settled_spf`), `spf_objection` why that cannot be; without either we merge here, by
-    the text alone. `own_hosts`: the mail hosts of this installation, so that moving mail between
+    (`mail_records.settled_spf`), `spf_objection` why that cannot be; without either we merge here,
+    by the text alone. `own_hosts`: the mail hosts of this installation, so that moving mail between
     them is no loss.
     """
     planner = _Planner(zone_name, tuple(existing), replace)
