@@ -131,7 +131,8 @@ def _answer_within(seconds: float, asked: str) -> bytes | None:
             continue
         if not is_kept:
             connection.close()
-            connection.connect()  # within `connect_timeout`
+            with connection.wrap_database_errors:
+                connection.connect()  # within `connect_timeout`
         line = connection.connection.pgconn
         try:
             return _answer_by(deadline, line, asked)
