@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from billing.models import Account
 from billing.selectors import get_account
 from mpanel.core.actor import Actor
 from tenants.models import Membership
@@ -27,11 +28,15 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         here = (one.tenant for one in mine() if one.tenant_id == actor.tenant_id)
         return (next(here, None) or get_tenant(actor)).name
 
+    @cache
+    def account() -> Account:
+        return get_account(actor)
+
     return {
         # Templates call what can be called.
         "tenant_name": tenant_name,
         "organisations": mine,
-        "trial_days_left": cache(lambda: get_account(actor).trial_days_left),
-        "domain_obstacle": cache(lambda: obstacle(actor, "domains")),
-        "inbox_obstacle": cache(lambda: obstacle(actor, "inboxes")),
+        "trial_days_left": lambda: account().trial_days_left,
+        "domain_obstacle": cache(lambda: obstacle(actor, account(), "domains")),
+        "inbox_obstacle": cache(lambda: obstacle(actor, account(), "inboxes")),
     }

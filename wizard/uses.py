@@ -7,7 +7,6 @@ from typing import Any
 from django.db.models import QuerySet
 
 from billing.models import Account
-from billing.selectors import get_account
 from billing.services import plan_of
 from domains.selectors import domains
 from mailboxes.selectors import mailboxes
@@ -36,9 +35,8 @@ def use_of(actor: Actor, account: Account, what: str) -> Use:
     return Use(what.capitalize(), ROWS[what](actor).count(), limit)
 
 
-def obstacle(actor: Actor, what: str) -> str:
+def obstacle(actor: Actor, account: Account, what: str) -> str:
     """Why the tenant cannot add "inboxes" or "domains" now: `OVER`, `FULL`, or "" if it can."""
-    account = get_account(actor)
     if account.trial_over:
         return OVER
     return FULL if use_of(actor, account, what).is_full else ""

@@ -115,7 +115,9 @@ def _due(provider: str) -> list[Group]:
         .select_related("mailbox__domain", "credential")
         .order_by("updated_at", "pk")
     )
-    groups = groups_of(list(due[: MOST_PER_KEY * KEYS_AT_ONCE]))
+    links = list(due[: MOST_PER_KEY * KEYS_AT_ONCE])
+    turn = {link.pk: number for number, link in enumerate(links)}
+    groups = sorted(groups_of(links), key=lambda group: min(turn[link.pk] for link in group.links))
     return [Group(group.links[:MOST_PER_KEY], group.credential) for group in groups]
 
 

@@ -128,6 +128,8 @@ def member_remove(request: PageRequest, user_id: UUID) -> HttpResponseBase:
     found = selectors.get_member(request.actor, user_id)
     is_me = found.user_id == request.actor.user_id
     if request.method == "POST":
+        if not is_me:
+            members.require_rank(request.actor)
         try:
             members.remove_member(request.actor, user_id)
         except (Conflict, Forbidden) as error:

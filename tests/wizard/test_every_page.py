@@ -434,7 +434,7 @@ MOST_QUERIES = {
     "mailboxes": 10,
     "jobs": 9,
     "credentials": 7,
-    "setup": 8,
+    "setup": 9,
     "webhooks": 7,
     "audit": 9,
     "notifications": 8,
