@@ -21,6 +21,13 @@ ONE_DATABASE = {
     "sandbox": "the stand-ins keep no rows of ours",
     "terminal": "the panel behind the terminal has a database of its own",
 }
+# Files in those folders that depend on it all the same: migrations, locks, and counting in SQL.
+BOTH_DATABASES = {
+    "core/test_api_limits.py",
+    "core/test_migrations.py",
+    "core/test_resealing.py",
+    "core/test_short_locks.py",
+}
 # Fixtures that start a server, and names by whose import a module tells that it starts processes.
 SERVERS = {"mail_server_process", "powerdns_process", "running", "sandbox_process", "server"}
 STARTERS = {
@@ -49,9 +56,9 @@ POSTGRESQL_ONLY = ("mailserver", "pgbouncer")
 def place(item: pytest.Item) -> None:
     """Mark a test with what follows from its folder and its fixtures."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    if (why := ONE_DATABASE.get(folder_of(item))) or not (
-        fixtures & DATABASE or _has(item, "django_db", *POSTGRESQL_ONLY)
-    ):
+    is_on_both = file_of(item.nodeid) in BOTH_DATABASES
+    why = None if is_on_both else ONE_DATABASE.get(folder_of(item))
+    if why or not (fixtures & DATABASE or _has(item, "django_db", *POSTGRESQL_ONLY)):
         item.add_marker(pytest.mark.one_database(why or "it asks for no database"))
     if _has(item, "one_database") and _has(item, *POSTGRESQL_ONLY):
         raise pytest.UsageError(f"{item.nodeid} would run on no database")

@@ -4,14 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.placing import LONGEST, MATRICES, ONE_DATABASE, POSTGRESQL_ONLY, TOGETHER, Scheduling
+from tests.placing import (
+    BOTH_DATABASES,
+    LONGEST,
+    MATRICES,
+    ONE_DATABASE,
+    POSTGRESQL_ONLY,
+    TOGETHER,
+    Scheduling,
+)
 
 TESTS = Path(__file__).parent.parent
 
 
 def test_what_is_placed_exists() -> None:
     assert all((TESTS / name).is_dir() for name in {*LONGEST, *TOGETHER, *ONE_DATABASE})
-    assert all((TESTS / name).is_file() for name in MATRICES)
+    assert all((TESTS / name).is_file() for name in {*MATRICES, *BOTH_DATABASES})
 
 
 @pytest.mark.parametrize(
@@ -39,3 +47,7 @@ def test_every_test_runs_on_a_database_and_gives_a_reason_not_to(
         assert all(reason.strip() for reason in reasons)
         if reasons:
             assert not any(item.get_closest_marker(name) for name in POSTGRESQL_ONLY), item.nodeid
+
+
+def test_migrations_and_locks_run_on_both_databases() -> None:
+    assert {"core/test_migrations.py", "core/test_short_locks.py"} <= BOTH_DATABASES
