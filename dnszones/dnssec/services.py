@@ -340,9 +340,11 @@ def look_at_parents(zones: Sequence[Zone], *, within: float | None = None) -> li
     for zone in closed:
         domain = zone.domain
         text = f"The parent zone has the DS record of {domain}: DNSSEC protects it now."
+        given = {name: getattr(zone, name) for name in columns}
         with transaction.atomic():
-            zone.save(update_fields=columns)
-            record(system(domain.tenant_id), "dns.ds_seen", domain, text)
+            # Not where the zone was deleted during the look: the others are kept all the same.
+            if Zone.objects.filter(pk=zone.pk).update(**given):
+                record(system(domain.tenant_id), "dns.ds_seen", domain, text)
     update_in_slices([zone for zone in zones if zone not in closed], columns)
     return seen
 

@@ -10,6 +10,7 @@ from dnszones.dnssec.states import DnssecIsOff, DnssecIsOn, load_zone
 from dnszones.models import Zone
 from dnszones.providers.base import DsRecord
 from dnszones.vendors import dns_provider
+from domains.delegation import SignerReport
 from domains.models import Domain
 from events.models import Event
 from mpanel.core.errors import Conflict, Forbidden, NotFound, ProviderError
@@ -21,6 +22,7 @@ from tests.cast import Person
 from tests.confirming import agreed, typed
 from tests.sandboxes import REGISTRY, RESOLVERS, RunningSandbox
 from tests.stories import connected, verified
+from tests.wizard.rows import estate
 from tests.work import ended, work_off
 
 NAME = "example.test"
@@ -64,6 +66,28 @@ def caches_forget() -> None:
 
 def actions() -> list[str]:
     return list(Event.objects.filter(action__startswith="dns.").values_list("action", flat=True))
+
+
+def test_a_zone_deleted_during_the_look_holds_up_no_other(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, kept = (
+        Zone.objects.select_related("domain").get(domain=estate(ada, name).domain)
+        for name in ("gone.test", "kept.test")
+    )
+    for zone in (gone, kept):
+        zone.ds_records, zone.parent_ds = [FOREIGN], None
+        zone.save()
+
+    def look(names: list[str], *, within: float | None = None) -> list[SignerReport]:
+        Zone.objects.filter(pk=gone.pk).delete()
+        return [SignerReport(name, (FOREIGN,), 300, "test", ()) for name in names]
+
+    monkeypatch.setattr(dnssec, "look_at_signers", look)
+    dnssec.look_at_parents([gone, kept])
+    kept.refresh_from_db()
+    assert dnssec.dnssec_sight(kept) == "seen"
+    assert actions().count("dns.ds_seen") == 1
 
 
 def test_from_signing_to_the_closed_chain_and_back(
