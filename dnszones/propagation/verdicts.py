@@ -72,7 +72,7 @@ def expectations(
 
 
 def judge(expected: Expected, found: Iterable[str]) -> Verdict:
-    """Compare the values of an answer, as `dnsclient.Answer` has them, with what is wanted.
+    """Compare the values of an answer, as `client.Answer` has them, with what is wanted.
 
     A TXT value is the text itself: quotes in it were published, and make it another text. A second
     SPF or DMARC record is a conflict even beside the right one, because receivers then use neither

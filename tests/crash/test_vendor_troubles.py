@@ -1,5 +1,6 @@
 """Vendors that are down, ask for patience, or act without answering."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
