@@ -9,7 +9,7 @@ from django.conf import LazySettings
 from django.db import connection
 
 from events.models import Event
-from mailboxes import health
+from mailboxes import health, services
 from mailboxes.accounts import NewMailbox, create_mailbox, provision_and_reveal
 from mailboxes.imports import Row, import_mailboxes
 from mailboxes.models import Mailbox
@@ -135,7 +135,7 @@ def test_many_mailboxes_are_deleted_a_few_at_a_time(
     monkeypatch.setattr(removal, "FORGOTTEN_AT_ONCE", 2)
     job = delete_mailboxes(ada.actor, [one.pk for one in batch.mailboxes.all()])
     calls = Calls()
-    calls.watch(monkeypatch, removal.services, "forget_mailboxes")
+    calls.watch(monkeypatch, services, "forget_mailboxes")
     until(lambda: not Job.objects.active().filter(pk=job.pk).exists())
     assert calls == [False] * 2
     assert not Mailbox.objects.present().exists()
