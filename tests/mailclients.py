@@ -4,7 +4,7 @@ import socket
 import ssl
 from imaplib import IMAP4_SSL
 
-from tests.programs import PATIENCE
+from tests.processes import PATIENCE
 
 
 class ImapFrom(IMAP4_SSL):

@@ -29,8 +29,8 @@ from mailboxes.mailserver.purge import folder_of
 from mailboxes.models import Mailbox
 from tests.certificates import make_certificates
 from tests.mailclients import ImapFrom
-from tests.processes import is_alive
-from tests.programs import PATIENCE, answers, end, eventually, listens, run
+from tests.processes import PATIENCE, eventually, is_alive
+from tests.programs import answers, end, listens, run
 from tests.sandboxes import find_free_port_block
 from tests.spampatterns import kept_patterns
 

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
+import pytest
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 120.0  # seconds; bounds a hang, not the machine
 
 
 def suite_environment(**changes: object) -> dict[str, str]:
@@ -199,12 +201,16 @@ def is_idle(pids: list[int], *, seconds: float = 0.5) -> bool:
     return used() == before
 
 
-def eventually(condition: Callable[[], Any], *, seconds: float = 120.0) -> None:
-    """Come back as soon as the condition holds; fail when it does not within so many seconds."""
+def eventually[T](
+    look: Callable[[], T], *, seconds: float = PATIENCE, why: Callable[[], str] | None = None
+) -> T:
+    """What `look` finds, as soon as it is something; fails after so many seconds."""
     deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.03)
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            pytest.fail("it did not come true in time\n" + (why() if why else ""))
+        time.sleep(0.02)
+    return found
 
 
 def at_once[T](*functions: Callable[[], T]) -> list[T | Exception]:

@@ -6,14 +6,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from tests.processes import descendants, is_alive, kill_all
-
-PATIENCE = 120.0  # seconds; bounds a hang, not the machine
+from tests.processes import PATIENCE, descendants, is_alive, kill_all
 
 
 def run(*command: str, ok: tuple[int, ...] = (0,)) -> str:
@@ -45,15 +40,3 @@ def answers(path: Path) -> bool:
     """Whether somebody listens on a socket in the file system."""
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(path)) == 0
-
-
-def eventually[T](
-    look: Callable[[], T], *, seconds: float = PATIENCE, why: Callable[[], str] | None = None
-) -> T:
-    """What `look` finds, as soon as it is something; fails after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        if time.monotonic() > deadline:
-            pytest.fail("it did not come true in time\n" + (why() if why else ""))
-        time.sleep(0.02)
-    return found

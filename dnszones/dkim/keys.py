@@ -14,7 +14,7 @@ from mpanel.core.errors import Conflict
 OWN_DKIM = ("mailserver", "custom")
 
 
-MOST_DKIM_KEYS = 10  # in one zone: each is made and kept for whoever names a new selector
+MOST_DKIM_KEYS = 10  # in one zone: each is made and kept for anyone who names a new selector
 
 
 class TooManyKeys(Conflict):

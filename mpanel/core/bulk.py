@@ -1,6 +1,6 @@
 """Many rows at once, whose statements and values are made before anything is locked.
 
-On SQLite whoever writes holds the lock of the whole database. Of the time of a `bulk_create` or
+On SQLite a writer holds the lock of the whole database. Of the time of a `bulk_create` or
 `bulk_update` inside a transaction, more than nine tenths go into making them in Python.
 """
 

@@ -8,7 +8,7 @@ from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, domain_of, inbox
 from tests.mailserver.test_sieve import arrived, bring
 from tests.mailservers import PrivateMailServer
-from tests.programs import eventually
+from tests.processes import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

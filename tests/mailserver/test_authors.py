@@ -13,8 +13,8 @@ from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import PrivateMailServer
 from tests.milters import author_check
-from tests.processes import Process
-from tests.programs import eventually, run
+from tests.processes import Process, eventually
+from tests.programs import run
 from tests.signers import verifies, wait_for
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]

@@ -17,7 +17,7 @@ from tests.cast import Person
 from tests.dnsservers import FakeServer, dns_servers
 from tests.mailserver.rooms import domain_of, inbox
 from tests.mailservers import HOST, PrivateMailServer
-from tests.programs import eventually
+from tests.processes import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

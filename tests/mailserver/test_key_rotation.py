@@ -24,8 +24,7 @@ from tenants.models import ProviderCredential
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import PrivateMailServer
-from tests.processes import Process
-from tests.programs import eventually
+from tests.processes import Process, eventually
 from tests.signers import verifies
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]

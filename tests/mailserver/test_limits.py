@@ -15,7 +15,7 @@ from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailserver.test_sieve import ManageSieve, arrived, bring, set_and_tell
 from tests.mailservers import PrivateMailServer
 from tests.policy import policy_service
-from tests.programs import eventually
+from tests.processes import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

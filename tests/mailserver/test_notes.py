@@ -17,7 +17,7 @@ from tests.mailserver.rooms import inbox
 from tests.mailserver.test_sieve import arrived, bring, set_and_tell
 from tests.mailserver.test_signed import signer
 from tests.mailservers import PrivateMailServer
-from tests.programs import eventually
+from tests.processes import eventually
 from tests.signers import verifies, wait_for
 from tests.work import work_off
 

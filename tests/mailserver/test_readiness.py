@@ -16,8 +16,8 @@ from mailboxes.logins.readiness import PASS, LoginReadiness
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import PrivateMailServer
-from tests.processes import Process
-from tests.programs import eventually, listens
+from tests.processes import Process, eventually
+from tests.programs import listens
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

@@ -18,7 +18,7 @@ from mailboxes.models import Mailbox
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import PrivateMailServer
-from tests.programs import eventually
+from tests.processes import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

@@ -16,8 +16,8 @@ from mailboxes.models import LogPosition, Mailbox, SendingDay
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import PrivateMailServer, manage
-from tests.processes import Process
-from tests.programs import eventually, run
+from tests.processes import Process, eventually
+from tests.programs import run
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

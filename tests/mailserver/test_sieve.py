@@ -19,7 +19,7 @@ from provisioning.models import Job
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import HOST, PrivateMailServer
-from tests.programs import eventually
+from tests.processes import eventually
 from tests.work import work_off
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]

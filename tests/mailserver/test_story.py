@@ -9,8 +9,7 @@ from tests.cast import Person
 from tests.mailservers import PrivateMailServer
 from tests.policy import policy_service
 from tests.powerdns import PrivatePowerDNS
-from tests.processes import Process
-from tests.programs import eventually
+from tests.processes import Process, eventually
 from tests.sandboxes import RunningSandbox
 from tests.signers import wait_for
 from tests.stories import published, use_powerdns
