@@ -118,7 +118,7 @@ def quick_checks() -> int:
     checks = Checks()
     checks.lint()
     with checks.types():
-        checks.suite("SQLite", [f"not {marker}" for marker in NOT_QUICK], *PARALLEL)
+        checks.suite("SQLite", ["on_sqlite", *(f"not {mark}" for mark in NOT_QUICK)], *PARALLEL)
     return checks.finish()
 
 
@@ -178,14 +178,14 @@ class Checks:
         self._note("types", process.returncode, begun)
 
     def suite_on_sqlite(self, *arguments: str) -> None:
-        """All tests but those of Dovecot and Postfix, which read PostgreSQL only."""
-        self.suite("SQLite", [*self._left_out(), "not mailserver"], *arguments)
+        """What `tests/placing.py` has on SQLite: most tests."""
+        self.suite("SQLite", ["on_sqlite", *self._left_out()], *arguments)
 
     def suite_on_postgresql(self, *arguments: str) -> None:
-        """What may differ by database; tests with a PostgreSQL of their own ran already."""
+        """What `tests/placing.py` has on PostgreSQL: what may differ there."""
         if binaries() is None:
             return
-        chosen = [*self._left_out(), "not one_database", "not postgresql"]
+        chosen = ["on_postgresql", *self._left_out()]
         with PrivatePostgreSQL() as server:
             self.suite("PostgreSQL", chosen, *arguments, DATABASE_URL=server.url)
 

@@ -9,9 +9,9 @@ from tests.placing import (
     LONGEST,
     MATRICES,
     ONE_DATABASE,
-    POSTGRESQL_ONLY,
     TOGETHER,
     Scheduling,
+    place,
 )
 
 TESTS = Path(__file__).parent.parent
@@ -45,8 +45,49 @@ def test_every_test_runs_on_a_database_and_gives_a_reason_not_to(
     for item in request.session.items:
         reasons = [mark.args[0] for mark in item.iter_markers("one_database")]
         assert all(reason.strip() for reason in reasons)
-        if reasons:
-            assert not any(item.get_closest_marker(name) for name in POSTGRESQL_ONLY), item.nodeid
+        assert {"on_sqlite", "on_postgresql"} & {mark.name for mark in item.iter_markers()}
+
+
+FILES = {
+    "test_plain": "def test(db): pass",
+    "test_none": "def test(): pass",
+    "test_touching": "from django.db import connection\ndef test(db): pass",
+    "test_counting": "def test(db, django_assert_num_queries): pass",
+    "test_committing": "def test(transactional_db): pass",
+    "test_serving": "def test(transactional_db, sandbox_process): pass",
+    "test_services": "def test(db): pass",
+    "test_mail": "import pytest\n@pytest.mark.mailserver\ndef test(transactional_db): pass",
+    "test_refused": "import pytest\nfrom django.db import connection\n"
+    "@pytest.mark.one_database('why')\ndef test(db): pass",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "databases"),
+    [
+        ("test_plain", {"on_sqlite"}),
+        ("test_none", {"on_sqlite"}),
+        ("test_touching", {"on_sqlite", "on_postgresql"}),
+        ("test_counting", {"on_sqlite", "on_postgresql"}),
+        ("test_committing", {"on_sqlite", "on_postgresql"}),
+        ("test_serving", {"on_postgresql"}),
+        ("test_services", {"on_sqlite", "on_postgresql"}),
+        ("test_mail", {"on_postgresql"}),
+        ("test_refused", {"on_sqlite"}),
+    ],
+)
+def test_where_a_test_runs(
+    name: str, databases: set[str], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    file = tmp_path / "an_app" / f"{name}.py"
+    file.parent.mkdir()
+    file.write_text(FILES[name])
+    module = pytest.Module.from_parent(request.session, path=file)
+    (item,) = module.collect()
+    assert isinstance(item, pytest.Function)
+    place(item)
+    given = {mark.name for mark in item.iter_markers()}
+    assert given & {"on_sqlite", "on_postgresql"} == databases
 
 
 def test_migrations_and_locks_run_on_both_databases() -> None:
