@@ -17,6 +17,7 @@ from django_q.signing import SignedPackage
 from mpanel.core.losses import ConfirmationRequired
 from mpanel.core.periodic import all_sweeps
 from provisioning.models import Job
+from tests.processes import PATIENCE
 
 
 def work_off() -> int:
@@ -47,7 +48,7 @@ def hurry(job_id: UUID | None = None) -> None:
     work_off()
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 20, sweep: str = "") -> None:
+def until(condition: Callable[[], bool], *, seconds: float = PATIENCE, sweep: str = "") -> None:
     """Work, and hurry what waits, until the condition holds; fails after so many seconds."""
     deadline = time.monotonic() + seconds
     work_off()

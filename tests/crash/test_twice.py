@@ -234,7 +234,7 @@ def test_two_workers_and_two_clocks(ada: Person, sandbox: RunningSandbox) -> Non
     assert_zone_whole(domain, sandbox)
     assert_records_whole(domain, sandbox)
     assert_inboxes_whole(domain, 6)
-    assert sandbox.request_count("cloudflare", "POST", "/zones") == 1
+    assert sandbox.request_count("cloudflare", "POST", "/zones", 200) == 1
 
 
 WORK: dict[str, Callable[[Person, RunningSandbox], Job]] = {
@@ -265,6 +265,13 @@ WORK: dict[str, Callable[[Person, RunningSandbox], Job]] = {
 }
 
 
+WRITES = (
+    ("POST", "/zones"),
+    ("DELETE", "/zones/{id}"),
+    ("POST", "/zones/{id}/dns_records/batch"),
+)
+
+
 @pytest.mark.parametrize("name", WORK)
 def test_a_message_that_comes_again_and_again(
     ada: Person, sandbox: RunningSandbox, name: str
@@ -275,7 +282,8 @@ def test_a_message_that_comes_again_and_again(
     assert at_once(*[partial(tasks.advance, str(job.pk))] * 5) == [None] * 5
     job = ended(job)
     assert job.status == "succeeded"
-    writes = sum(sandbox.request_count("cloudflare", method) for method in ("POST", "DELETE"))
+    # A look at what the domain publishes may ask for a scan, which changes nothing.
+    writes = sum(sandbox.request_count("cloudflare", *write, 200) for write in WRITES)
     assert writes == {"connect": 2, "apply": 1, "revert": 1, "disconnect": 1}.get(name, 0)
     before = job.updated_at
     for _ in range(3):
