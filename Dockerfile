@@ -5,6 +5,7 @@ COPY requirements.txt .
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
 COPY . .
+ENV STATIC_ROOT=/app/static-collected
 RUN SECRET_KEY=only-to-collect-static-files-not-kept-anywhere \
     ENCRYPTION_KEYS=build:$(head -c 32 /dev/urandom | base64) \
     /venv/bin/python manage.py collectstatic --noinput --skip-checks
@@ -20,6 +21,6 @@ COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
 USER mpanel
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 MPANEL_VAR_DIR=/var/lib/mpanel
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 MPANEL_VAR_DIR=/var/lib/mpanel STATIC_ROOT=/app/static-collected
 EXPOSE 8000
 CMD ["gunicorn", "mpanel.wsgi", "--bind=0.0.0.0:8000"]

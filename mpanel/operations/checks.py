@@ -163,6 +163,16 @@ def mail_server_has_a_key(app_configs: Any, **kwargs: Any) -> Sequence[CheckMess
 
 
 @register()
+def static_files_are_collected(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Where STATIC_ROOT is set, pages name files that `collectstatic` must have put there."""
+    if not settings.STATIC_IS_COLLECTED or (settings.STATIC_ROOT / "staticfiles.json").exists():
+        return []
+    sentence = f"STATIC_ROOT is {settings.STATIC_ROOT}, but no files were collected there."
+    hint = "Run `manage.py collectstatic --noinput --skip-checks`, or unset STATIC_ROOT."
+    return [Error(sentence, hint=hint, id="mpanel.E042")]
+
+
+@register()
 def sandbox_stays_inside(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """With the sandbox on, no vendor's address may lead off this machine."""
     if not settings.SANDBOX:

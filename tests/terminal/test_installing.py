@@ -16,6 +16,7 @@ from configparser import ConfigParser
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.postgresql import PrivatePostgreSQL
@@ -44,7 +45,8 @@ def database() -> Iterator[PrivatePostgreSQL]:
 def page(root: Path, database: PrivatePostgreSQL, port: int) -> list[str]:
     """The page's blocks, with the folders and the database of this test."""
     url = urlsplit(database.url)
-    folders = ("/etc/", "/var/backups", "/var/lib/powerdns", "/root/mpanel-keys")
+    folders = ("/etc/", "/var/backups", "/var/lib/powerdns", "/var/lib/mpanel-static")
+    folders += ("/root/mpanel-keys",)
     changes = [(folder, f"{root}{folder}") for folder in folders] + [
         (".venv/bin/python", sys.executable),
         (".venv/bin/pip install", ": pip"),
@@ -115,6 +117,9 @@ def test_the_page_makes_a_panel_that_answers(database: PrivatePostgreSQL, tmp_pa
             wait_for(port, web)
             setup = f"export MPANEL_ENV_FILE={tmp_path}/etc/mpanel/env\n"
             shell(OF_THE_MACHINE + names + setup + last, database, tmp_path)
+            style = re.search(r'href="(/static/mpanel/base\.[0-9a-f]{12}\.css)"', read(port).text)
+            assert style, "style sheets bear their hash"
+            assert "immutable" in read(port, style[1]).headers["Cache-Control"]
         finally:
             web.terminate()
     (backup,) = (tmp_path / "var/backups/mpanel").glob("mpanel-*")
@@ -123,6 +128,12 @@ def test_the_page_makes_a_panel_that_answers(database: PrivatePostgreSQL, tmp_pa
     if Path("/usr/share/pdns-backend-sqlite3").exists() and shutil.which("sqlite3"):
         shell(OF_THE_MACHINE + dns, database, tmp_path)
         assert (tmp_path / "var/lib/powerdns/pdns.sqlite3").stat().st_size
+
+
+def read(port: int, path: str = "/") -> httpx.Response:
+    """What nginx gets."""
+    headers = {"Host": "panel.example.com", "X-Forwarded-Proto": "https"}
+    return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers).raise_for_status()
 
 
 def wait_for(port: int, web: subprocess.Popen[bytes]) -> None:
