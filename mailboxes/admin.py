@@ -7,7 +7,6 @@ from mailboxes.logins import guesses
 from mailboxes.models import (
     Alias,
     Batch,
-    CampaignSeat,
     DeliveryRules,
     LoginGuesses,
     LoginNetwork,
@@ -15,11 +14,9 @@ from mailboxes.models import (
     Mailbox,
     MailDomain,
     MailServer,
-    OutreachLink,
     OutsideSender,
     QueuedMessage,
     SendingDay,
-    WarmupDay,
 )
 from mpanel.core.actor import Actor
 from mpanel.core.adminpages import ReadOnlyAdmin, StatusFilter, acts, set_or_not
@@ -191,30 +188,4 @@ class QueuedMessageAdmin(ReadOnlyAdmin):
     list_display = ("queue_id", "server", "mailbox", "created_at")
     list_select_related = ("server", "mailbox")
     search_fields = ("queue_id", "mailbox__address")
-    ordering = ("-id",)
-
-
-@admin.register(OutreachLink)
-class OutreachLinkAdmin(ReadOnlyAdmin):
-    list_display = ("mailbox", "tenant", "provider", "status_badge", "remote_id", "reputation")
-    list_select_related = ("mailbox", "tenant")
-    list_filter = (StatusFilter,)
-    search_fields = ("mailbox__address", "tenant__name", "remote_id")
-    ordering = ("-id",)
-
-
-@admin.register(CampaignSeat)
-class CampaignSeatAdmin(ReadOnlyAdmin):
-    list_display = ("campaign_name", "link", "joined_at", "left_at")
-    list_select_related = ("link__mailbox",)
-    search_fields = ("campaign_name", "link__mailbox__address")
-    ordering = ("-id",)
-
-
-@admin.register(WarmupDay)
-class WarmupDayAdmin(ReadOnlyAdmin):
-    list_display = ("date", "link", "sent", "delivered", "bounced", "replied")
-    list_select_related = ("link__mailbox",)
-    search_fields = ("link__mailbox__address",)
-    date_hierarchy = "date"
     ordering = ("-id",)

@@ -1,4 +1,4 @@
-"""Mailboxes and mail servers, signing, sending limits, health, outreach."""
+"""Mailboxes and mail servers, signing, sending limits, health."""
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -46,16 +46,6 @@ class MailboxesConfig(AppConfig):
         periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)
         periodic.register("mailboxes.health", every=15, work=health.sweep)
 
-        from mailboxes.outreach import sweep as outreach
-
-        periodic.register("outreach.warmup", every=outreach.EVERY, work=outreach.look_at_warmup)
-        kinds.register(
-            "outreach.lost",
-            "Outreach connection lost",
-            action="outreach.lost",
-            title="A mailbox is no longer connected to an outreach tool",
-            link=lambda event: reverse("mailbox-detail", args=[event.subject_id]),
-        )
         kinds.register(
             "mailboxes.proved",
             "Provisioning finished",

@@ -1,12 +1,14 @@
-"""The CSV file by which credentials leave mPanel (RFC 4180, to be sent as UTF-8)."""
+"""The CSV files by which credentials leave mPanel (RFC 4180, to be sent as UTF-8)."""
 
 import csv
 import io
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from mailboxes.providers.base import LoginSettings
+from mailboxes.services import Credential
 from mpanel.core.csvcells import inert
 
 COLUMNS = (
@@ -30,6 +32,22 @@ class CredentialRow:
     email: str
     settings: LoginSettings
     password: str = field(default="", repr=False)
+
+
+# Writes the file that one tool imports; the settings are those of each domain.
+ImportFile = Callable[[Sequence[Credential], Mapping[UUID, LoginSettings]], str]
+
+_import_files: dict[str, ImportFile] = {}
+
+
+def register_import_file(tool: str, write: ImportFile) -> None:
+    """Offer a file as a tool imports it; apps above register theirs as Django starts."""
+    _import_files[tool] = write
+
+
+def import_files() -> dict[str, ImportFile]:
+    """The files that are offered, by the key of their tool."""
+    return dict(_import_files)
 
 
 def credentials_csv(

@@ -6,7 +6,7 @@ neither for nor against. Everything is measured in bulk by a sweep.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from itertools import batched
@@ -14,12 +14,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Avg, Q, Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from dnszones.models import Record
 from mailboxes.blocklists import Listing, listings
-from mailboxes.models import Mailbox, MailDomain, OutreachLink, SendingDay
+from mailboxes.models import Mailbox, MailDomain, SendingDay
 from mailboxes.sending.limits import limit_on, ramp_of, today
 from mpanel.core.bulk import ROWS_AT_ONCE, update_in_slices
 from mpanel.core.periodic import Slice
@@ -208,6 +208,19 @@ def _recipients(number: int) -> str:
     return f"{number} recipient" if number == 1 else f"{number} recipients"
 
 
+# --- What apps above know -----------------------------------------------------------------------
+
+# Of the mailboxes of domains: what the tools that warm them up say of them, 0 to 100.
+Reputations = Callable[[Iterable[UUID]], Mapping[UUID, float]]
+
+_reputations: list[Reputations] = []
+
+
+def register_reputations(read: Reputations) -> None:
+    """Count what `read` answers in the warm-up part; an app above registers it."""
+    _reputations.append(read)
+
+
 # --- Measuring -------------------------------------------------------------------------------
 
 
@@ -238,7 +251,7 @@ def measure(mail_domain_ids: Sequence[UUID]) -> None:
     boxes = list(Mailbox.objects.present().filter(domain_id__in=domains))
     verdicts = _verdicts(domains)
     fates = _fates([*domains, *(box.pk for box in boxes)])
-    reputations = _reputations(domains)
+    reputations = _reputations_of(domains)
     listed = asyncio.run(_blocklists_of(domains.values()))
     now, on = timezone.now(), today()
     per_domain: dict[UUID, list[int]] = defaultdict(list)
@@ -317,18 +330,11 @@ def _fates(subjects: Sequence[UUID]) -> dict[UUID, Fates]:
     return {row["subject_id"]: Fates(row["a"], row["b"], row["c"]) for row in rows}
 
 
-def _reputations(domains: Iterable[UUID]) -> dict[UUID, float]:
-    rows = (
-        OutreachLink.objects.filter(
-            mailbox__domain_id__in=list(domains),
-            status=OutreachLink.CONNECTED,
-            reputation__isnull=False,
-        )
-        .order_by()
-        .values("mailbox_id")
-        .annotate(mean=Avg("reputation"))
-    )
-    return {row["mailbox_id"]: row["mean"] for row in rows}
+def _reputations_of(domain_ids: Iterable[UUID]) -> dict[UUID, float]:
+    found: dict[UUID, float] = {}
+    for read in _reputations:
+        found |= read(domain_ids)
+    return found
 
 
 async def _blocklists_of(mails: Iterable[MailDomain]) -> dict[UUID, dict[str, Listing]]:

@@ -1,18 +1,14 @@
-"""What can be wrong with a mailbox, also at an outreach tool, and with a domain's mail."""
+"""What can be wrong with a mailbox and with a domain's mail."""
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from domains.models import Domain
-from mailboxes.models import Mailbox, MailDomain, OutreachLink
+from mailboxes.models import Mailbox, MailDomain
 from mailboxes.selectors import mailboxes
 from mpanel.core import troubles
 from mpanel.core.troubles import Trouble
 
 NOT_PROVED = (Mailbox.FAILED, Mailbox.PROVISIONING)
-
-
-def _refused_link() -> Exists:
-    return Exists(OutreachLink.objects.filter(mailbox=OuterRef("pk"), status=OutreachLink.FAILED))
 
 
 troubles.watch(Mailbox, noun="mailbox,mailboxes", url_name="mailbox-list", rows=mailboxes)
@@ -36,13 +32,6 @@ troubles.register(
         "Change not applied",
         "The last change did not reach the mail provider.",
         lambda: ~Q(error_message="") & ~Q(status__in=NOT_PROVED),
-    ),
-    Trouble(
-        "outreach",
-        "Outreach refused",
-        "An outreach tool refused the mailbox. See why, then retry.",
-        lambda: Q(_refused_link()),
-        tone="warning",
     ),
     Trouble(
         "suspended",

@@ -8,8 +8,6 @@ from mailboxes import health_api as health
 from mailboxes import panel_api as panel
 from mailboxes import rules_api as rules
 from mailboxes import views
-from mailboxes.outreach import api as outreach
-from mailboxes.outreach import views as outreach_pages
 from mailboxes.sending import api as sending
 from mailboxes.sending import views as sending_pages
 
@@ -39,13 +37,6 @@ pages = [
     path("domains/<uuid:domain_id>/region/", views.domain_region, name="domain-region"),
     path("domains/<uuid:domain_id>/aliases/", views.domain_alias_add, name="domain-alias-add"),
     path("<uuid:mailbox_id>/reveal/", views.mailbox_reveal, name="mailbox-reveal"),
-    path("outreach/connect/", outreach_pages.outreach_connect, name="outreach-connect"),
-    path(
-        "outreach/<uuid:link_id>/disconnect/",
-        outreach_pages.outreach_disconnect,
-        name="outreach-disconnect",
-    ),
-    path("outreach/<uuid:link_id>/retry/", outreach_pages.outreach_retry, name="outreach-retry"),
     path("batches/<uuid:batch_id>/reveal/", views.batch_reveal, name="batch-reveal"),
     path("batches/<uuid:batch_id>/csv/", views.batch_csv, name="batch-csv"),
 ]
@@ -83,18 +74,5 @@ api_v1 = [
     path(
         "email-accounts/<uuid:account_id>/credentials",
         json.EmailAccountCredentials.as_view(),
-    ),
-    path("email-accounts/<uuid:account_id>/smartlead", outreach.Smartlead.as_view()),
-    path("email-accounts/<uuid:account_id>/instantly", outreach.Instantly.as_view()),
-    path("email-accounts/<uuid:account_id>/warmup-stats", outreach.Warmup.as_view()),
-    path("smartlead/campaigns", outreach.SmartleadCampaigns.as_view()),
-    path(
-        "smartlead/campaigns/<str:campaign_id>/email-accounts",
-        outreach.SmartleadCampaignAccounts.as_view(),
-    ),
-    path("instantly/campaigns", outreach.InstantlyCampaigns.as_view()),
-    path(
-        "instantly/campaigns/<str:campaign_id>/email-accounts",
-        outreach.InstantlyCampaignAccounts.as_view(),
     ),
 ]

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, re_path, reverse
 from django.utils import timezone
 from django.utils.csp import CSP
 from django.utils.text import capfirst
@@ -80,9 +80,9 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "mailboxes.LoginNetwork": "lan",
         "mailboxes.QueuedMessage": "schedule_send",
         "mailboxes.LogPosition": "bookmark",
-        "mailboxes.OutreachLink": "campaign",
-        "mailboxes.CampaignSeat": "event_seat",
-        "mailboxes.WarmupDay": "local_fire_department",
+        "outreach.OutreachLink": "campaign",
+        "outreach.CampaignSeat": "event_seat",
+        "outreach.WarmupDay": "local_fire_department",
     },
     "Access": {
         "tenants.Session": "devices",
@@ -146,6 +146,9 @@ class OperatorSite(UnfoldAdminSite):
         for_operators.__name__ = getattr(view, "__name__", "admin_view")
         return csp_override(POLICY)(signed_in(for_operators))
 
+    def get_urls(self) -> list[Any]:
+        return [*map(moved_list, filter(has_moved, self._registry)), *super().get_urls()]
+
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -199,6 +202,22 @@ def item(title: str, icon: str, link: str, *, active: bool) -> dict[str, Any]:
 def list_of(model: type[Model]) -> str:
     """Where a model's list is."""
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def has_moved(model: type[Model]) -> bool:
+    """Whether a model began in another app, after which its table is still named."""
+    return not model._meta.db_table.startswith(f"{model._meta.app_label}_")
+
+
+def moved_list(model: type[Model]) -> URLPattern:
+    """The address at which a model was before it moved to another app: it leads to the new one."""
+    before, _, name = model._meta.db_table.partition("_")
+
+    def onward(request: HttpRequest, rest: str) -> HttpResponse:
+        query = request.META["QUERY_STRING"]
+        return redirect(f"{list_of(model)}{rest}{'?' if query else ''}{query}")
+
+    return re_path(rf"^{before}/{name}/(?P<rest>.*)$", onward)
 
 
 def figures() -> list[dict[str, Any]]:

@@ -322,6 +322,7 @@ INSTALLED_APPS = [
     "domains",
     "dnszones",
     "mailboxes",
+    "outreach",
     "wizard",
     "mpanel.launcher",
     "sandbox",

@@ -8,6 +8,7 @@ import dnszones.urls
 import domains.urls
 import events.urls
 import mailboxes.urls
+import outreach.urls
 import provisioning.urls
 import tenants.urls
 import wizard.urls
@@ -20,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("domains/", include(dnszones.urls.pages)),
     path("dns/", include(dnszones.urls.dns_pages)),
     path("mailboxes/", include(mailboxes.urls.pages)),
+    path("mailboxes/", include(outreach.urls.pages)),
     path("jobs/", include(provisioning.urls.pages)),
     path("settings/", include(events.urls.pages)),
     path("admin/", admin.site.urls),
@@ -36,6 +38,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(domains.urls.api_v1)),
     path("api/v1/", include(dnszones.urls.api_v1)),
     path("api/v1/", include(mailboxes.urls.api_v1)),
+    path("api/v1/", include(outreach.urls.api_v1)),
 ]
 
 handler400 = "mpanel.core.pages.bad_request"

@@ -4,7 +4,7 @@ Provisioning, dry run, waiting, drift and recovery all use the same two verbs; s
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal, Self
 
@@ -108,6 +108,12 @@ def register(workflow: Workflow[Any]) -> None:
     known = _workflows.setdefault(workflow.name, workflow)
     if known is not workflow:
         raise ValueError(f"two workflows are called {workflow.name}")
+
+
+def prepend(name: str, state: DesiredState[Any]) -> None:
+    """Put a state of an app above before all others of a workflow; `KeyError` for none."""
+    workflow = _workflows[name]
+    _workflows[name] = replace(workflow, states=(state, *workflow.states))
 
 
 def workflow_called(name: str) -> Workflow[Any]:

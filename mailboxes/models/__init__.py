@@ -3,7 +3,6 @@
 from mailboxes.models.addresses import Alias
 from mailboxes.models.logins import LoginGuesses, LoginNetwork
 from mailboxes.models.mailbox import REVEAL_LASTS, Batch, Mailbox, MailboxQuerySet
-from mailboxes.models.outreach import CampaignSeat, OutreachLink, WarmupDay
 from mailboxes.models.rules import DeliveryRules
 from mailboxes.models.sending import LogPosition, OutsideSender, QueuedMessage, SendingDay
 from mailboxes.models.servers import MailDomain, MailServer
@@ -12,7 +11,6 @@ __all__ = [
     "REVEAL_LASTS",
     "Alias",
     "Batch",
-    "CampaignSeat",
     "DeliveryRules",
     "LogPosition",
     "LoginGuesses",
@@ -21,9 +19,7 @@ __all__ = [
     "MailServer",
     "Mailbox",
     "MailboxQuerySet",
-    "OutreachLink",
     "OutsideSender",
     "QueuedMessage",
     "SendingDay",
-    "WarmupDay",
 ]

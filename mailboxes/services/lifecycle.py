@@ -8,11 +8,10 @@ from django.utils import timezone
 
 from domains.models import Domain
 from events.services import record, record_each
-from mailboxes import selectors
+from mailboxes import hooks, selectors
 from mailboxes.enforcement import enforce
 from mailboxes.models import Alias, Mailbox
 from mailboxes.naming import name_error
-from mailboxes.outreach.services import tell_new_password
 from mailboxes.passwords import check_given, make_password
 from mailboxes.services import roles
 from mailboxes.services.reveal import PROVED, Credential
@@ -163,7 +162,7 @@ def renew_password(actor: Actor, mailbox: Mailbox, password: str = "") -> Creden
         revealed_at=timezone.now(),
     )
     record(actor, "mailbox.password_changed", mailbox, f"Changed the password of {mailbox}.")
-    tell_new_password(actor, [mailbox])
+    hooks.passwords_changed(actor, [mailbox])
     return Credential(mailbox, mailbox.password())
 
 

@@ -13,7 +13,7 @@ from dnszones.plans.services import DomainNotVerified
 from domains.models import Domain
 from domains.selectors import get_domain
 from events.services import record
-from mailboxes import selectors
+from mailboxes import hooks, selectors
 from mailboxes.maildomains import (
     OUR_SERVER,
     mail_of,
@@ -25,7 +25,6 @@ from mailboxes.maildomains import (
 )
 from mailboxes.models import Batch, Mailbox, MailDomain
 from mailboxes.naming import Address, Persona, plan_addresses
-from mailboxes.outreach.records import settle_domains
 from mailboxes.services import roles
 from mailboxes.services.drafts import Choices, Draft
 from mpanel.core.actor import ADMIN, Actor, system
@@ -299,4 +298,4 @@ def give_up_unproved(batch: Batch, code: str, message: str) -> None:
 def _has_inboxes(domain: Domain) -> None:
     if domain.status == Domain.READY:
         domain.move(Domain.PROVISIONED)
-    settle_domains([domain.pk])
+    hooks.domains_have_inboxes([domain.pk])

@@ -1,4 +1,8 @@
-"""Mailboxes that were deleted: the outside thing goes first, then the row's secrets."""
+"""Mailboxes that were deleted: the outside thing goes first, then the row's secrets.
+
+An app above may prepend a state (`provisioning.desired.prepend`): what must happen while the logins
+are still there.
+"""
 
 import itertools
 from dataclasses import dataclass
@@ -7,7 +11,6 @@ from django.utils import timezone
 
 from mailboxes import services
 from mailboxes.models import Mailbox
-from mailboxes.outreach.states import OutreachIsLeft
 from mailboxes.providers.base import MailProvider
 from mailboxes.states.provisioning import prove
 from mailboxes.states.remote import Result, bring_about, note, observed, raise_troubles
@@ -129,7 +132,7 @@ register(
     Workflow(
         name="mailboxes.delete",
         label="Delete mailboxes",
-        states=(OutreachIsLeft(), MailboxesAbsent(), MailboxesForgotten()),
+        states=(MailboxesAbsent(), MailboxesForgotten()),
         load=_load_removal,
         cancellable=False,
     )

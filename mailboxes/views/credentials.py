@@ -9,11 +9,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from mailboxes import selectors, services
-from mailboxes.csvfiles import CredentialRow, credentials_csv
+from mailboxes.csvfiles import CredentialRow, credentials_csv, import_files
 from mailboxes.forms import RevealForm
 from mailboxes.models import Mailbox
-from mailboxes.outreach.exports import import_file
-from mailboxes.outreach.vendors import tools
 from mailboxes.vendors import logins_of, mail_provider_of
 from mailboxes.views.lists import uuid_or_none
 from mailboxes.views.one import mailbox_page
@@ -79,12 +77,12 @@ def batch_reveal(request: PageRequest, batch_id: UUID) -> HttpResponseBase:
 def batch_csv(request: PageRequest, batch_id: UUID) -> HttpResponseBase:
     """A batch's credentials as a file, as a tool imports it; counts as the one reveal."""
     wanted = request.POST.get("format", "")
-    if wanted and wanted not in tools():
+    if wanted and wanted not in import_files():
         raise Invalid.field("format", "Choose one of the formats offered.")
     credentials = services.reveal_batch(request.actor, batch_id)
     domain = credentials[0].mailbox.domain
     if wanted:
-        text = import_file(wanted, credentials, logins_of([domain.pk]))
+        text = import_files()[wanted](credentials, logins_of([domain.pk]))
         return _download(text, f"{domain.name}-{wanted}.csv")
     rows = [(item.mailbox, item.password) for item in credentials]
     return _csv(rows, hidden=False, name=f"{domain.name}-inboxes.csv")

@@ -10,11 +10,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from events.selectors import trail
 from mailboxes import selectors, services
+from mailboxes.cards import mailbox_cards
 from mailboxes.forms import AliasForm, PasswordForm, QuotaForm
 from mailboxes.health import parts_of
 from mailboxes.logins.selectors import guesses_at
 from mailboxes.models import Mailbox
-from mailboxes.outreach.selectors import cards as outreach_cards
 from mailboxes.sending.selectors import sending_of
 from mailboxes.vendors import is_ours, provider_of_domain
 from mailboxes.views.lists import ask_to_delete
@@ -160,7 +160,7 @@ def mailbox_page(
         "aliases": selectors.aliases(request.actor, mailbox_id=mailbox.pk),
         "quota_form": quota_form or QuotaForm(initial={"quota_mb": mailbox.quota_mb}),
         "alias_form": alias_form or AliasForm(),
-        "cards": outreach_cards(request.actor, mailbox),
+        "cards": mailbox_cards(request.actor, mailbox),
         "events": trail(request.actor, subject_ids=subjects)[:20],
         "section": "mailboxes",
         "page_title": mailbox.address,

@@ -21,7 +21,17 @@ from tests.admin.rows import MARK, is_secret, make_rows
 from tests.cast import Person
 
 pytestmark = pytest.mark.django_db
-OURS = {"core", "events", "tenants", "provisioning", "billing", "domains", "dnszones", "mailboxes"}
+OURS = {
+    "core",
+    "events",
+    "tenants",
+    "provisioning",
+    "billing",
+    "domains",
+    "dnszones",
+    "mailboxes",
+    "outreach",
+}
 PAGES: dict[type[models.Model], ReadOnlyAdmin] = dict(admin.site._registry)  # type: ignore[arg-type]
 MODELS = sorted(PAGES, key=lambda model: model._meta.label)
 
@@ -58,6 +68,13 @@ def test_visitors_sign_in_at_our_own_page_and_others_stay_out(ada: Person, cy: P
     make_operator(ada.user)
     suspend_tenant(replace(ada.actor, is_operator=True), cy.tenant.pk)
     assert cy.client.get("/admin/").status_code == 403
+
+
+def test_pages_of_models_that_moved_are_found_at_their_former_addresses(ops: Client) -> None:
+    before = "/admin/mailboxes/outreachlink/"
+    assert ops.get(before)["Location"] == "/admin/outreach/outreachlink/"
+    assert ops.get(f"{before}7/change/?q=a")["Location"].endswith("/outreachlink/7/change/?q=a")
+    assert ops.get(before, follow=True).status_code == 200
 
 
 def test_signing_out_ends_our_session(ops: Client) -> None:

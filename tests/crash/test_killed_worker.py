@@ -22,9 +22,10 @@ from dnszones.plans.services import apply_plan, make_plan
 from dnszones.propagation.services import check_records_now
 from domains.models import Domain
 from domains.services import connect_domain, disconnect_domain
-from mailboxes.models import Mailbox, OutreachLink
-from mailboxes.outreach.services import connect_mailbox
+from mailboxes.models import Mailbox
 from mailboxes.services import delete_mailboxes, provision_mailboxes
+from outreach.models import OutreachLink
+from outreach.services import connect_mailbox
 from provisioning.models import Job, Lease
 from tests.cast import Person
 from tests.crash.whole import (

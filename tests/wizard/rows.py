@@ -19,8 +19,9 @@ from dnszones.plans import plan_changes
 from domains.models import Domain
 from events.models import WebhookDelivery, WebhookEndpoint, new_secret
 from events.services import record
-from mailboxes.models import Alias, Batch, Mailbox, OutreachLink, WarmupDay
+from mailboxes.models import Alias, Batch, Mailbox
 from mpanel.core.actor import MEMBER
+from outreach.models import OutreachLink, WarmupDay
 from provisioning.models import Job
 from provisioning.services import start_job
 from tenants.models import ApiKey, Session

@@ -9,8 +9,9 @@ from django.utils import timezone
 from dnszones.models import PropagationSession, Record, SpfFlattening, ZoneDiscovery
 from domains.models import Domain, Registration
 from events.models import WebhookEndpoint
-from mailboxes.models import Mailbox, MailDomain, OutreachLink
+from mailboxes.models import Mailbox, MailDomain
 from mpanel.core import troubles
+from outreach.models import OutreachLink
 from provisioning.models import Job
 from provisioning.services import start_job
 from tenants.models import ProviderCredential

@@ -13,13 +13,13 @@ from django.views.decorators.http import require_http_methods
 from domains.models import Domain
 from domains.selectors import get_domain
 from mailboxes import selectors as mail
-from mailboxes.models import OutreachLink
-from mailboxes.outreach import selectors, services
-from mailboxes.outreach.forms import CampaignForm, ConnectForm
-from mailboxes.outreach.vendors import tool, tools
 from mpanel.core.api.waiting import outside
 from mpanel.core.errors import Conflict, Invalid, ProviderError, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, signed_in
+from outreach import selectors, services
+from outreach.forms import CampaignForm, ConnectForm
+from outreach.models import OutreachLink
+from outreach.vendors import tool, tools
 from wizard.steps import next_step, reached
 from wizard.views.page import step_page
 

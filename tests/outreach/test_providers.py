@@ -17,17 +17,17 @@ import pytest
 
 from mailboxes.passwords import proof_digest
 from mailboxes.providers.base import LoginSettings
-from mailboxes.providers.instantly import Instantly
-from mailboxes.providers.outreach import (
+from mpanel.core import registry
+from mpanel.core.errors import ProviderError
+from outreach.providers.base import (
     Campaign,
     OutreachProvider,
     RemoteSender,
     SenderLogin,
     WarmupSettings,
 )
-from mailboxes.providers.smartlead import Smartlead
-from mpanel.core import registry
-from mpanel.core.errors import ProviderError
+from outreach.providers.instantly import Instantly
+from outreach.providers.smartlead import Smartlead
 from tests.mailviews import STATEMENTS
 from tests.sandboxes import RunningSandbox
 

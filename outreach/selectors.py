@@ -1,20 +1,23 @@
 """Reading what mailboxes do at outreach tools; an actor sees their own tenant's only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Avg, Prefetch, QuerySet
 from django.utils import timezone
 
 from domains.models import Domain
 from mailboxes import selectors as mail
-from mailboxes.models import CampaignSeat, Mailbox, MailboxQuerySet, OutreachLink, WarmupDay
-from mailboxes.outreach.charts import SHOWN_DAYS, WarmupChart, chart_of
-from mailboxes.outreach.errors import AccountNotFound, LinkNotFound, OutreachNotConnected
-from mailboxes.outreach.vendors import PORT, tool
+from mailboxes.cards import Card as PageCard
+from mailboxes.models import Mailbox, MailboxQuerySet
 from mpanel.core.actor import Actor
 from mpanel.core.errors import Invalid
+from outreach.charts import SHOWN_DAYS, WarmupChart, chart_of
+from outreach.errors import AccountNotFound, LinkNotFound, OutreachNotConnected
+from outreach.models import CampaignSeat, OutreachLink, WarmupDay
+from outreach.vendors import PORT, tool
 from provisioning.models import Job
 from provisioning.selectors import jobs
 from tenants.models import ProviderCredential
@@ -160,3 +163,23 @@ def cards(actor: Actor, mailbox: Mailbox) -> list[Card]:
         )
         for link in newest.values()
     ]
+
+
+def mailbox_cards(actor: Actor, mailbox: Mailbox) -> list[PageCard]:
+    """The same for the mailbox's page."""
+    return [PageCard("outreach/card.html", {"tools": cards(actor, mailbox)})]
+
+
+def reputations(domain_ids: Iterable[UUID]) -> dict[UUID, float]:
+    """What the tools say of the mailboxes of these domains, 0 to 100; for the health sweep."""
+    rows = (
+        OutreachLink.objects.filter(
+            mailbox__domain_id__in=list(domain_ids),
+            status=OutreachLink.CONNECTED,
+            reputation__isnull=False,
+        )
+        .order_by()
+        .values("mailbox_id")
+        .annotate(mean=Avg("reputation"))
+    )
+    return {row["mailbox_id"]: row["mean"] for row in rows}

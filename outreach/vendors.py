@@ -2,8 +2,8 @@
 
 from django.conf import settings
 
-from mailboxes.providers.outreach import OutreachProvider
 from mpanel.core import registry
+from outreach.providers.base import OutreachProvider
 from tenants.models import ProviderCredential
 from tenants.services import register_builder
 

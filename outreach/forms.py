@@ -4,9 +4,9 @@ from typing import Any
 
 from django import forms
 
-from mailboxes.outreach.services import MOST_A_DAY, USUAL
-from mailboxes.outreach.vendors import tool
-from mailboxes.providers.outreach import Campaign, WarmupSettings
+from outreach.providers.base import Campaign, WarmupSettings
+from outreach.services import MOST_A_DAY, USUAL
+from outreach.vendors import tool
 from tenants.models import ProviderCredential
 
 

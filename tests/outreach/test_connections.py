@@ -13,24 +13,25 @@ from django.utils import timezone
 from billing.models import Account
 from domains.models import Domain
 from events.models import Event
-from mailboxes.models import CampaignSeat, Mailbox, OutreachLink, WarmupDay
-from mailboxes.outreach import services
-from mailboxes.outreach.errors import (
+from mailboxes.models import Mailbox
+from mailboxes.passwords import proof_digest
+from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
+from mpanel.core.api.waiting import LOOKUPS, outside
+from mpanel.core.errors import Forbidden, ProviderError
+from outreach import services
+from outreach.errors import (
     AccountAlreadyConnected,
     AccountNotFound,
     CampaignElsewhere,
     CampaignsNotIncluded,
     MailboxNotReady,
 )
-from mailboxes.outreach.records import mark_connected
-from mailboxes.outreach.sweep import look_at_warmup
-from mailboxes.outreach.vendors import outreach_provider
-from mailboxes.passwords import proof_digest
-from mailboxes.providers.outreach import NO_ANSWER, WarmupSettings
-from mailboxes.providers.smartlead import Smartlead
-from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
-from mpanel.core.api.waiting import LOOKUPS, outside
-from mpanel.core.errors import Forbidden, ProviderError
+from outreach.models import CampaignSeat, OutreachLink, WarmupDay
+from outreach.providers.base import NO_ANSWER, WarmupSettings
+from outreach.providers.smartlead import Smartlead
+from outreach.records import mark_connected
+from outreach.sweep import look_at_warmup
+from outreach.vendors import outreach_provider
 from provisioning.models import Job
 from provisioning.services import retry_job
 from tenants.models import ProviderCredential
@@ -400,8 +401,8 @@ def test_keys_that_do_not_open_fill_one_look_and_not_the_next(
     ada: Person, cy: Person, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two places in a look, as 1,000 are there otherwise."""
-    from mailboxes.outreach import sweep as sweeping
     from mpanel.core.periodic import all_sweeps
+    from outreach import sweep as sweeping
 
     connect(ada, inboxes(ada, count=2))
     (well,) = connect(cy, inboxes(cy, "cy.test", count=1))
@@ -419,7 +420,7 @@ def test_a_tool_that_is_down_takes_nobody_elses_place(
     ada: Person, cy: Person, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two places in a look, and one call of a tool at once."""
-    from mailboxes.outreach import sweep as sweeping
+    from outreach import sweep as sweeping
 
     down = connect(ada, inboxes(ada, count=2))
     (well,) = connect(cy, inboxes(cy, "cy.test", count=1), "instantly")
@@ -547,7 +548,7 @@ def test_who_waits_is_answered_with_what_came_of_it(ada: Person, sandbox: Runnin
     (box,) = inboxes(ada, count=1)
     sandbox.fault("smartlead", "status", status=406, method="POST", path="/email-accounts/save")
     (link,) = connect(ada, [box])
-    from mailboxes.outreach.errors import refusal_of
+    from outreach.errors import refusal_of
 
     error = refusal_of(link)
     assert (error.code, error.status) == ("INVALID_CREDENTIALS", 409)

@@ -11,9 +11,11 @@ from billing.services import lock_account, require_running
 from domains.models import Domain
 from events.services import record, record_each
 from mailboxes import selectors as mail
-from mailboxes.models import CampaignSeat, Mailbox, OutreachLink
-from mailboxes.outreach import selectors
-from mailboxes.outreach.errors import (
+from mailboxes.models import Mailbox
+from mpanel.core.actor import ADMIN, Actor
+from mpanel.core.errors import Conflict, Invalid, ProviderError
+from outreach import selectors
+from outreach.errors import (
     AccountAlreadyConnected,
     AccountNotConnected,
     AccountNotFound,
@@ -24,11 +26,10 @@ from mailboxes.outreach.errors import (
     MailboxNotReady,
     as_answer,
 )
-from mailboxes.outreach.records import mark_disconnected
-from mailboxes.outreach.vendors import outreach_provider, tool
-from mailboxes.providers.outreach import Campaign, WarmupSettings
-from mpanel.core.actor import ADMIN, Actor
-from mpanel.core.errors import Conflict, Invalid, ProviderError
+from outreach.models import CampaignSeat, OutreachLink
+from outreach.providers.base import Campaign, WarmupSettings
+from outreach.records import mark_disconnected
+from outreach.vendors import outreach_provider, tool
 from provisioning.models import Job
 from provisioning.services import start_job
 from tenants.models import ProviderCredential

@@ -1,4 +1,7 @@
-"""Mailboxes that were handed to an outreach tool."""
+"""Mailboxes that were handed to an outreach tool.
+
+The tables are named after the app in which they began (docs/decisions/0037).
+"""
 
 from typing import ClassVar
 
@@ -49,6 +52,7 @@ class OutreachLink(StatusRow):
     stats_at = models.DateTimeField(null=True)
 
     class Meta:
+        db_table = "mailboxes_outreachlink"
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
@@ -77,6 +81,7 @@ class CampaignSeat(Row):
     left_at = models.DateTimeField(null=True)
 
     class Meta:
+        db_table = "mailboxes_campaignseat"
         ordering = ["campaign_name"]
         constraints = [
             models.UniqueConstraint(fields=["link", "campaign_id"], name="one_seat_per_campaign"),
@@ -98,6 +103,7 @@ class WarmupDay(Row):
     saved_from_spam = models.PositiveIntegerField(default=0)
 
     class Meta:
+        db_table = "mailboxes_warmupday"
         ordering = ["date"]
         constraints = [
             models.UniqueConstraint(fields=["link", "date"], name="one_row_per_warmup_day"),

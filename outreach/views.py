@@ -7,12 +7,12 @@ from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from mailboxes.outreach import selectors, services
-from mailboxes.outreach.forms import ConnectForm
-from mailboxes.outreach.vendors import tool, tools
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.pages import PageRequest, add_errors, chosen_ids, safe_next, signed_in
 from mpanel.core.places import require_POST
+from outreach import selectors, services
+from outreach.forms import ConnectForm
+from outreach.vendors import tool, tools
 
 
 @signed_in
@@ -56,7 +56,7 @@ def outreach_connect(request: PageRequest) -> HttpResponseBase:
         "crumbs": [("Mailboxes", "/mailboxes/")],
     }
     status = 422 if form.errors else 200
-    return render(request, "mailboxes/outreach_connect.html", context, status=status)
+    return render(request, "outreach/connect.html", context, status=status)
 
 
 @signed_in

@@ -6,7 +6,9 @@ The key stands in every address, so it is added below httpx's client (`JsonApi`)
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from mailboxes.providers.outreach import (
+from mpanel.core.errors import ProviderError
+from mpanel.core.registry import CredentialField, provider
+from outreach.providers.base import (
     LOGIN_REFUSED,
     NO_CAMPAIGN,
     SENDER_GONE,
@@ -21,8 +23,6 @@ from mailboxes.providers.outreach import (
     percent,
     whole,
 )
-from mpanel.core.errors import ProviderError
-from mpanel.core.registry import CredentialField, provider
 
 PAGE = 100
 MOST_PAGES = 500

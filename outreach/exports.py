@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from mailboxes.outreach.services import USUAL
-from mailboxes.outreach.states import sender_login
-from mailboxes.outreach.vendors import tool
 from mailboxes.providers.base import LoginSettings
 from mailboxes.services import Credential
 from mpanel.core.csvcells import inert
+from outreach.services import USUAL
+from outreach.states import sender_login
+from outreach.vendors import tool
 
 
 def import_file(

@@ -11,12 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from domains.models import Domain
-from mailboxes.models import Batch, Mailbox, OutreachLink, WarmupDay
-from mailboxes.outreach import services
+from mailboxes.models import Batch, Mailbox
 from mailboxes.passwords import make_password
+from outreach import services
+from outreach.models import OutreachLink, WarmupDay
 from provisioning.models import Job
 from tests.cast import Person
-from tests.mailboxes.test_outreach import (
+from tests.outreach.test_connections import (
     TOOLS,
     account,
     at_tool,

@@ -9,12 +9,14 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from mailboxes.models import CampaignSeat, Mailbox, OutreachLink
-from mailboxes.outreach import records
-from mailboxes.outreach.pace import Pace
-from mailboxes.outreach.vendors import interval_of, outreach_provider, tool
+from mailboxes.models import Mailbox
 from mailboxes.providers.base import Login, LoginSettings, Proof
-from mailboxes.providers.outreach import (
+from mailboxes.vendors import mail_provider_of
+from mpanel.core.errors import NotFound, ProviderError
+from outreach import records
+from outreach.models import CampaignSeat, OutreachLink
+from outreach.pace import Pace
+from outreach.providers.base import (
     KEY_REFUSED,
     LOGIN_REFUSED,
     NO_CAMPAIGN,
@@ -25,8 +27,7 @@ from mailboxes.providers.outreach import (
     SenderLogin,
     WarmupSettings,
 )
-from mailboxes.vendors import mail_provider_of
-from mpanel.core.errors import NotFound, ProviderError
+from outreach.vendors import interval_of, outreach_provider, tool
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job, JobStep
 from provisioning.run import progress, say

@@ -9,11 +9,12 @@ from django.utils import timezone
 
 from domains.models import Domain
 from events.services import record
-from mailboxes.models import CampaignSeat, Mailbox, OutreachLink
-from mailboxes.outreach.vendors import tool
-from mailboxes.providers.outreach import KEY_REFUSED, RemoteSender
+from mailboxes.models import Mailbox
 from mpanel.core.actor import system
 from mpanel.core.errors import Conflict
+from outreach.models import CampaignSeat, OutreachLink
+from outreach.providers.base import KEY_REFUSED, RemoteSender
+from outreach.vendors import tool
 from tenants.models import ProviderCredential
 
 

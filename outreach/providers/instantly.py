@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from mailboxes.providers.outreach import (
+from mpanel.core.errors import ProviderError
+from mpanel.core.registry import CredentialField, provider
+from outreach.providers.base import (
     LOGIN_REFUSED,
     NO_CAMPAIGN,
     SENDER_GONE,
@@ -23,8 +25,6 @@ from mailboxes.providers.outreach import (
     percent,
     whole,
 )
-from mpanel.core.errors import ProviderError
-from mpanel.core.registry import CredentialField, provider
 
 PAGE = 100
 MOST_PAGES = 500

@@ -13,12 +13,13 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from mailboxes.models import OutreachLink, WarmupDay
-from mailboxes.outreach import records
-from mailboxes.outreach.pace import Pace
-from mailboxes.outreach.states import Group, groups_of
-from mailboxes.outreach.vendors import interval_of, tools
-from mailboxes.providers.outreach import (
+from mpanel.core.bulk import ROWS_AT_ONCE, update_in_slices
+from mpanel.core.errors import MPanelError, ProviderError
+from mpanel.core.periodic import Slice
+from outreach import records
+from outreach.models import OutreachLink, WarmupDay
+from outreach.pace import Pace
+from outreach.providers.base import (
     KEY_REFUSED,
     RATE_LIMITED,
     SENDER_GONE,
@@ -26,9 +27,8 @@ from mailboxes.providers.outreach import (
     RemoteSender,
     WarmupDayCount,
 )
-from mpanel.core.bulk import ROWS_AT_ONCE, update_in_slices
-from mpanel.core.errors import MPanelError, ProviderError
-from mpanel.core.periodic import Slice
+from outreach.states import Group, groups_of
+from outreach.vendors import interval_of, tools
 from tenants.models import ProviderCredential
 
 logger = logging.getLogger(__name__)

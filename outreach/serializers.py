@@ -4,11 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from mailboxes.models import OutreachLink, WarmupDay
-from mailboxes.outreach.selectors import WarmupStats
-from mailboxes.outreach.services import MOST_A_DAY
-from mailboxes.providers.outreach import WarmupSettings
 from mpanel.core.api.shapes import Id, PageQuery, Shape, Whole, YesNo
+from outreach.models import OutreachLink, WarmupDay
+from outreach.providers.base import WarmupSettings
+from outreach.selectors import WarmupStats
+from outreach.services import MOST_A_DAY
 
 MOST_SEATED = 100  # mailboxes of one call
 SHOWN_STATUSES = list(OutreachLink.STATUSES)

@@ -9,14 +9,14 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mailboxes.models import CampaignSeat, OutreachLink
-from mailboxes.outreach import selectors, services
-from mailboxes.outreach import serializers as shapes
-from mailboxes.outreach.errors import refusal_of
-from mailboxes.providers.outreach import Campaign
 from mpanel.core.api.shapes import page_of, paged
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.api.waiting import PREFER, outside, wait
+from outreach import selectors, services
+from outreach import serializers as shapes
+from outreach.errors import refusal_of
+from outreach.models import CampaignSeat, OutreachLink
+from outreach.providers.base import Campaign
 
 OUTREACH = "Outreach"
 A_LINK = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b21"

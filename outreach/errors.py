@@ -1,9 +1,9 @@
 """What stands in the way of connecting a mailbox, in the codes of contract 3."""
 
-from mailboxes.models import OutreachLink
-from mailboxes.outreach.vendors import tool
-from mailboxes.providers.outreach import KEY_REFUSED, NO_ANSWER
 from mpanel.core.errors import Conflict, MPanelError, NotFound, ProviderError
+from outreach.models import OutreachLink
+from outreach.providers.base import KEY_REFUSED, NO_ANSWER
+from outreach.vendors import tool
 
 
 class AccountNotFound(NotFound):

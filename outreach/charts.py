@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from django.utils import timezone
 
-from mailboxes.models import WarmupDay
+from outreach.models import WarmupDay
 
 SHOWN_DAYS = 7
 HEIGHT = 80
