@@ -23,8 +23,9 @@ from django.conf import settings  # isort: skip
 from django.db.models import Sum  # isort: skip
 
 from billing.models import Account  # isort: skip
-from mailboxes.models import Mailbox, SendingDay  # isort: skip
-from mailboxes.sending.protocol import PolicyServer, Request  # isort: skip
+from mailboxes.models import Mailbox  # isort: skip
+from deliverability.models import SendingDay  # isort: skip
+from deliverability.protocol import PolicyServer, Request  # isort: skip
 from tests.cast import owner  # isort: skip
 from tests.policy import request  # isort: skip
 from tests.sandboxes import find_free_port_block  # isort: skip

@@ -15,8 +15,6 @@ from mailboxes.models import (
     MailDomain,
     MailServer,
     OutsideSender,
-    QueuedMessage,
-    SendingDay,
 )
 from mpanel.core.actor import Actor
 from mpanel.core.adminpages import ReadOnlyAdmin, StatusFilter, acts, set_or_not
@@ -168,24 +166,7 @@ class OutsideSenderAdmin(ReadOnlyAdmin):
     actions = (forbid_outside_from,)
 
 
-@admin.register(SendingDay)
-class SendingDayAdmin(ReadOnlyAdmin):
-    list_display = ("day", "kind", "subject_id", "tenant", "sent", "deferred", "bounced")
-    list_select_related = ("tenant",)
-    search_fields = ("kind__exact", "subject_id__exact", "tenant__name")
-    date_hierarchy = "day"
-    ordering = ("-id",)
-
-
 @admin.register(LogPosition)
 class LogPositionAdmin(ReadOnlyAdmin):
     list_display = ("name", "trouble", "lost_at", "updated_at")
     ordering = ("name",)
-
-
-@admin.register(QueuedMessage)
-class QueuedMessageAdmin(ReadOnlyAdmin):
-    list_display = ("queue_id", "server", "mailbox", "created_at")
-    list_select_related = ("server", "mailbox")
-    search_fields = ("queue_id", "mailbox__address")
-    ordering = ("-id",)

@@ -9,11 +9,10 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mailboxes import accounts, selectors
+from mailboxes import accounts, measures, selectors
 from mailboxes import serializers as shapes
 from mailboxes.csvfiles import COLUMNS, CredentialRow, credentials_csv
 from mailboxes.models import Mailbox
-from mailboxes.sending.selectors import limits_today, sent_today, sent_today_by_mailboxes
 from mailboxes.services import Credential
 from mailboxes.vendors import logins_of
 from mpanel.core.api.errors import error_body
@@ -161,14 +160,14 @@ class Inboxes(ApiView):
         else:
             counts = Counter(row.status for row in rows)
         sent = (
-            sent_today(row.id for row in rows)
+            measures.of_sending().sent_today(row.id for row in rows)
             if is_page
-            else sent_today_by_mailboxes(self.actor.tenant_id)
+            else measures.of_sending().sent_today_by_mailboxes(self.actor.tenant_id)
         )
         answer = {
             "inboxes": [
                 _inbox(row, sent.get(row.id, 0), limit)
-                for row, limit in zip(rows, limits_today(rows), strict=True)
+                for row, limit in zip(rows, measures.of_sending().limits_today(rows), strict=True)
             ],
             "total": total,
             "status_breakdown": {status: counts[status] for status in shapes.SHOWN_STATUSES},
@@ -289,8 +288,8 @@ class OneEmailAccount(ApiView):
         """How far it is, and why its login could not be proved, where it could not."""
         mailbox = selectors.get_mailbox(self.actor, account_id)
         names = ("first_name", "last_name", "error_code", "error_message")
-        sent = sent_today([mailbox.pk]).get(mailbox.pk, 0)
-        (limit,) = limits_today([mailbox])
+        sent = measures.of_sending().sent_today([mailbox.pk]).get(mailbox.pk, 0)
+        (limit,) = measures.of_sending().limits_today([mailbox])
         return Response(
             {**_inbox(mailbox, sent, limit), **{name: getattr(mailbox, name) for name in names}}
         )

@@ -1,11 +1,11 @@
-"""Mailboxes and mail servers, signing, sending limits, health."""
+"""Mailboxes and mail servers, credentials, provisioning, signing."""
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.db.models.signals import post_migrate
 from django.urls import reverse
 
-from mpanel.core import periodic, probes, registry
+from mpanel.core import periodic, registry
 from mpanel.operations.backups import register_check
 
 
@@ -18,33 +18,23 @@ class MailboxesConfig(AppConfig):
         from domains.reserved import register_host_names
         from events import kinds
         from mailboxes import (
-            bounces,
-            health,
             kumomta,
-            pausing,
             restored,
             states,  # noqa: F401  (its workflows register themselves)
             troubles,  # noqa: F401  (they register themselves)
         )
         from mailboxes.logins import guesses
-        from mailboxes.sending import services as sending
         from mailboxes.services import roles
         from mailboxes.vendors import host_names
 
         register_host_names(host_names)
 
-        periodic.register("mailboxes.warmups", every=300, work=sending.finish_warmups)
-        periodic.register("mailboxes.old_days", every=86_400, work=sending.forget_old_days)
         periodic.register("mailboxes.kumomta", every=20, work=kumomta.sweep)
         periodic.register("mailboxes.roles", every=300, work=roles.sweep)
         periodic.register("mailboxes.guesses", every=3_600, work=guesses.forget_old)
         register_check("logins", restored.passwords_log_in)
         register_check("DKIM", restored.keys_sign)
         register_check("mail server", restored.mail_server_reads)
-        probes.register("maillog", bounces.standing)
-        periodic.register("mailboxes.log", every=10, work=bounces.sweep)
-        periodic.register("mailboxes.pausing", every=30, work=pausing.sweep)
-        periodic.register("mailboxes.health", every=15, work=health.sweep)
 
         kinds.register(
             "mailboxes.proved",
@@ -66,13 +56,6 @@ class MailboxesConfig(AppConfig):
             action="mailbox.forwarded",
             title="Mail of a mailbox is now forwarded outside",
             link=lambda event: reverse("mailbox-rules", args=[event.subject_id]),
-        )
-        kinds.register(
-            "mailbox.paused",
-            "Sending paused",
-            action="mailbox.paused",
-            title="Sending of a mailbox was paused",
-            link=lambda event: reverse("mailbox-detail", args=[event.subject_id]),
         )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mailboxes.models import Mailbox
+from domains.models import Domain
+from mailboxes.models import Mailbox, MailDomain
 from mpanel.core.actor import Actor
 
 
@@ -20,8 +21,12 @@ class Card:
 
 
 MailboxCards = Callable[[Actor, Mailbox], Sequence[Card]]
+# Of a domain: how its mail is handled, None where nobody chose, and how many mailboxes it has.
+DomainCards = Callable[[Actor, Domain, MailDomain | None, int], Sequence[Card]]
 
+_of_ours: list[MailboxCards] = []
 _of_mailbox: list[MailboxCards] = []
+_of_domain: list[DomainCards] = []
 
 
 def register_mailbox_cards(build: MailboxCards) -> None:
@@ -29,6 +34,26 @@ def register_mailbox_cards(build: MailboxCards) -> None:
     _of_mailbox.append(build)
 
 
+def register_cards_of_ours(build: MailboxCards) -> None:
+    """Show what `build` answers on pages of mailboxes on our servers, above forwarding."""
+    _of_ours.append(build)
+
+
+def register_domain_cards(build: DomainCards) -> None:
+    """Show what `build` answers on the page of a domain's mail, above the aliases."""
+    _of_domain.append(build)
+
+
 def mailbox_cards(actor: Actor, mailbox: Mailbox) -> list[Card]:
     """What the apps above show of a mailbox."""
     return [card for build in _of_mailbox for card in build(actor, mailbox)]
+
+
+def cards_of_ours(actor: Actor, mailbox: Mailbox) -> list[Card]:
+    """What the apps above show of a mailbox on our servers."""
+    return [card for build in _of_ours for card in build(actor, mailbox)]
+
+
+def domain_cards(actor: Actor, domain: Domain, place: MailDomain | None, number: int) -> list[Card]:
+    """What the apps above show of a domain's mail."""
+    return [card for build in _of_domain for card in build(actor, domain, place, number)]

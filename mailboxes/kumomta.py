@@ -6,25 +6,23 @@ rotation is swept.
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import transaction
 from django.template import Context, Engine
-from django.utils import timezone
 
-from billing.models import Account
 from dnszones.models import DkimKey
 from mailboxes.mailserver.configuration import check_server
 from mailboxes.mailserver.files import TEMPLATES
-from mailboxes.models import Mailbox, MailServer
+from mailboxes.models import MailServer
 from mailboxes.providers.kumomta import (
     KumoMTA,
     SenderStanding,
     SigningKeyFile,
     write_whole,
 )
-from mailboxes.sending.limits import Standing, limit_today, refusal
 from mailboxes.vendors import kumomta
 from mpanel.core.errors import Invalid, ProviderError
 from mpanel.core.secrets import Unsealable
@@ -32,6 +30,17 @@ from mpanel.core.secrets import Unsealable
 logger = logging.getLogger(__name__)
 
 _PLAIN = re.compile(r"[A-Za-z0-9._:/@+\[\]-]+")
+
+
+# What each mailbox on a server may send now.
+ReadStandings = Callable[[MailServer], list[SenderStanding]]
+
+_standings: list[ReadStandings] = []
+
+
+def register_standings(read: ReadStandings) -> None:
+    """Have servers told what `read` answers; the app above that knows the limits registers it."""
+    _standings.append(read)
 
 
 def sweep() -> None:
@@ -46,47 +55,11 @@ def sweep() -> None:
 def keep(server: MailServer) -> bool:
     """Bring one server's files about; whether anything differed. Raises `ProviderError`."""
     provider = kumomta(server)
-    changed = provider.keep_standings(standings(server))
+    changed = provider.keep_standings([one for read in _standings for one in read(server)])
     if provider.keep_keys(signing_keys(server)) or changed:
         provider.reload()
         return True
     return False
-
-
-def standings(server: MailServer) -> list[SenderStanding]:
-    """What each mailbox on a server may send now."""
-    rows = (
-        Mailbox.objects.present()
-        .filter(domain__mail__server=server, provider=KumoMTA.key)
-        .select_related("tenant")
-        .defer("health", "sealed_password")
-    )
-    boxes = list(rows)
-    accounts = {
-        account.tenant_id: account
-        for account in Account.objects.filter(tenant_id__in={box.tenant_id for box in boxes})
-    }
-    now = timezone.now()
-    return [
-        SenderStanding(
-            email=box.address,
-            tenant=str(box.tenant_id),
-            daily_limit=limit_today(box),
-            refusal=refusal(_standing(box, accounts.get(box.tenant_id)), now),
-        )
-        for box in boxes
-    ]
-
-
-def _standing(box: Mailbox, account: Account | None) -> Standing:
-    return Standing(
-        box.status,
-        box.tenant.status,
-        paused=box.paused_at is not None,
-        paused_reason=box.paused_reason,
-        plan=account.plan if account else None,
-        trial_ends_at=account.trial_ends_at if account else None,
-    )
 
 
 @transaction.atomic

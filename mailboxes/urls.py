@@ -4,12 +4,9 @@ from django.urls import path
 
 from mailboxes import api as json
 from mailboxes import email_api as email
-from mailboxes import health_api as health
 from mailboxes import panel_api as panel
 from mailboxes import rules_api as rules
 from mailboxes import views
-from mailboxes.sending import api as sending
-from mailboxes.sending import views as sending_pages
 
 pages = [
     path("", views.mailbox_list, name="mailbox-list"),
@@ -26,10 +23,6 @@ pages = [
     path("<uuid:mailbox_id>/password/", views.mailbox_password, name="mailbox-password"),
     path("<uuid:mailbox_id>/quota/", views.mailbox_quota, name="mailbox-quota"),
     path("<uuid:mailbox_id>/rules/", views.mailbox_rules, name="mailbox-rules"),
-    path("<uuid:mailbox_id>/sending/", sending_pages.mailbox_sending, name="mailbox-sending"),
-    path("<uuid:mailbox_id>/resume/", sending_pages.mailbox_resume, name="mailbox-resume"),
-    path("domains/<uuid:domain_id>/sending/", sending_pages.domain_sending, name="domain-sending"),
-    path("domains/<uuid:domain_id>/ceiling/", sending_pages.domain_ceiling, name="domain-ceiling"),
     path("<uuid:mailbox_id>/aliases/", views.alias_add, name="alias-add"),
     path("aliases/<uuid:alias_id>/delete/", views.alias_delete, name="alias-delete"),
     path("domains/<uuid:domain_id>/", views.domain_mail, name="domain-mail"),
@@ -51,12 +44,7 @@ api = [
     path("mailboxes/<uuid:mailbox_id>/suspend", panel.SuspendMailbox.as_view()),
     path("mailboxes/<uuid:mailbox_id>/activate", panel.ActivateMailbox.as_view()),
     path("mailboxes/<uuid:mailbox_id>/rules", rules.MailboxRules.as_view()),
-    path("mailboxes/<uuid:mailbox_id>/sending", sending.MailboxSending.as_view()),
-    path("mailboxes/<uuid:mailbox_id>/limits", sending.MailboxLimits.as_view()),
-    path("mailboxes/<uuid:mailbox_id>/resume", sending.MailboxResume.as_view()),
-    path("mailboxes/<uuid:mailbox_id>/health", health.MailboxHealth.as_view()),
     path("email/domains", email.EmailDomains.as_view()),
-    path("email/domains/<uuid:domain_id>/health", health.MailDomainHealth.as_view()),
     path("email/regions", email.EmailRegions.as_view()),
     path("email/mailboxes", email.DomainMailboxes.as_view()),
     path("email/mailboxes/<uuid:mailbox_id>", email.DomainMailbox.as_view()),

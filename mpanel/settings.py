@@ -322,6 +322,7 @@ INSTALLED_APPS = [
     "domains",
     "dnszones",
     "mailboxes",
+    "deliverability",
     "outreach",
     "wizard",
     "mpanel.launcher",

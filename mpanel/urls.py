@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 import billing.urls
+import deliverability.urls
 import dnszones.urls
 import domains.urls
 import events.urls
@@ -21,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("domains/", include(dnszones.urls.pages)),
     path("dns/", include(dnszones.urls.dns_pages)),
     path("mailboxes/", include(mailboxes.urls.pages)),
+    path("mailboxes/", include(deliverability.urls.pages)),
     path("mailboxes/", include(outreach.urls.pages)),
     path("jobs/", include(provisioning.urls.pages)),
     path("settings/", include(events.urls.pages)),
@@ -31,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include(events.urls.api)),
     path("api/", include(dnszones.urls.api)),
     path("api/", include(mailboxes.urls.api)),
+    path("api/", include(deliverability.urls.api)),
     path("api/v1/", include(events.urls.api_v1)),
     path("api/v1/", include(tenants.urls.api_v1)),
     path("api/v1/", include(billing.urls.api_v1)),

@@ -13,8 +13,9 @@ class OutreachConfig(AppConfig):
 
     def ready(self) -> None:
         registry.load("outreach.providers")
+        from deliverability import health
         from events import kinds
-        from mailboxes import cards, csvfiles, health, hooks
+        from mailboxes import cards, csvfiles, hooks
         from outreach import (
             exports,
             records,

@@ -5,10 +5,11 @@ from django.db.models import Model
 from django.utils import timezone
 
 from billing.models import Account
+from deliverability.models import SendingDay
 from dnszones.dkim.keys import dkim_key
 from dnszones.models import Record, Zone
 from domains.models import Domain
-from mailboxes.models import Alias, Mailbox, MailDomain, SendingDay
+from mailboxes.models import Alias, Mailbox, MailDomain
 from mailboxes.services import place_domain
 from tenants.models import Tenant
 from tests.cast import owner

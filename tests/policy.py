@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from mailboxes.sending.policy import Policy
-from mailboxes.sending.protocol import Decide, PolicyServer
+from deliverability.policy import Policy
+from deliverability.protocol import Decide, PolicyServer
 from tests.sandboxes import find_free_port_block
 
 

@@ -2,9 +2,10 @@
 
 from mailboxes.models.addresses import Alias
 from mailboxes.models.logins import LoginGuesses, LoginNetwork
+from mailboxes.models.logs import LogPosition
 from mailboxes.models.mailbox import REVEAL_LASTS, Batch, Mailbox, MailboxQuerySet
 from mailboxes.models.rules import DeliveryRules
-from mailboxes.models.sending import LogPosition, OutsideSender, QueuedMessage, SendingDay
+from mailboxes.models.senders import OutsideSender
 from mailboxes.models.servers import MailDomain, MailServer
 
 __all__ = [
@@ -20,6 +21,4 @@ __all__ = [
     "Mailbox",
     "MailboxQuerySet",
     "OutsideSender",
-    "QueuedMessage",
-    "SendingDay",
 ]

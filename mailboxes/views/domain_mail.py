@@ -11,15 +11,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from domains.selectors import get_domain
 from mailboxes import selectors, services
+from mailboxes.cards import domain_cards
 from mailboxes.forms import AttachForm, DomainAliasForm, RegionForm
-from mailboxes.health import parts_of
 from mailboxes.maildomains import (
     OUR_SERVER,
     attach_mail,
     attachment_of,
     platform_in_force,
 )
-from mailboxes.sending.selectors import sending_of_domain
 from mailboxes.vendors import provider_of_domain
 from mpanel.core.errors import Conflict, Invalid, NotFound
 from mpanel.core.pages import PageRequest, add_errors, paginate, safe_next, search_text, signed_in
@@ -130,8 +129,7 @@ def _page(request: PageRequest, domain_id: UUID, *, form: Form | None = None) ->
         "provider": provider_of_domain(place),
         "attachment": attachment_of(request.actor, domain, place, platform_in_force(domain)),
         "number": number,
-        "sending": sending_of_domain(request.actor, domain_id) if number else None,
-        "health": parts_of(place.health) if place else [],
+        "cards": domain_cards(request.actor, domain, place, number),
         "regions": regions if len(regions) > 1 and not number else [],
         "region_form": RegionForm(regions=regions, initial=here),
         "catch_all": found.filter(local_part=""),

@@ -9,10 +9,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from domains.selectors import domains as domains_of
-from mailboxes import selectors, services
+from mailboxes import measures, selectors, services
 from mailboxes.forms import RevealForm
 from mailboxes.models import Mailbox
-from mailboxes.sending.views import show_use
 from mailboxes.services import Outcome
 from mailboxes.views.making import show_passwords
 from mpanel.core import troubles
@@ -47,7 +46,7 @@ def mailbox_list(request: PageRequest) -> HttpResponseBase:
     named, trouble = troubles.asked(Mailbox, status)
     found = selectors.mailboxes(request.actor, search=search, status=named, domain_id=domain_id)
     page = paginate(request, troubles.marked(found.filter(trouble)))
-    show_use(page)
+    measures.of_sending().show_use(page)
     context = {
         "page": page,
         "q": search,

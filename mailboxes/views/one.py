@@ -10,12 +10,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from events.selectors import trail
 from mailboxes import selectors, services
-from mailboxes.cards import mailbox_cards
+from mailboxes.cards import cards_of_ours, mailbox_cards
 from mailboxes.forms import AliasForm, PasswordForm, QuotaForm
-from mailboxes.health import parts_of
 from mailboxes.logins.selectors import guesses_at
 from mailboxes.models import Mailbox
-from mailboxes.sending.selectors import sending_of
 from mailboxes.vendors import is_ours, provider_of_domain
 from mailboxes.views.lists import ask_to_delete
 from mpanel.core.errors import Conflict, Invalid, TooManyRequests
@@ -152,10 +150,9 @@ def mailbox_page(
         "place": place,
         "provider": provider_of_domain(place),
         "login": provider_of_domain(place).login_settings(),
-        "sending": sending_of(request.actor, mailbox.pk),
+        "cards_of_ours": cards_of_ours(request.actor, mailbox),
         "is_ours": is_ours(mailbox),
         "guesses": guesses_at(request.actor, mailbox.pk),
-        "health": parts_of(mailbox.health),
         "rules": selectors.rules_of(request.actor, mailbox),
         "aliases": selectors.aliases(request.actor, mailbox_id=mailbox.pk),
         "quota_form": quota_form or QuotaForm(initial={"quota_mb": mailbox.quota_mb}),

@@ -30,6 +30,7 @@ OURS = {
     "domains",
     "dnszones",
     "mailboxes",
+    "deliverability",
     "outreach",
 }
 PAGES: dict[type[models.Model], ReadOnlyAdmin] = dict(admin.site._registry)  # type: ignore[arg-type]

@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from django.db import connection
 
+from deliverability.models import SendingDay
 from domains.models import Domain
-from mailboxes.models import SendingDay
 from mailboxes.services import place_domain
 from provisioning.models import Job
 from tests.cast import Person
-from tests.mailboxes.test_policy import sent
+from tests.deliverability.test_policy import sent
 from tests.pgbouncer import PrivatePgbouncer
 from tests.policy import Postfix
 from tests.processes import ROOT, Process, eventually, suite_environment, working

@@ -8,8 +8,9 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 
+from deliverability import health
 from events.models import Event
-from mailboxes import health, services
+from mailboxes import services
 from mailboxes.accounts import NewMailbox, create_mailbox, provision_and_reveal
 from mailboxes.imports import Row, import_mailboxes
 from mailboxes.models import Mailbox

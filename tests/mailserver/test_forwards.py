@@ -2,8 +2,8 @@
 
 import pytest
 
+from deliverability.bounces import read_log
 from events.models import Event
-from mailboxes.bounces import read_log
 from tests.cast import Person
 from tests.mailserver.rooms import inbox
 from tests.mailserver.test_sieve import ManageSieve, arrived, bring, set_and_tell

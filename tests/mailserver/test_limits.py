@@ -7,9 +7,10 @@ from django.conf import LazySettings
 from django.utils import timezone
 
 from billing.models import Account
-from mailboxes.models import Mailbox, SendingDay
-from mailboxes.sending.counting import scripts_of
-from mailboxes.sending.limits import today
+from deliverability.counting import scripts_of
+from deliverability.limits import today
+from deliverability.models import SendingDay
+from mailboxes.models import Mailbox
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailserver.test_sieve import ManageSieve, arrived, bring, set_and_tell

@@ -6,11 +6,12 @@ import dkim
 import pytest
 from django.utils import timezone
 
+from deliverability.bounces import read_log
+from deliverability.models import SendingDay
 from dnszones.dkim.keys import dkim_key
 from dnszones.dkim.records import make_key
 from dnszones.models import DkimKey, Zone
-from mailboxes.bounces import read_log
-from mailboxes.models import Mailbox, SendingDay
+from mailboxes.models import Mailbox
 from mailboxes.services import Vacation, create_alias
 from tests.cast import Person
 from tests.mailserver.rooms import inbox

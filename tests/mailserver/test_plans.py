@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from mailboxes import bounces
+from deliverability import bounces
+from deliverability.models import SendingDay
+from deliverability.policy import decide
 from mailboxes.mailserver import files, role
 from mailboxes.mailserver.configuration import DOVECOTS, Configuration, Database
-from mailboxes.models import SendingDay
-from mailboxes.sending.policy import decide
 from mailboxes.signing.authors import check
 from mailboxes.signing.keys import KeyRing
 from mailboxes.signing.server import Signer

@@ -11,8 +11,9 @@ from functools import partial
 import pytest
 from django.db import connection
 
-from mailboxes.bounces import read_log
-from mailboxes.models import LogPosition, Mailbox, SendingDay
+from deliverability.bounces import read_log
+from deliverability.models import SendingDay
+from mailboxes.models import LogPosition, Mailbox
 from tests.cast import Person
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailservers import PrivateMailServer, manage

@@ -3,7 +3,8 @@
 import dkim
 import pytest
 
-from mailboxes.models import Mailbox, SendingDay
+from deliverability.models import SendingDay
+from mailboxes.models import Mailbox
 from tests.api import Api
 from tests.cast import Person
 from tests.mailservers import PrivateMailServer
