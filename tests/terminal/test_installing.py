@@ -45,8 +45,10 @@ def database() -> Iterator[PrivatePostgreSQL]:
 def page(root: Path, database: PrivatePostgreSQL, port: int) -> list[str]:
     """The page's blocks, with the folders and the database of this test."""
     url = urlsplit(database.url)
-    folders = ("/etc/", "/var/backups", "/var/lib/powerdns", "/var/lib/mpanel-static")
-    folders += ("/root/mpanel-keys",)
+    folders = (
+        *("/etc/", "/var/backups", "/root/mpanel-keys"),
+        *("/var/lib/powerdns", "/var/lib/mpanel-static"),
+    )
     changes = [(folder, f"{root}{folder}") for folder in folders] + [
         (".venv/bin/python", sys.executable),
         (".venv/bin/pip install", ": pip"),
