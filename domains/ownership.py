@@ -174,7 +174,8 @@ def follow(looks: Iterable[tuple[Domain, ControlReport]]) -> None:
             counted.append(domain)
     for domain in counted:
         domain.updated_at = now
-    Domain.objects.bulk_update(counted, ["gone_since", "gone_looks", "updated_at"])
+    # A domain that was proved anew, or given up, during the look starts from there.
+    update_in_slices(counted, ["gone_since", "gone_looks", "updated_at"], as_seen=["verified_at"])
     for domain, why in lost:
         with suppress(Conflict):
             revoke(domain, why)

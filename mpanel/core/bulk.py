@@ -44,28 +44,34 @@ class PreparedRows[M: Model]:
 
 
 def update_in_slices[M: Model](
-    rows: Iterable[M], columns: Sequence[str], *, at_once: int = ROWS_AT_ONCE
+    rows: Iterable[M],
+    columns: Sequence[str],
+    *,
+    as_seen: Sequence[str] = (),
+    at_once: int = ROWS_AT_ONCE,
 ) -> None:
     """Write these columns of the rows, so many in a transaction of its own.
 
     All values are prepared before the first one begins. For what may be written in part, since who
-    is interrupted does it again; a row that was deleted meanwhile stays so.
+    is interrupted does it again; a row that was deleted meanwhile stays so. `as_seen`: columns,
+    never null, by which a row that somebody else changed meanwhile is known: it is left as it is.
     """
     ordered = sorted(rows, key=lambda row: row.pk)  # one order for all, so that none deadlock
     if not ordered:
         return
     meta, quote = ordered[0]._meta, connection.ops.quote_name
     by_name = {field.name: field for field in meta.concrete_fields}
-    fields = [*(by_name[name] for name in columns), meta.pk]
+    fields = [by_name[name] for name in columns]
+    matched = [meta.pk, *(by_name[name] for name in as_seen)]
     values = [
         [
             field.get_db_prep_save(getattr(row, field.attname), connection=connection)
-            for field in fields
+            for field in (*fields, *matched)
         ]
         for row in ordered
     ]
-    given = ", ".join(f"{quote(str(field.column))} = %s" for field in fields[:-1])
-    where = f"{quote(str(meta.pk.column))} = %s"
+    given = ", ".join(f"{quote(str(field.column))} = %s" for field in fields)
+    where = " AND ".join(f"{quote(str(field.column))} = %s" for field in matched)
     statement = f"UPDATE {quote(meta.db_table)} SET {given} WHERE {where}"  # noqa: S608
     for some in batched(values, at_once):
         with transaction.atomic(savepoint=False), connection.cursor() as cursor:

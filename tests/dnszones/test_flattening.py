@@ -1,5 +1,6 @@
 """A flattened SPF record is kept as its source is: shown, refreshed, respected, stopped."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from dnszones.models import ChangePlan, Record, SpfFlattening, Zone
 from dnszones.plans.reverts import revert_plan
 from dnszones.plans.services import apply_plan
 from dnszones.propagation import sweep as propagation
+from dnszones.spf.flattened import sweep as flattened_sweep
 from dnszones.spf.flattened.services import check_spf_now, stop_flattening
 from dnszones.spf.flattened.sweep import sweep
 from dnszones.vendors import dns_provider
@@ -386,6 +388,25 @@ def test_a_sweep_asks_each_name_once_and_writes_in_bulk(
     asked = [name for name, kind, _ in upstream.server.asked if kind == "TXT"]
     assert sorted(asked) == [OURS, "one.test"]
     assert not SpfFlattening.objects.filter(answers=[]).exists()
+
+
+@pytest.mark.parametrize("change", ["stopped", "published"])
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_record_that_somebody_changes_during_the_look_is_not_written(
+    domain: Domain, change: str, failing: bool
+) -> None:
+    if failing:  # of which somebody is told, so that it is written by itself
+        SpfFlattening.objects.update(error="Silence.")
+    rows = list(SpfFlattening.objects.select_related("zone__domain"))
+    looks = asyncio.run(flattened_sweep._look(rows))
+    meanwhile: dict[str, Any] = {
+        "stopped": {"status": SpfFlattening.STOPPED},
+        "published": {"published_at": timezone.now(), "lookups_before": 7, "answers": []},
+    }[change]
+    SpfFlattening.objects.update(**meanwhile)
+    before = SpfFlattening.objects.values().get()
+    flattened_sweep._keep(rows, looks, timezone.now())
+    assert SpfFlattening.objects.values().get() == before
 
 
 def test_the_same_over_json(

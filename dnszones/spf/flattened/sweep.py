@@ -138,7 +138,7 @@ def _keep(rows: Sequence[SpfFlattening], looks: dict[UUID, Look], now: datetime)
     """Write back what was seen; the rows for which a plan was begun.
 
     What begins a plan or tells somebody has a transaction of its own; the others are written in
-    slices.
+    slices, too. A row that was stopped, edited or published during the look stays as it is.
     """
     begun: set[UUID] = set()
     quiet: list[SpfFlattening] = []
@@ -160,16 +160,18 @@ def _keep(rows: Sequence[SpfFlattening], looks: dict[UUID, Look], now: datetime)
                 quiet.append(row)
             if look.is_new:
                 begun.add(row.pk)
-    update_in_slices(quiet, COLUMNS)
+    update_in_slices(quiet, COLUMNS, as_seen=AS_SEEN)
     return begun
 
 
 COLUMNS = ("checked_at", "next_check_at", "error", "failing_since", *flattened.FINDINGS)
+AS_SEEN = ("status", "published_at")
 
 
 def _is_as_seen(row: SpfFlattening) -> bool:
     """Whether nobody stopped, edited or published it during the look; it is locked now."""
-    same = SpfFlattening.objects.filter(pk=row.pk, status=row.status, published_at=row.published_at)
+    seen = {name: getattr(row, name) for name in AS_SEEN}
+    same = SpfFlattening.objects.filter(pk=row.pk, **seen)
     return same.select_for_update().exists()
 
 
