@@ -131,10 +131,14 @@ def checks_of(files: Sequence[str]) -> int:
 
 
 class Checks:
-    """Runs checks, and keeps what failed and how long each test took."""
+    """Runs checks, and keeps what failed and how long each test took.
+
+    `may_be_empty`: a database for which no test is chosen is fine, as long as another has some.
+    """
 
     def __init__(self, *, missing: Sequence[Need] = (), may_be_empty: bool = False) -> None:
         self._may_be_empty = may_be_empty
+        self._has_chosen = False
         self._missing = missing
         self._started = time.monotonic()
         self._failed: list[str] = []
@@ -211,6 +215,11 @@ class Checks:
             print(f"!!! NOT RUN: {need.group}, because {why}.")
             if CI:
                 self._failed.append(need.group)
+        if self._may_be_empty and not self._has_chosen:
+            print(
+                "No test was run: check the paths in FILES, and what is said above to be missing."
+            )
+            self._failed.append("no test")
         print("FAILED: " + ", ".join(self._failed) if self._failed else "All checks passed.")
         return len(self._failed)
 
@@ -221,6 +230,7 @@ class Checks:
 
     def _note(self, name: str, status: int, begun: float) -> None:
         print(f"--- {name}: {time.monotonic() - begun:.0f} s", flush=True)
+        self._has_chosen = self._has_chosen or status != NO_TESTS_CHOSEN
         if status and not (self._may_be_empty and status == NO_TESTS_CHOSEN):
             self._failed.append(name)
 
