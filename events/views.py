@@ -15,7 +15,15 @@ from events.forms import AuditForm, PreferencesForm, WebhookEditForm, WebhookFor
 from events.models import WebhookDelivery
 from events.services.notifications import Wish
 from mpanel.core.errors import Conflict, Invalid
-from mpanel.core.pages import PageRequest, add_errors, chosen_ids, paginate, safe_next, signed_in
+from mpanel.core.pages import (
+    PageRequest,
+    add_errors,
+    chosen_ids,
+    confirmed,
+    paginate,
+    safe_next,
+    signed_in,
+)
 from mpanel.core.places import require_POST
 
 SETTINGS = {"section": "settings"}
@@ -95,6 +103,7 @@ def webhook_list(request: PageRequest) -> HttpResponseBase:
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "POST"])
 def webhook_add(request: PageRequest) -> HttpResponseBase:
     """Add a webhook, and show its secret once."""
@@ -146,6 +155,7 @@ def webhook_detail(request: PageRequest, webhook_id: UUID) -> HttpResponseBase:
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "POST"])
 def webhook_edit(request: PageRequest, webhook_id: UUID) -> HttpResponseBase:
     """Change where and of what it is told, and switch it on or off."""

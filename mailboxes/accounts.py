@@ -192,6 +192,7 @@ def require_reveal(actor: Actor) -> None:
     """Whoever makes mailboxes here sees their passwords. Raises `Forbidden`."""
     actor.require(ADMIN, "mailboxes:write")
     actor.need("mailboxes:reveal")
+    actor.require_fresh_code()
 
 
 def check(wanted: NewMailbox) -> None:

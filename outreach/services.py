@@ -54,6 +54,7 @@ def connect_mailbox(
     `OutreachNotConnected`, `CredentialNotFound`, `TrialExpired`.
     """
     actor.require(ADMIN, "mailboxes:write")
+    actor.require_fresh_code()
     require_running(lock_account(actor.tenant_id))
     mailbox = selectors.get_account(actor, mailbox_id)
     credential = selectors.chosen_account(actor, credential_id, provider=provider)
@@ -76,6 +77,7 @@ def connect_mailboxes(
     `AccountAlreadyConnected` where none is left, and what `connect_mailbox` raises.
     """
     actor.require(ADMIN, "mailboxes:write")
+    actor.require_fresh_code()
     require_running(lock_account(actor.tenant_id))
     if len(mailbox_ids) > MOST_AT_ONCE:
         raise Invalid.field("mailboxes", f"Choose at most {MOST_AT_ONCE} mailboxes.")
@@ -96,6 +98,7 @@ def connect_mailboxes(
 def retry_link(actor: Actor, link_id: UUID) -> OutreachLink:
     """Try a connection that failed once more, alone. Twice is harmless."""
     actor.require(ADMIN, "mailboxes:write")
+    actor.require_fresh_code()
     require_running(lock_account(actor.tenant_id))
     link = selectors.get_link(actor, link_id)
     if link.status == OutreachLink.CONNECTING:

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from mpanel.core.errors import Conflict, Invalid
-from mpanel.core.pages import PageRequest, add_errors, chosen_ids, safe_next, signed_in
+from mpanel.core.pages import PageRequest, add_errors, chosen_ids, confirmed, safe_next, signed_in
 from mpanel.core.places import require_POST
 from outreach import selectors, services
 from outreach.forms import ConnectForm
@@ -16,6 +16,7 @@ from outreach.vendors import tool, tools
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "POST"])
 def outreach_connect(request: PageRequest) -> HttpResponseBase:
     """Connect the ticked mailboxes: first with which account and how, then the deed."""

@@ -250,7 +250,7 @@ class SessionExchange(ApiView):
         given = self.body(request, shapes.Exchange)
         user = services.use_login_link(given["token"], address=self.address)
         browser.sign_out(request._request, getattr(request._request, "actor", None))
-        browser.sign_in(request._request, user)
+        browser.sign_in(request._request, user, by_link=True)
         return Response({"status": "success", "user": shapes.UserShape(user).data})
 
 
@@ -310,11 +310,9 @@ class ApiKeys(ApiView):
         example={"data": {**EXAMPLE_KEY, "key": "mpk_k3J9sQ0aTz_..."}},
     )
     def post(self, request: Request) -> Response:
-        """`key` is shown only once. The key acts as who made it, within its scopes. With
-        mailboxes:reveal, 403 TOKEN_NEEDED in the browser, whose page asks for a code instead."""
+        """`key` is shown only once. The key acts as who made it, within its scopes. 403 CODE_NEEDED
+        in a browser that was signed in a while ago."""
         given = self.body(request, shapes.NewApiKey)
-        if services.reveals(given["scopes"]):
-            self.require_token()
         made = services.create_api_key(self.actor, **given)
         row: ApiKey = selectors.get_api_key(self.actor, made.key.pk)
         return Response({"data": {**shapes.ApiKeyShape(row).data, "key": made.plain}}, 201)

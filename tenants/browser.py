@@ -1,5 +1,6 @@
 """Signing a browser in and out: Django's session holds the id of ours."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypedDict
 from uuid import UUID, uuid4
@@ -27,8 +28,11 @@ class Origin(TypedDict):
     device: UUID | None
 
 
-def sign_in(request: HttpRequest, user: User) -> Session:
-    """Start a session of this browser for a user who has proved who they are."""
+def sign_in(request: HttpRequest, user: User, *, by_link: bool = False) -> Session:
+    """Start a session of this browser for a user who has proved who they are.
+
+    `by_link`: with a link that was made in another session of theirs.
+    """
     device = device_of(request) or uuid4()
     session = services.start_session(
         user,
@@ -36,6 +40,7 @@ def sign_in(request: HttpRequest, user: User) -> Session:
         address=getattr(request, "address", ""),
         user_agent=request.headers.get("User-Agent", ""),
         device=device,
+        by_link=by_link,
     )
     request.new_device = device  # type: ignore[attr-defined]  # the middleware sets the cookie
     login(request, user, backend=BACKEND)
@@ -99,4 +104,5 @@ def actor_of(request: HttpRequest) -> Actor | None:
     address: str = getattr(request, "address", "")
     services.note_use(session, address=address)
     request_id: str = getattr(request, "request_id", "")
-    return selectors.actor_in(session, address=address, request_id=request_id)
+    actor = selectors.actor_in(session, address=address, request_id=request_id)
+    return replace(actor, needs_code=not session.is_confirmed)

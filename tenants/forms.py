@@ -197,12 +197,6 @@ class ApiKeyForm(forms.Form):
         "192.0.2.7 or 2001:db8::/32. Empty: from anywhere.",
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off"}),
     )
-    code = forms.CharField(
-        label="Code from the e-mail",
-        required=False,
-        max_length=20,
-        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"}),
-    )
 
     def __init__(self, *args: Any, is_operator: bool, **kwargs: Any):
         super().__init__(*args, **kwargs)

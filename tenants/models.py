@@ -1,6 +1,7 @@
 """Tenants, users and their roles, sessions, API keys, one-time codes, provider credentials."""
 
 import json
+from datetime import timedelta
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
@@ -136,6 +137,7 @@ class Session(Row):
     """
 
     BROWSER, API = "browser", "api"
+    CONFIRMED_FOR = timedelta(minutes=10)
 
     membership = models.ForeignKey(Membership, models.CASCADE, related_name="sessions")
     kind = models.CharField(max_length=8)
@@ -151,6 +153,8 @@ class Session(Row):
     end_reason = models.CharField(max_length=32, blank=True)
     refresh_id = models.CharField(max_length=32, blank=True)
     rotated_at = models.DateTimeField(null=True)
+    # When the person last proved who they are: by signing in, or by a fresh code (decision 38).
+    confirmed_at = models.DateTimeField(null=True)
 
     objects = SessionQuerySet.as_manager()
 
@@ -167,6 +171,12 @@ class Session(Row):
     @property
     def is_live(self) -> bool:
         return self.ended_at is None and self.expires_at > timezone.now()
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the person proved a moment ago who they are."""
+        confirmed = self.confirmed_at
+        return confirmed is not None and confirmed > timezone.now() - self.CONFIRMED_FOR
 
 
 class ApiKey(Row):
@@ -255,7 +265,7 @@ class OneTimeCode(Row):
     """
 
     SIGN_IN, REVEAL, REGISTER, RESET = "sign-in", "reveal", "register", "reset"
-    KEY = "key"  # to make an API key that may reveal passwords
+    CONFIRM = "confirm"  # this browser's session, for a few minutes
 
     email = models.EmailField(max_length=254)
     purpose = models.CharField(max_length=16, default=SIGN_IN)

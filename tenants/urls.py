@@ -17,6 +17,7 @@ pages = [
     path("sign-in/reset/", views.reset_password, name="sign-in-reset"),
     path("login/session/<str:token>", views.sign_in_by_link, name="sign-in-link"),
     path("sign-out/", views.sign_out, name="sign-out"),
+    path("confirm/", views.confirm, name="confirm"),
     path("credentials/", views.credential_list, name="credential-list"),
     path("credentials/add/", views.credential_add, name="credential-add"),
     path(

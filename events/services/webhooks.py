@@ -38,6 +38,7 @@ def create_webhook(
 ) -> tuple[WebhookEndpoint, str]:
     """Tell this address of these events from now on. The webhook, and its secret this one time."""
     actor.require(ADMIN, "webhooks:write")
+    actor.require_fresh_code()
     url, actions = _cleaned_url(url), _cleaned_actions(actions)
     # Of several who add the last one at once, one wins.
     tenant_model().objects.select_for_update(no_key=True).get(pk=actor.tenant_id)
@@ -75,6 +76,7 @@ def change_webhook(
     """Change what is given. What is on its way to a webhook that is switched off is given up."""
     actor.require(ADMIN, "webhooks:write")
     endpoint = _locked(actor, webhook_id)
+    actor.require_fresh_code()
     was = endpoint.enabled
     endpoint.url = endpoint.url if url is None else _cleaned_url(url)
     endpoint.actions = endpoint.actions if actions is None else _cleaned_actions(actions)
@@ -104,6 +106,7 @@ def change_webhook(
 def rotate_secret(actor: Actor, webhook_id: UUID) -> str:
     """A new signing secret, shown only once. The old one signs as well for a day."""
     actor.require(ADMIN, "webhooks:write")
+    actor.require_fresh_code()
     endpoint = _locked(actor, webhook_id)
     secret = new_secret()
     endpoint.set_secret(secret)

@@ -46,6 +46,7 @@ def create_alias(actor: Actor, mailbox_id: UUID, *, local_part: str) -> Alias:
     `AliasExists`, `TooManyAliases`, `ManagedElsewhere`.
     """
     actor.require(ADMIN, "mailboxes:write")
+    actor.require_fresh_code()
     lock_account(actor.tenant_id)
     mailbox = selectors.get_mailbox(actor, mailbox_id)
     local_part = _clean(local_part)

@@ -51,6 +51,7 @@ def reveal_batch(actor: Actor, batch_id: UUID) -> list[Credential]:
     Raises `StillProvisioning`, `NothingToReveal`, `AlreadyRevealed`.
     """
     actor.require(ADMIN, "mailboxes:reveal")
+    actor.require_fresh_code()
     batch = selectors.get_batch(actor, batch_id)
     if batch.mailboxes.unproved().exists():
         raise StillProvisioning

@@ -16,7 +16,7 @@ from mailboxes.vendors import logins_of, mail_provider_of
 from mailboxes.views.lists import uuid_or_none
 from mailboxes.views.one import mailbox_page
 from mpanel.core.errors import Invalid, TooManyRequests
-from mpanel.core.pages import PageRequest, signed_in
+from mpanel.core.pages import PageRequest, confirmed, signed_in
 from mpanel.core.places import require_POST
 
 
@@ -56,6 +56,7 @@ def mailbox_reveal(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
 
 
 @signed_in
+@confirmed
 @require_POST
 def batch_reveal(request: PageRequest, batch_id: UUID) -> HttpResponseBase:
     """Show a batch's credentials, this one time."""

@@ -13,12 +13,13 @@ from mailboxes.imports import RowOutcome
 from mailboxes.services import READY, Credential, Outcome
 from mailboxes.vendors import logins_of
 from mpanel.core.errors import Conflict, Invalid, LimitExceeded, NotFound
-from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
+from mpanel.core.pages import PageRequest, add_errors, confirmed, safe_next, signed_in
 
 CRUMBS = [("Mailboxes", "/mailboxes/")]
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "POST"])
 def mailbox_new(request: PageRequest) -> HttpResponseBase:
     """Make one mailbox, and show its password this one time."""
@@ -50,6 +51,7 @@ def mailbox_new(request: PageRequest) -> HttpResponseBase:
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "POST"])
 def mailbox_import(request: PageRequest) -> HttpResponseBase:
     """Make mailboxes of a list: first what would come of each row, then the deed."""

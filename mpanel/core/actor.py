@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from mpanel.core.errors import Forbidden
+from mpanel.core.errors import Forbidden, MPanelError
 
 OWNER, ADMIN, MEMBER = "owner", "admin", "member"
 RANKS = {MEMBER: 1, ADMIN: 2, OWNER: 3}
@@ -50,13 +50,22 @@ class PersonNeeded(Forbidden):
     code = "PERSON_NEEDED"
 
 
+class CodeNeeded(MPanelError):
+    """Confirm that it is you first, with a fresh code by e-mail: open /confirm/ in this browser. An
+    access token or an API key needs none."""
+
+    code = "CODE_NEEDED"
+    status = 403
+
+
 @dataclass(frozen=True)
 class Actor:
     """A user within one tenant, or mPanel itself when `user_id` is None.
 
     `role`: owner, admin or member of that tenant. `scopes`: what an API key is limited to, None
     for no limit. `address`: where the request came from. `via`: what the person acts through, ""
-    for a session. `session_id`, `key_id`: which one. `request_id`: for the log.
+    for a session. `session_id`, `key_id`: which one. `request_id`: for the log. `needs_code`: a
+    browser that was signed in a while ago, so that somebody else may sit before it now.
     """
 
     tenant_id: UUID
@@ -70,6 +79,7 @@ class Actor:
     session_id: UUID | None = None
     key_id: UUID | None = None
     request_id: str = ""
+    needs_code: bool = False
 
     @property
     def person_id(self) -> UUID:
@@ -100,6 +110,14 @@ class Actor:
         """Raise `PersonNeeded` for an API key: it never manages access itself."""
         if self.scopes is not None:
             raise PersonNeeded
+
+    def require_fresh_code(self) -> None:
+        """Raise `CodeNeeded` for a browser that may have been left open (docs/decisions/0038).
+
+        Every service that gives lasting access or hands out a secret calls this, next to `require`.
+        """
+        if self.needs_code:
+            raise CodeNeeded
 
     def require_operator(self) -> None:
         """Raise `Forbidden` unless the actor runs this installation."""

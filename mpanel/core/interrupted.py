@@ -21,6 +21,16 @@ READS = {"GET", "HEAD", "OPTIONS"}
 
 def ask_to_sign_in(request: HttpRequest) -> HttpResponse:
     """The answer to a visitor at a page that is not for visitors."""
+    return _first(request, "/sign-in/")
+
+
+def ask_to_confirm(request: HttpRequest) -> HttpResponse:
+    """The answer to somebody who needs a fresh code for what this page does."""
+    return _first(request, "/confirm/")
+
+
+def _first(request: HttpRequest, detour: str) -> HttpResponse:
+    """Go to that page, and back to where the request came from."""
     htmx: Any = getattr(request, "htmx", None)
     back = request.get_full_path()
     if htmx:
@@ -33,11 +43,11 @@ def ask_to_sign_in(request: HttpRequest) -> HttpResponse:
         back = section_of(request.path)[2]
     if request.method not in READS:
         request.session[KEY] = True
-    sign_in = f"/sign-in/?next={quote(back)}"
+    target = f"{detour}?next={quote(back)}"
     if htmx:
-        # A partial cannot show a sign-in page; the whole page goes there.
-        return HttpResponse(headers={"HX-Redirect": sign_in})
-    return redirect(sign_in)
+        # A partial cannot show another page; the whole page goes there.
+        return HttpResponse(headers={"HX-Redirect": target})
+    return redirect(target)
 
 
 def tell_what_was_not_done(request: HttpRequest) -> None:
@@ -47,5 +57,16 @@ def tell_what_was_not_done(request: HttpRequest) -> None:
             request,
             "You had been signed out, so your last action was not carried out. Please check it and "
             "send it again.",
+            extra_tags=UNDONE,
+        )
+
+
+def tell_what_waits(request: HttpRequest) -> None:
+    """After a fresh code: say on the next page that what was sent before was not done."""
+    if request.session.pop(KEY, False):
+        messages.warning(
+            request,
+            "Thank you. Your last action waited for this code and was not carried out. Please send "
+            "it again.",
             extra_tags=UNDONE,
         )

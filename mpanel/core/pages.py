@@ -21,11 +21,11 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
-from mpanel.core.actor import Actor
+from mpanel.core.actor import Actor, CodeNeeded
 from mpanel.core.api.errors import API, error_body, error_response
 from mpanel.core.database import drop_connections, is_unavailable
 from mpanel.core.errors import Forbidden, Invalid, MPanelError, Unavailable
-from mpanel.core.interrupted import ask_to_sign_in
+from mpanel.core.interrupted import ask_to_confirm, ask_to_sign_in
 from mpanel.core.places import OVERVIEW, came_from, section_of
 
 PAGE_SIZE = 20
@@ -82,6 +82,23 @@ def signed_in(
         return answer
 
     guarded.for_members = True  # type: ignore[attr-defined]
+    return guarded
+
+
+def confirmed(
+    view: Callable[..., HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
+    """Ask for a fresh code before a form is shown: what is typed first would have to wait for it.
+
+    It stands under `signed_in`; the service that the form calls asks as well.
+    """
+
+    @wraps(view)
+    def guarded(request: PageRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.actor.is_admin:  # others are only told that admins may do this
+            request.actor.require_fresh_code()
+        return view(request, *args, **kwargs)
+
     return guarded
 
 
@@ -223,6 +240,8 @@ class ErrorPageMiddleware:
             return unavailable(request)
         if not isinstance(error, MPanelError):
             return None
+        if isinstance(error, CodeNeeded) and not request.path.startswith(API):
+            return ask_to_confirm(request)
         answer = error_page(
             request,
             status=error.status,

@@ -10,7 +10,7 @@ from django.urls import Resolver404, resolve
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST as only_post
 
-VISITORS = ("/sign-in/", "/sign-out/", "/login/")
+VISITORS = ("/sign-in/", "/sign-out/", "/login/", "/confirm/")
 
 # Where each part of the panel begins: its path, its name in the sidebar, and as people read it.
 SECTIONS = (

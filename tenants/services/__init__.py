@@ -3,12 +3,9 @@
 from tenants.services.accounts import AccountClosed, change_profile, open_account
 from tenants.services.api_keys import (
     NewKey,
-    ask_to_make_key,
     create_api_key,
-    create_api_key_by_code,
     find_api_key,
     is_api_key,
-    reveals,
     revoke_api_key,
 )
 from tenants.services.codes import (
@@ -18,6 +15,7 @@ from tenants.services.codes import (
     send_forgotten_codes,
     use_code,
 )
+from tenants.services.confirming import ask_to_confirm, confirm_session
 from tenants.services.credentials import (
     AccountIsIncluded,
     add_credential,
@@ -80,7 +78,7 @@ __all__ = [
     "SecondFactorRequired",
     "add_credential",
     "ask_for_code",
-    "ask_to_make_key",
+    "ask_to_confirm",
     "ask_to_reset",
     "ask_to_set_password",
     "begin_second_factor",
@@ -89,8 +87,8 @@ __all__ = [
     "change_profile",
     "check_login_link",
     "confirm_second_factor",
+    "confirm_session",
     "create_api_key",
-    "create_api_key_by_code",
     "disable_second_factor",
     "end_other_sessions",
     "end_session",
@@ -115,7 +113,6 @@ __all__ = [
     "renew_recovery_codes",
     "require_second_factor",
     "reset_password",
-    "reveals",
     "revoke_api_key",
     "rotate",
     "run_forgotten_tests",

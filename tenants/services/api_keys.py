@@ -18,8 +18,7 @@ from mpanel.core.actor import ADMIN, SCOPES, Actor
 from mpanel.core.errors import Conflict, Forbidden, Invalid, InvalidToken
 from mpanel.core.secrets import same
 from tenants import selectors
-from tenants.models import ApiKey, Membership, OneTimeCode, Tenant
-from tenants.services.codes import ask_for_code, check_code, use_up
+from tenants.models import ApiKey, Membership, Tenant
 
 LEADER = "mpk"
 ALPHABET = string.ascii_letters + string.digits
@@ -60,6 +59,7 @@ def create_api_key(
     """A key that acts as this person within `scopes`. Raises `Invalid`, `TooManyKeys`."""
     actor.require_person()
     actor.require(ADMIN)
+    actor.require_fresh_code()
     membership = selectors.own_membership(actor)
     # The lock of everything that is counted per tenant: of several who make the last, one may.
     Tenant.objects.select_for_update(no_key=True).get(pk=actor.tenant_id)
@@ -83,61 +83,6 @@ def create_api_key(
         changes={"scopes": key.scopes, "allowed_networks": key.allowed_networks},
     )
     return NewKey(key, f"{LEADER}_{prefix}_{secret}")
-
-
-def reveals(scopes: Sequence[str]) -> bool:
-    """Whether a key with these scopes may see passwords of mailboxes.
-
-    A browser's session is asked for a fresh code before it makes one, as before it sees a password
-    (docs/decisions/0011).
-    """
-    return "mailboxes:reveal" in scopes
-
-
-def ask_to_make_key(actor: Actor) -> OneTimeCode:
-    """Send the actor a fresh one-time code, by which they make one key that reveals."""
-    actor.require_person()
-    actor.require(ADMIN)
-    return ask_for_code(
-        actor.email,
-        address=actor.address,
-        device=actor.session_id,
-        purpose=OneTimeCode.KEY,
-        subject_id=actor.person_id,
-    )
-
-
-def create_api_key_by_code(
-    actor: Actor,
-    *,
-    code: str,
-    name: str,
-    scopes: Sequence[str],
-    expires_at: datetime | None = None,
-    allowed_networks: Sequence[str] = (),
-) -> NewKey:
-    """`create_api_key` for a fresh code, which is used up only when the key was made.
-
-    Raises `CodeRefused` too.
-    """
-    # Outside the transaction, so that a wrong try counts even though it is refused.
-    checked = check_code(
-        actor.email,
-        code,
-        address=actor.address,
-        device=actor.session_id,
-        purpose=OneTimeCode.KEY,
-        about=Q(subject_id=actor.person_id),
-    )
-    with transaction.atomic():
-        use_up(checked)
-        return create_api_key(
-            actor,
-            name=name,
-            scopes=scopes,
-            expires_at=expires_at,
-            allowed_networks=allowed_networks,
-        )
 
 
 @transaction.atomic

@@ -85,7 +85,7 @@ def send_code(code_id: UUID) -> bool:
     subject = {
         OneTimeCode.SIGN_IN: f"{code} is your mPanel sign-in code",
         OneTimeCode.REVEAL: f"{code} lets you see or set mailbox passwords",
-        OneTimeCode.KEY: f"{code} makes an API key that may see mailbox passwords",
+        OneTimeCode.CONFIRM: f"{code} confirms that it is you in mPanel",
         OneTimeCode.REGISTER: f"{code} confirms your e-mail address for mPanel",
         OneTimeCode.RESET: f"{code} sets a new mPanel password",
     }[asked.purpose]

@@ -61,6 +61,7 @@ def add_credential(
     """Keep a tenant's credential for a provider. Raises `Invalid` with the fields that are off."""
     actor.require(ADMIN)
     actor.require_person()
+    actor.require_fresh_code()
     try:
         cls = registry.get(port, provider)
     except KeyError:
@@ -123,6 +124,7 @@ def change_credential(
     actor.require(ADMIN)
     actor.require_person()
     credential = get_own_credential(actor, credential_id)
+    actor.require_fresh_code()
     cls = registry.get(credential.port, credential.provider)
     given = {field.name: values.get(field.name, "").strip() for field in cls.credential_fields}
     try:

@@ -29,6 +29,7 @@ class LinkExpired(Gone):
 def make_login_link(actor: Actor) -> str:
     """The address of a page that signs this person in, once, within 90 seconds."""
     actor.require_person()
+    actor.require_fresh_code()
     token = secrets.token_urlsafe(32)
     link = LoginLink.objects.create(
         membership=selectors.own_membership(actor),

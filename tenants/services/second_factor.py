@@ -57,6 +57,7 @@ class Enrolment:
 def begin_second_factor(actor: Actor) -> Enrolment:
     """A secret for the person's authenticator; the same again for an hour, until confirmed."""
     actor.require_person()
+    actor.require_fresh_code()
     user = User.objects.select_for_update().get(pk=selectors.get_user(actor).pk)
     factor = SecondFactor.objects.filter(user=user).first()
     factor = factor or SecondFactor(user=user)
@@ -75,6 +76,7 @@ def begin_second_factor(actor: Actor) -> Enrolment:
 def confirm_second_factor(actor: Actor, code: str) -> list[str]:
     """Turn the second factor on, and give the recovery codes, once. Raises `Invalid`."""
     actor.require_person()
+    actor.require_fresh_code()
     user = selectors.get_user(actor)
     factor = SecondFactor.objects.select_for_update().filter(user=user, confirmed_at=None).first()
     if factor is None:
@@ -132,6 +134,7 @@ def check_second_factor(user: User, code: str, *, asker: Asker, proof: str = "")
 
 def _proved(actor: Actor, code: str) -> User:
     actor.require_person()
+    actor.require_fresh_code()
     user = selectors.get_user(actor)
     if not has_second_factor(user):
         raise Conflict("No second factor is set up.")

@@ -25,12 +25,19 @@ NOTED_EVERY = timedelta(minutes=1)  # how exactly the last use is known
 
 @transaction.atomic
 def start_session(
-    user: User, *, kind: str, address: str, user_agent: str = "", device: UUID | None = None
+    user: User,
+    *,
+    kind: str,
+    address: str,
+    user_agent: str = "",
+    device: UUID | None = None,
+    by_link: bool = False,
 ) -> Session:
     """A new session of this user, who has proved who they are. Raises `AccountClosed`.
 
     Somebody who left their only tenant gets one of their own. From now on the browser `device` and
-    the network are known (see `tenants.services.guesses`).
+    the network are known (see `tenants.services.guesses`). `by_link`: another session vouches for
+    the person, who gives a fresh code before anything that asks for one.
     """
     membership = selectors.membership_of(user)
     if membership is None and not user.memberships.exists():
@@ -47,6 +54,7 @@ def start_session(
         network=network_of(address),
         expires_at=timezone.now() + LASTS,
         refresh_id=uuid4().hex,
+        confirmed_at=None if by_link else timezone.now(),
     )
     actor = selectors.actor_in(session, address=address)
     record(actor, "session.started", session, f"Signed in with {session}.")

@@ -70,6 +70,7 @@ def invite(actor: Actor, *, email: str, role: str) -> Invitation:
     """
     email, role = clean_address(email), clean_role(role)
     require_rank(actor, role)
+    actor.require_fresh_code()
     if Membership.objects.filter(tenant_id=actor.tenant_id, user__email=email).exists():
         raise AlreadyMember
     mine = Invitation.objects.open().filter(tenant_id=actor.tenant_id, email=email)
@@ -105,6 +106,7 @@ def resend_invitation(actor: Actor, invitation_id: UUID) -> Invitation:
     """
     invitation = selectors.get_invitation(actor, invitation_id)
     require_rank(actor, invitation.role)
+    actor.require_fresh_code()
     _require_few_messages(actor, invitation.email)
     renewed = {
         "sent_at": None,

@@ -61,6 +61,7 @@ def change_role(actor: Actor, user_id: UUID, role: str) -> Membership:
     require_rank(actor, before, after)
     if before == after:
         return membership
+    actor.require_fresh_code()
     if before == OWNER:
         require_another_owner(membership)
     if not Membership.objects.filter(pk=membership.pk, role=before).update(role=after):
@@ -82,6 +83,7 @@ def remove_member(actor: Actor, user_id: UUID) -> None:
     membership = _locked_member(actor, user_id)
     if user_id != actor.person_id:
         require_rank(actor, membership.role)
+        actor.require_fresh_code()
     if membership.role == OWNER:
         require_another_owner(membership)
     revoke_invitations_of(membership)

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from mpanel.core.actor import MEMBER
 from mpanel.core.errors import Conflict, Forbidden, Gone, Invalid, MPanelError, TooManyRequests
-from mpanel.core.pages import PageRequest, add_errors, paginate, signed_in
+from mpanel.core.pages import PageRequest, add_errors, confirmed, paginate, signed_in
 from mpanel.core.places import require_POST
 from tenants import browser, services
 from tenants.selectors import get_user
@@ -38,6 +38,7 @@ def team(request: PageRequest) -> HttpResponseBase:
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "POST"])
 def invite(request: PageRequest) -> HttpResponseBase:
     """Invite somebody by e-mail."""

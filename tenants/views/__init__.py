@@ -1,5 +1,6 @@
 """Pages about who: signing in, profile, security, API keys, provider credentials."""
 
+from tenants.views.confirming import confirm
 from tenants.views.credentials import (
     credential_add,
     credential_delete,
@@ -33,6 +34,7 @@ from tenants.views.signing_in import (
 
 __all__ = [
     "change_password",
+    "confirm",
     "credential_add",
     "credential_delete",
     "credential_edit",

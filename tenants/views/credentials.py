@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from mpanel.core import registry, troubles
 from mpanel.core.errors import Invalid, NotFound
-from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
+from mpanel.core.pages import PageRequest, add_errors, confirmed, safe_next, signed_in
 from tenants import selectors, services
 from tenants.forms import CredentialForm
 from tenants.models import ProviderCredential
@@ -50,6 +50,7 @@ def credential_add(request: PageRequest) -> HttpResponseBase:
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "POST"])
 def credential_new(request: PageRequest, port: str, provider: str) -> HttpResponseBase:
     """Add a credential for one provider, and test it."""
@@ -86,6 +87,7 @@ def credential_new(request: PageRequest, port: str, provider: str) -> HttpRespon
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "POST"])
 def credential_edit(request: PageRequest, credential_id: UUID) -> HttpResponseBase:
     """Change a credential; a secret left empty stays while nothing else changes."""

@@ -10,11 +10,17 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from mpanel.core.actor import IMPLIED
-from mpanel.core.errors import Conflict, Invalid, TooManyRequests
-from mpanel.core.pages import PageRequest, add_errors, paginate, search_text, signed_in
+from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.pages import (
+    PageRequest,
+    add_errors,
+    confirmed,
+    paginate,
+    search_text,
+    signed_in,
+)
 from tenants import selectors, services
 from tenants.forms import ApiKeyForm
-from tenants.services.codes import CodeRefused
 
 HERE = "/settings/keys/"
 
@@ -57,32 +63,20 @@ def key_list(request: PageRequest) -> HttpResponseBase:
 
 
 @signed_in
+@confirmed
 @require_http_methods(["GET", "POST"])
 def key_new(request: PageRequest) -> HttpResponseBase:
-    """Make a key, and show it this one time; one that reveals passwords takes a fresh code."""
+    """Make a key, and show it this one time."""
     form = ApiKeyForm(request.POST or None, is_operator=request.actor.is_operator)
-    asks_code = False
     if request.method == "POST" and form.is_valid():
-        code, asks_code = form.cleaned_data["code"], services.reveals(form.cleaned_data["scopes"])
         try:
-            if asks_code and not code:
-                services.ask_to_make_key(request.actor)
-            elif asks_code:
-                return _made(
-                    request,
-                    services.create_api_key_by_code(request.actor, code=code, **form.values()),
-                )
-            else:
-                return _made(request, services.create_api_key(request.actor, **form.values()))
-        except CodeRefused as error:
-            form.add_error("code", error.message)
+            return _made(request, services.create_api_key(request.actor, **form.values()))
         except Invalid as error:
             add_errors(form, error)
-        except (Conflict, TooManyRequests) as error:
+        except Conflict as error:
             form.add_error(None, error.message)
     context = {
         "form": form,
-        "asks_code": asks_code,
         "section": "settings",
         "tab": "keys",
         "page_title": "New API key",

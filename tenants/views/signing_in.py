@@ -207,7 +207,7 @@ def _link_page(request: PageRequest, token: str) -> HttpResponse:
 def _use(request: PageRequest, token: str) -> HttpResponse:
     user = services.use_login_link(token, address=request.address)
     browser.sign_out(request, request.actor)
-    browser.sign_in(request, user)
+    browser.sign_in(request, user, by_link=True)
     return redirect(HOME)
 
 

@@ -270,7 +270,7 @@ def test_codes_asked_for_by_strangers_do_not_keep_anybody_from_signing_in(ada: P
     assert visitor.post("/sign-out/").status_code == 302
     reset = Client(REMOTE_ADDR="198.51.100.9").post("/sign-in/forgot/", {"email": email})
     assert reset.status_code == 302
-    services.ask_to_make_key(ada.actor)
+    services.ask_to_confirm(ada.actor)
     assert len(codes_to(email)) == PER_MAILBOX + 3
 
 

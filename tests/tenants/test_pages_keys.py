@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import LazySettings
-from django.core import mail
-from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from events.models import Event
@@ -16,8 +14,6 @@ from tenants.models import ApiKey, User
 from tenants.views.keys import example_path
 from tests.api import Api
 from tests.cast import Person, helper_of
-from tests.wizard.rows import estate
-from tests.work import work_off
 
 pytestmark = pytest.mark.one_database("pages over services whose own tests run on both databases")
 
@@ -33,15 +29,6 @@ def make(person: Person, **changes: object) -> tuple[ApiKey, str]:
     found = re.search(r"mpk_\w{10}_\w{40}", answer.content.decode())
     assert found
     return ApiKey.objects.get(prefix=found[0].split("_")[1]), found[0]
-
-
-def code_for(person: Person, scopes: list[str]) -> dict[str, str]:
-    """The code that the page asks for, where it asks for one."""
-    if not services.reveals(scopes):
-        return {}
-    person.client.post(NEW, {**FORM, "scopes": scopes})
-    work_off()
-    return {"code": code_in(mail.outbox)}
 
 
 def test_a_key_is_shown_once_and_works(ada: Person, settings: LazySettings) -> None:
@@ -155,7 +142,7 @@ def test_every_scope_is_offered_with_what_it_allows(ada: Person) -> None:
 @pytest.mark.parametrize("scope", SCOPES)
 def test_the_example_is_one_that_the_key_may_read(ada: Person, scope: str) -> None:
     User.objects.filter(pk=ada.user.pk).update(is_operator=True)
-    _, plain = make(ada, scopes=[scope], **code_for(ada, [scope]))
+    _, plain = make(ada, scopes=[scope])
     assert Api(plain).get(example_path([scope])).status == 200
 
 
@@ -218,50 +205,3 @@ def test_too_many_keys_are_told_on_the_form(ada: Person) -> None:
     answer = ada.client.post(NEW, FORM)
     assert answer.status_code == 422
     assert "as many API keys as are allowed" in answer.content.decode()
-
-
-def code_in(mails: list[EmailMessage]) -> str:
-    found = re.search(r"\b(\d{6})\b", str(mails[-1].body))
-    assert found
-    return found[1]
-
-
-def test_a_key_that_reveals_passwords_takes_a_fresh_code(
-    ada: Person, mailoutbox: list[EmailMessage]
-) -> None:
-    wish = {**FORM, "scopes": ["mailboxes:read", "mailboxes:reveal"]}
-    asked = ada.client.post(NEW, wish)
-    assert (asked.status_code, ApiKey.objects.count()) == (200, 0)
-    assert "checked" in str(asked.context["form"]["scopes"]), "what was chosen stays chosen"
-    work_off()
-    assert mailoutbox[-1].to == [ada.user.email]
-    code = code_in(mailoutbox)
-    wrong = ada.client.post(NEW, {**wish, "code": f"{(int(code) + 1) % 1_000_000:06d}"})
-    assert (wrong.status_code, set(wrong.context["form"].errors)) == (422, {"code"})
-    # What else is wrong does not use up the code.
-    assert ada.client.post(NEW, {**wish, "code": code, "allowed_networks": "x"}).status_code == 422
-    key, plain = make(ada, scopes=wish["scopes"], code=code)
-    assert "mailboxes:reveal" in key.scopes
-    assert Api(plain).get("/api/v1/infrastructure/inboxes").status == 200
-    again = ada.client.post(NEW, {**wish, "code": code})
-    assert (again.status_code, ApiKey.objects.count()) == (422, 1)
-
-
-def test_a_code_for_a_key_is_good_for_nothing_else(
-    ada: Person, mailoutbox: list[EmailMessage]
-) -> None:
-    ada.client.post(NEW, {**FORM, "scopes": ["mailboxes:reveal"]})
-    work_off()
-    box = estate(ada).mailboxes[0]
-    revealed = ada.client.post(f"/mailboxes/{box.pk}/reveal/", {"code": code_in(mailoutbox)})
-    assert revealed.status_code == 422
-
-
-def test_the_browsers_session_makes_no_such_key_over_json(ada: Person) -> None:
-    wish = {"name": "x", "scopes": ["mailboxes:reveal"]}
-    path, kind = "/api/v1/api-keys", "application/json"
-    refused = ada.client.post(path, wish, content_type=kind)
-    assert (refused.status_code, refused.json()["error_code"]) == (403, "TOKEN_NEEDED")
-    assert Api(ada.token).post(path, wish).status == 201
-    harmless = {**wish, "scopes": ["mailboxes:read"]}
-    assert ada.client.post(path, harmless, content_type=kind).status_code == 201

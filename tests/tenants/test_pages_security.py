@@ -101,7 +101,7 @@ def test_a_screen_that_was_left_open_sets_no_first_password(ada: Person) -> None
     with pytest.raises(Invalid):
         services.change_password(ada.actor, present="", new=PASSWORD)
     # Nor is a code good that was sent for something else, or this one elsewhere.
-    services.ask_to_make_key(ada.actor)
+    services.ask_to_confirm(ada.actor)
     other = {"code": newest_code(email), "new": PASSWORD}
     assert ada.client.post(path, other).status_code == 422
     with pytest.raises(CodeRefused):

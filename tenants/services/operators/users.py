@@ -50,6 +50,7 @@ def create_user(
     Raises `TenantNotFound`, `EmailTaken`, `Invalid`; `PersonNeeded` where a key makes an operator.
     """
     tenant = found.get_any_tenant(operator, tenant_id)
+    operator.require_fresh_code()
     role, is_operator = _read_roles(roles)
     if is_operator:
         operator.require_person()
@@ -85,6 +86,8 @@ def change_user(
     if OPERATOR in (roles or ()) and not user.is_operator:
         operator.require_person()
     email = None if email is None else clean_address(email)
+    if roles is not None or email not in {None, user.email}:
+        operator.require_fresh_code()
     if email is not None and email != user.email:
         operator.require_person()  # a code to the new address signs in as this user
     home = _home(user)
