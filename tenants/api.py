@@ -49,6 +49,7 @@ class Register(ApiView):
 
     def compute(self, request: Request) -> None:
         given = self.body(request, shapes.Register)
+        services.count_registration(self.address)
         hashed = services.HashedPassword.of(
             given["password"], email=given["email"], name=given["name"]
         )
@@ -168,8 +169,7 @@ class ResetPassword(ApiView):
 
     def compute(self, request: Request) -> None:
         given = self.body(request, shapes.ResetPassword)
-        hashed = services.HashedPassword.of(given["password"], email=given["email"])
-        self._given = {**given, "password": hashed}
+        self._reset = services.prepare_reset(**given, **browser.origin(request._request))
 
     @operation(
         "Set a new password",
@@ -180,7 +180,7 @@ class ResetPassword(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Every session of the account ends."""
-        services.reset_password(**self._given, **browser.origin(self.request._request))
+        services.reset_password(self._reset, address=self.address)
         return Response(status=204)
 
 

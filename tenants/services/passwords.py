@@ -19,7 +19,7 @@ from mpanel.core.errors import Invalid, Unauthorized
 from tenants import selectors
 from tenants.models import OneTimeCode, User
 from tenants.services.api_keys import revoke_keys_of
-from tenants.services.codes import ask_for_code, check_code, use_code, use_up
+from tenants.services.codes import ask_for_code, check_code, use_up
 from tenants.services.guesses import PASSWORD, asker_of, count_guess, forgive
 from tenants.services.proofs import first_factor_proof
 from tenants.services.second_factor import check_second_factor
@@ -61,6 +61,11 @@ class HashedPassword:
         return cls(make_password(password))
 
 
+def count_registration(address: str) -> None:
+    """Count a try to register, before its password is hashed. Raises `TooManyRequests`."""
+    spend_try("register", address, most=PER_NETWORK, window=QUARTER)
+
+
 def register(
     email: str,
     password: HashedPassword,
@@ -72,10 +77,10 @@ def register(
     """Ask a new user to confirm their address; nothing is created before.
 
     The answer is the same for an address that has an account: who then confirms it owns the
-    mailbox, and sets this account's password. Raises `Invalid`, `TooManyRequests`.
+    mailbox, and sets this account's password. The try was counted by `count_registration`. Raises
+    `Invalid`, `TooManyRequests`.
     """
     email = clean_address(email)
-    spend_try("register", address, most=PER_NETWORK, window=QUARTER)
     asked = ask_for_code(
         email,
         address=address,
@@ -138,26 +143,47 @@ def ask_to_reset(email: str, *, address: str, device: UUID | None = None) -> One
     return ask_for_code(email, address=address, device=device, purpose=OneTimeCode.RESET)
 
 
-def reset_password(
-    email: str,
-    code: str,
-    password: HashedPassword,
-    *,
-    address: str,
-    device: UUID | None = None,
-    revoke_api_keys: bool = False,
-) -> None:
-    """Set a new password for a code, and end every session. Raises `CodeRefused`, `Invalid`.
+@dataclass(frozen=True)
+class PasswordReset:
+    """A new password for the code that was checked for it."""
+
+    checked: OneTimeCode
+    password: HashedPassword
+
+
+def prepare_reset(
+    email: str, code: str, password: str, *, address: str, device: UUID | None = None
+) -> PasswordReset:
+    """Check the code, which counts, and only then hash the password: that takes a while.
+
+    The code stays usable until `reset_password`. Raises `CodeRefused`, `Invalid` for a password
+    that will not do, `TooManyRequests`.
+    """
+    email = clean_address(email)
+    check_password(password, email=email)
+    checked = check_code(
+        email,
+        code,
+        address=address,
+        device=device,
+        purpose=OneTimeCode.RESET,
+        about=Q(subject_id=None),
+    )
+    return PasswordReset(checked, HashedPassword.of(password, email=email))
+
+
+def reset_password(reset: PasswordReset, *, address: str, revoke_api_keys: bool = False) -> None:
+    """Set a new password for a code, and end every session. Raises `CodeRefused`.
 
     `revoke_api_keys`: in every tenant of the user.
     """
-    email = clean_address(email)
-    use_code(email, code, address=address, device=device, purpose=OneTimeCode.RESET)
-    user = User.objects.filter(email=email, is_active=True).first()
-    if user is None:
-        return  # nobody learns here whether there is an account
     with transaction.atomic():
-        _set(user, password)
+        use_up(reset.checked)
+        held = User.objects.select_for_update(no_key=True)
+        user = held.filter(email=reset.checked.email, is_active=True).first()
+        if user is None:
+            return  # nobody learns here whether there is an account
+        _set(user, reset.password)
         end_all_sessions(user, reason="password reset")
         if actor := selectors.actor_for(user, address=address):
             record(actor, "password.reset", user, f"Reset the password of {user}.")

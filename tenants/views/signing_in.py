@@ -156,10 +156,10 @@ def reset_password(request: PageRequest) -> HttpResponseBase:
     form = NewPasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            given = form.cleaned_data
-            hashed = services.HashedPassword.of(given["password"], email=email)
-            origin = browser.origin(request)
-            services.reset_password(email, **{**given, "password": hashed}, **origin)
+            given = {**form.cleaned_data}
+            revokes = given.pop("revoke_api_keys", False)
+            reset = services.prepare_reset(email, **given, **browser.origin(request))
+            services.reset_password(reset, address=request.address, revoke_api_keys=revokes)
         except (Invalid, TooManyRequests) as error:
             _refuse_reset(form, error)
         else:

@@ -16,6 +16,7 @@ from events.selectors import audit
 from mpanel.core import pruning
 from tenants import services
 from tenants.models import User
+from tenants.services import passwords
 from tests.api import Api
 from tests.cast import Person
 from tests.locks import Calls, written_together
@@ -56,6 +57,22 @@ def test_passwords_are_hashed_before_the_transaction_of_a_key(ada: Person, hashe
     assert User.objects.get(email=email).check_password(NEW)
     assert hashed
     assert not any(hashed)
+
+
+def test_a_try_counts_before_its_password_is_hashed(ada: Person, hashed: Calls) -> None:
+    def register(number: int) -> int:
+        new = {"email": f"p{number}@people.test", "password": PASSWORD}
+        return Api().post("/api/v1/auth/register", new).status
+
+    for number in range(passwords.PER_NETWORK):
+        register(number)
+    hashed.clear()
+    assert register(99) == 429
+    assert Api().post("/api/v1/auth/password/forgot", {"email": ada.user.email}).status == 202
+    guess = {"email": ada.user.email, "code": "000000", "password": NEW}
+    answers = {Api().post("/api/v1/auth/password/reset", guess).status for _ in range(30)}
+    assert answers == {400, 429}
+    assert not hashed
 
 
 def test_a_wrong_password_counts_with_a_key_too(ada: Person, hashed: Calls) -> None:

@@ -105,9 +105,7 @@ def test_a_screen_that_was_left_open_sets_no_first_password(ada: Person) -> None
     other = {"code": newest_code(email), "new": PASSWORD}
     assert ada.client.post(path, other).status_code == 422
     with pytest.raises(CodeRefused):
-        services.reset_password(
-            email, code, services.HashedPassword.of(PASSWORD), address="127.0.0.1"
-        )
+        services.prepare_reset(email, code, PASSWORD, address="127.0.0.1")
     assert not User.objects.get(pk=ada.user.pk).has_usable_password()
     weak = ada.client.post(path, {"code": code, "new": "password123"})
     assert set(weak.context["form"].errors) == {"new"}
