@@ -19,6 +19,7 @@ from mpanel.core.errors import Conflict, Forbidden, Invalid, InvalidToken
 from mpanel.core.secrets import same
 from tenants import selectors
 from tenants.models import ApiKey, Membership, Tenant
+from tenants.services.still_valid import hold_session
 
 LEADER = "mpk"
 ALPHABET = string.ascii_letters + string.digits
@@ -60,6 +61,7 @@ def create_api_key(
     actor.require_person()
     actor.require(ADMIN)
     actor.require_fresh_code()
+    hold_session(actor)
     membership = selectors.own_membership(actor)
     # The lock of everything that is counted per tenant: of several who make the last, one may.
     Tenant.objects.select_for_update(no_key=True).get(pk=actor.tenant_id)

@@ -15,6 +15,7 @@ from mpanel.core.errors import Gone
 from mpanel.core.pruning import prune
 from tenants import selectors
 from tenants.models import LoginLink, User
+from tenants.services.still_valid import hold_session
 
 GOOD_FOR = timedelta(seconds=90)
 
@@ -30,6 +31,7 @@ def make_login_link(actor: Actor) -> str:
     """The address of a page that signs this person in, once, within 90 seconds."""
     actor.require_person()
     actor.require_fresh_code()
+    hold_session(actor)
     token = secrets.token_urlsafe(32)
     link = LoginLink.objects.create(
         membership=selectors.own_membership(actor),
@@ -59,9 +61,10 @@ def use_login_link(token: str, *, address: str) -> User:
     spend_try("login-link", address, most=30, window=900)
     now = timezone.now()
     found = LoginLink.objects.filter(token_hash=_hash(token), used_at=None, expires_at__gt=now)
-    if not found.update(used_at=now):
+    # The user first: a password that is reset from here on is noticed when the session starts.
+    link = found.select_related("membership__user").first()
+    if link is None or not found.update(used_at=now):
         raise LinkExpired
-    link = LoginLink.objects.select_related("membership__user").get(token_hash=_hash(token))
     return link.membership.user
 
 

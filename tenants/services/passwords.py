@@ -24,6 +24,7 @@ from tenants.services.guesses import PASSWORD, asker_of, count_guess, forgive
 from tenants.services.proofs import first_factor_proof
 from tenants.services.second_factor import check_second_factor
 from tenants.services.sessions import end_all_sessions, end_other_sessions
+from tenants.services.still_valid import hold_session
 
 QUARTER = int(timedelta(minutes=15).total_seconds())
 PER_NETWORK = 30  # registrations in a quarter of an hour
@@ -264,6 +265,7 @@ def check_password(
 
 
 def _change(actor: Actor, user: User, password: HashedPassword) -> None:
+    hold_session(actor)
     _set(user, password)
     end_other_sessions(actor)
     record(actor, "password.changed", user, f"Changed the password of {user}.")

@@ -16,6 +16,7 @@ from mpanel.core.secrets import digest
 from tenants import selectors
 from tenants.models import SecondFactor, User
 from tenants.services.guesses import SECOND_FACTOR, Asker, asker_of, count_guess, forgive
+from tenants.services.still_valid import hold_session
 
 STEP = 30  # seconds
 CODES = 10
@@ -78,6 +79,7 @@ def confirm_second_factor(actor: Actor, code: str) -> list[str]:
     actor.require_person()
     actor.require_fresh_code()
     user = selectors.get_user(actor)
+    hold_session(actor)
     factor = SecondFactor.objects.select_for_update().filter(user=user, confirmed_at=None).first()
     if factor is None:
         raise SecondFactorStands

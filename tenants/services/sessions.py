@@ -17,6 +17,7 @@ from mpanel.core.pruning import prune
 from tenants import selectors, tokens
 from tenants.models import LoginLink, Membership, Session, User
 from tenants.services.accounts import AccountClosed, open_account
+from tenants.services.still_valid import hold_user
 from tenants.team.selectors import get_organisation
 
 LASTS = settings.SESSION_LASTS  # after its last use
@@ -33,17 +34,22 @@ def start_session(
     device: UUID | None = None,
     by_link: bool = False,
 ) -> Session:
-    """A new session of this user, who has proved who they are. Raises `AccountClosed`.
+    """A new session of this user, as they were when they proved who they are.
+
+    Raises `AccountClosed`, and `SignInOutdated` where the password was changed since.
 
     Somebody who left their only tenant gets one of their own. From now on the browser `device` and
     the network are known (see `tenants.services.guesses`). `by_link`: another session vouches for
     the person, who gives a fresh code before anything that asks for one.
     """
+    user = hold_user(user)
+    if not user.is_active:
+        raise AccountClosed
     membership = selectors.membership_of(user)
     if membership is None and not user.memberships.exists():
         open_account(user.email, address=address)
         membership = selectors.membership_of(user)
-    if membership is None or not user.is_active:
+    if membership is None:
         raise AccountClosed
     session = Session.objects.create(
         membership=membership,

@@ -23,6 +23,7 @@ from mpanel.core.errors import Conflict, Forbidden, Gone
 from mpanel.core.periodic import Slice
 from tenants.models import Membership, Tenant, User
 from tenants.services.accounts import AccountClosed
+from tenants.services.still_valid import hold_session, hold_user
 from tenants.team import selectors
 from tenants.team.members import clean_role, require_rank
 from tenants.team.models import Invitation
@@ -71,6 +72,7 @@ def invite(actor: Actor, *, email: str, role: str) -> Invitation:
     email, role = clean_address(email), clean_role(role)
     require_rank(actor, role)
     actor.require_fresh_code()
+    hold_session(actor)
     if Membership.objects.filter(tenant_id=actor.tenant_id, user__email=email).exists():
         raise AlreadyMember
     mine = Invitation.objects.open().filter(tenant_id=actor.tenant_id, email=email)
@@ -107,6 +109,7 @@ def resend_invitation(actor: Actor, invitation_id: UUID) -> Invitation:
     invitation = selectors.get_invitation(actor, invitation_id)
     require_rank(actor, invitation.role)
     actor.require_fresh_code()
+    hold_session(actor)
     _require_few_messages(actor, invitation.email)
     renewed = {
         "sent_at": None,
@@ -260,13 +263,19 @@ def usable_invitation(token_hash: str) -> Invitation | None:
 def accept_invitation(user: User, invitation: Invitation, *, address: str = "") -> Membership:
     """Make the user a member; of parallel tries one wins. Who is one already keeps their role.
 
-    The user has proved to read the mailbox of their address. Raises `InvitationGone`,
-    `InvitationForAnother`, `AccountClosed`.
+    The user has proved to read the mailbox of their address, and what the invitation is worth is
+    looked at again. Raises `InvitationGone`, `InvitationForAnother`, `AccountClosed`,
+    `SignInOutdated`.
     """
+    user = hold_user(user)
     if not user.is_active:
         raise AccountClosed
     if invitation.email != user.email:
         raise InvitationForAnother
+    # Of who invites and is removed or demoted just now, this waits for the end.
+    Tenant.objects.select_for_update(no_key=True).filter(pk=invitation.tenant_id).first()
+    if usable_invitation(invitation.token_hash or "") is None:
+        raise InvitationGone
     usable = Invitation.objects.usable().filter(pk=invitation.pk, token_hash=invitation.token_hash)
     if not usable.update(accepted_at=timezone.now()):
         raise InvitationGone

@@ -31,7 +31,8 @@ PASSWORD = "a long and good one"
 
 
 def another_session(person: Person, device: str = "Firefox on Linux") -> Session:
-    session = services.start_session(person.user, kind=Session.BROWSER, address="192.0.2.7")
+    user = User.objects.get(pk=person.user.pk)
+    session = services.start_session(user, kind=Session.BROWSER, address="192.0.2.7")
     Session.objects.filter(pk=session.pk).update(device=device)
     return session
 
