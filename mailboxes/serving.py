@@ -1,5 +1,8 @@
 """Servers for what mail servers ask us: connections, patience and limits, without any protocol.
 
+Where several processes serve one address, the one that stops hands over (`drain`): Postfix defers a
+message for minutes when the other side of it goes away.
+
 A connection asks one request after the other. One that breaks its protocol, is silent for too long
 or does not read its answers is closed; the mail server then does what it does when nobody answers.
 """
@@ -8,7 +11,10 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from typing import cast
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, cast
 
 logger = logging.getLogger(__name__)
 
@@ -17,10 +23,76 @@ IDLE = 600.0  # seconds without a question; Postfix hangs up after 300
 HALF = 10.0  # seconds within which a request that began must be whole
 MOST_CONNECTIONS = 2_000
 LAST_ANSWERS = 2.0  # seconds that answers under way have at the end
+PATIENCE = 30.0  # seconds that sessions under way have at the end; a unit's TimeoutStopSec is 60
+LOOKS_EVERY = 0.05  # seconds
+
+LISTEN_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+LISTENING = "0A"
 
 
 class ProtocolBroken(Exception):
     """This is no request of the protocol that is spoken here."""
+
+
+class Service(Protocol):
+    """What `drain` asks of a server."""
+
+    @property
+    def listener(self) -> asyncio.Server | None:
+        """What takes new connections."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is under way."""
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a session is open, in which a message may come."""
+
+    def stop_listening(self) -> None:
+        """Take no new connections. Sessions go on."""
+
+
+async def drain(services: Sequence[Service], *, patience: float = PATIENCE) -> None:
+    """Stop listening, and let what is under way end; at most so many seconds.
+
+    Where other processes serve the same addresses, new connections go to them at once, and open
+    sessions are waited for. One that is alone goes on taking connections until no message is under
+    way, or half of the time is over: the shorter nobody listens, the fewer messages wait.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+
+    def has_others() -> bool:
+        return all(_is_shared(one.listener) for one in services)
+
+    while not has_others() and any(one.is_busy for one in services):
+        if loop.time() > deadline - patience / 2:
+            break
+        await asyncio.sleep(LOOKS_EVERY)
+    is_handed_over = has_others()
+    await asyncio.sleep(0)  # for connections that the kernel has made already
+    for one in services:
+        one.stop_listening()
+    while any(one.is_in_use if is_handed_over else one.is_busy for one in services):
+        if loop.time() > deadline:
+            break
+        await asyncio.sleep(LOOKS_EVERY)
+
+
+def _is_shared(server: asyncio.Server | None) -> bool:
+    """Whether another process listens there, too: as far as Linux says so, else no."""
+    if server is None or not server.sockets:
+        return False
+    port = server.sockets[0].getsockname()[1]
+    listening = 0
+    for table in LISTEN_TABLES:
+        with suppress(OSError):
+            for line in table.read_text().splitlines()[1:]:
+                columns = line.split()
+                is_here = columns[1].endswith(f":{port:04X}")
+                listening += is_here and columns[3] == LISTENING
+    return listening > len(server.sockets)
 
 
 class RequestServer(ABC):
@@ -43,10 +115,25 @@ class RequestServer(ABC):
         )
         self._watch = loop.create_task(self._hang_up_on_the_silent())
 
-    async def close(self) -> None:
-        """Listen no longer, give the answers under way, hang up."""
+    @property
+    def listener(self) -> asyncio.Server | None:
+        return self._server
+
+    @property
+    def is_busy(self) -> bool:
+        return any(one.is_busy for one in self.connections)
+
+    @property
+    def is_in_use(self) -> bool:
+        return bool(self.connections)
+
+    def stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
+
+    async def close(self) -> None:
+        """Listen no longer, give the answers under way, hang up."""
+        self.stop_listening()
         if self._watch is not None:
             self._watch.cancel()
         if tasks := [one.task for one in self.connections if one.task is not None]:
@@ -82,6 +169,11 @@ class Connection(asyncio.Protocol, ABC):
     @abstractmethod
     async def answer(self, request: object) -> bytes:
         """What is sent back."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return self.task is not None or bool(self._buffer)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

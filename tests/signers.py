@@ -151,9 +151,17 @@ class RunningSigner:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._loop.call(self._stop.set)
-        self._serving.result(timeout=40)
+        self.stop()
+        self.join()
         self._loop.close()
+
+    def stop(self) -> None:
+        """Tell it to stop, as SIGTERM does."""
+        self._loop.call(self._stop.set)
+
+    def join(self) -> None:
+        """Until it has stopped."""
+        self._serving.result(timeout=120)
 
     def connect(self) -> smtplib.SMTP:
         """A connection as Postfix makes it."""

@@ -64,6 +64,11 @@ class MilterConnection(Connection):
         self._decide = server.decide
         self._macros: dict[str, str] = {}
         self._message = Submitted()
+        self._has_begun = False
+
+    @property
+    def is_busy(self) -> bool:
+        return self._has_begun or super().is_busy
 
     def data_received(self, data: bytes) -> None:
         self._acknowledge()
@@ -119,16 +124,18 @@ class MilterConnection(Connection):
                 self._macros = before | dict(_pairs(content[1:]))
             case b"M":
                 self._message = Submitted(login=self._macros.get("{auth_authen}", ""))
+                self._has_begun = True
             case b"L":
                 self._add_header(content)
             case b"E":
                 self._message.queue_id = self._macros.get("i", "")
                 message, self._message = self._message, Submitted()
+                self._has_begun = False
                 return message
             case b"A":
-                self._message = Submitted()
+                self._message, self._has_begun = Submitted(), False
             case b"K":
-                self._message, self._macros = Submitted(), {}
+                self._message, self._macros, self._has_begun = Submitted(), {}, False
             case b"Q":
                 self.hang_up()
         return None

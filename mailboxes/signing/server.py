@@ -7,16 +7,17 @@ leaves without one.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, AnyStr
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from mailboxes.naming import without_extension
+from mailboxes.serving import Service, drain
 from mailboxes.signing.authors import any_is_ours, logins_of, own_among
 from mailboxes.signing.keys import FORGET_EVERY, KeyRing, NoSigningKey
 from mailboxes.signing.nexthop import NextHop
@@ -43,7 +44,6 @@ LONGEST_LINE = 2048
 HEADERS_ON_THE_WAY = 65_536
 THREADS = 16
 NULL_SENDER = "<>"
-PATIENCE = 30.0  # seconds that messages under way are given at the end
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Signer:
     next_hop: tuple[str, int]
     ring: KeyRing = field(default_factory=KeyRing)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
-    busy: int = 0
+    sessions: "set[SigningServer]" = field(default_factory=set)
     is_closing: bool = False
 
     def signed(self, message: bytes, sender: str, *, of_script: bool = False) -> bytes:
@@ -120,8 +120,6 @@ class SigningSession:
     async def handle_MAIL(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if self._signer.is_closing:
-            return LATER
         sender = "" if address == NULL_SENDER else address
         answer = await self._signer.in_thread(
             lambda: self.hop.begin(
@@ -146,16 +144,12 @@ class SigningSession:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         sender = str(envelope.mail_from)
-        self._signer.busy += 1
-        try:
-            return await self._signer.in_thread(
-                self._hand_over,
-                bytes(envelope.original_content or b""),
-                "" if sender == NULL_SENDER else sender,
-                session.host_name == SCRIPTS,
-            )
-        finally:
-            self._signer.busy -= 1
+        return await self._signer.in_thread(
+            self._hand_over,
+            bytes(envelope.original_content or b""),
+            "" if sender == NULL_SENDER else sender,
+            session.host_name == SCRIPTS,
+        )
 
     async def handle_RSET(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         await self._signer.in_thread(self.hop.abandon)
@@ -199,6 +193,8 @@ class SigningServer(SMTP):
 
     def __init__(self, signer: Signer) -> None:
         self._ours = SigningSession(signer)
+        self._signer = signer
+        self._is_open = self._was_served = False
         super().__init__(
             self._ours,
             hostname="mailsigner",
@@ -208,9 +204,33 @@ class SigningServer(SMTP):
             loop=asyncio.get_running_loop(),
         )
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its message was answered. Postfix may keep it for another one, and opens a new
+        connection where it was closed meanwhile."""
+        return self._was_served and not self._is_open
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._signer.sessions.add(self)
+
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
+        self._signer.sessions.discard(self)
         self._ours.hop.close()
+
+    async def push(self, status: AnyStr) -> None:
+        """Send a reply; a transaction ends with its last one."""
+        await super().push(status)
+        was_open, self._is_open = self._is_open, bool(self.envelope and self.envelope.mail_from)
+        self._was_served = self._was_served or (was_open and not self._is_open)
+        if self._signer.is_closing:
+            self.leave()
+
+    def leave(self) -> None:
+        """Hang up behind the last reply, unless a message is under way or about to come."""
+        if self.is_over and self.transport is not None:
+            self.transport.close()
 
 
 async def listen(host: str, port: int, signer: Signer) -> asyncio.Server:
@@ -221,16 +241,50 @@ async def listen(host: str, port: int, signer: Signer) -> asyncio.Server:
     )
 
 
-async def serve(host: str, port: int, signer: Signer, stop: asyncio.Event) -> None:
-    """Take mail until `stop` is set, and finish what is under way then. Raises `OSError`."""
-    server = await listen(host, port, signer)
+class SigningService:
+    """The signer's side of `drain`."""
+
+    def __init__(self, signer: Signer, listener: asyncio.Server) -> None:
+        self._signer = signer
+        self.listener: asyncio.Server | None = listener
+
+    @property
+    def is_busy(self) -> bool:
+        return any(not session.is_over for session in self._signer.sessions)
+
+    @property
+    def is_in_use(self) -> bool:
+        return self.is_busy
+
+    def stop_listening(self) -> None:
+        self._signer.is_closing = True
+        if self.listener is not None:
+            self.listener.close()
+        for session in list(self._signer.sessions):
+            session.leave()
+
+
+async def serve(
+    host: str,
+    port: int,
+    signer: Signer,
+    stop: asyncio.Event,
+    *,
+    beside: Sequence[Service] = (),
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Take mail until `stop` is set, and finish what is under way then. Raises `OSError`.
+
+    `ready`: called when this listens. `beside`: what is drained together with it.
+    """
+    service = SigningService(signer, await listen(host, port, signer))
     forgetting = asyncio.create_task(_forget_keys(signer.ring))
     try:
+        ready()
         await stop.wait()
+        await drain([service, *beside])
     finally:
-        signer.is_closing = True
-        server.close()
-        await _until_idle(signer)
+        service.stop_listening()
         forgetting.cancel()
         signer.threads.shutdown(wait=False, cancel_futures=True)
 
@@ -239,12 +293,3 @@ async def _forget_keys(ring: KeyRing) -> Any:
     while True:
         await asyncio.sleep(FORGET_EVERY)
         ring.forget_old()
-
-
-async def _until_idle(signer: Signer) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE
-    await asyncio.sleep(0)
-    while signer.busy and loop.time() < deadline:
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(0.05)  # for the last reply to leave

@@ -46,12 +46,15 @@ class Command(BaseCommand):
             loop.add_signal_handler(number, stop.set)
         authors = AuthorCheck()
         milter = MilterServer(authors.decide)
-        await milter.listen(*_parsed(settings.MAILSIGNER_AUTHORS))
-        self.stdout.write(f"Mail signer: {settings.MAILSIGNER_ADDRESS}")
-        self.stdout.write(f"Who may write as whom: {settings.MAILSIGNER_AUTHORS}")
-        self.stdout.flush()
+
+        def say_ready() -> None:
+            self.stdout.write(f"Mail signer: {settings.MAILSIGNER_ADDRESS}")
+            self.stdout.write(f"Who may write as whom: {settings.MAILSIGNER_AUTHORS}")
+            self.stdout.flush()
+
         try:
-            await serve(*address, signer, stop)
+            await milter.listen(*_parsed(settings.MAILSIGNER_AUTHORS))
+            await serve(*address, signer, stop, beside=[milter], ready=say_ready)
         finally:
             await milter.close()
             authors.close()
