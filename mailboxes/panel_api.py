@@ -234,6 +234,7 @@ class ActivateMailbox(ApiView):
 
 
 class MailboxBulk(ApiView):
+    sliced = True
     scopes = {"POST": "mailboxes:write"}
 
     @operation(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import batched
 from uuid import UUID
 
 from django.db import transaction
@@ -20,6 +21,7 @@ from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Invalid, MPanelError
 
 MOST_AT_ONCE = 500
+IN_ONE_TRANSACTION = 50  # mailboxes: on SQLite nobody else writes meanwhile
 SUSPEND, ACTIVATE, DELETE = "suspend", "activate", "delete"
 RESET_PASSWORD, SET_QUOTA = "reset-password", "set-quota"
 ACTIONS = (SUSPEND, ACTIVATE, DELETE, RESET_PASSWORD, SET_QUOTA)
@@ -36,29 +38,44 @@ class Outcome:
     name: str = "A mailbox that is not there"
 
 
-@transaction.atomic
 def change_mailboxes(
     actor: Actor, action: str, mailbox_ids: Sequence[UUID], *, quota_mb: int | None = None
 ) -> list[Outcome]:
     """One of `ACTIONS` for each of these, in their order; each named once.
 
-    Raises `Invalid` for more than 500, for an unknown action, and for a quota that is missing.
+    A few are written at a time, those of one domain together, and their providers told of them in
+    the same transaction: what was cut off is completed by asking again. Deleting is one
+    transaction. Raises `Invalid` for more than 500, for an unknown action, and for a quota that is
+    missing.
     """
     actor.require(ADMIN, "mailboxes:write")
     if action == RESET_PASSWORD:
         actor.need("mailboxes:reveal")
+    wanted = named_once(mailbox_ids)
+    change = _change_of(actor, action, quota_mb)
+    visible = selectors.mailboxes(actor).filter(pk__in=wanted)
+    domains = dict(visible.values_list("pk", "domain_id"))
+    ordered = sorted(wanted, key=lambda found: str(domains.get(found, "")))
+    at_once = MOST_AT_ONCE if action == DELETE else IN_ONE_TRANSACTION
+    outcomes: dict[UUID, Outcome] = {}
+    for some in batched(ordered, at_once):
+        with transaction.atomic():
+            rows = {row.pk: row for row in selectors.mailboxes(actor).filter(pk__in=some)}
+            changed: list[Mailbox] = []
+            outcomes |= {found: _one(found, rows.get(found), change, changed) for found in some}
+            if action == DELETE:
+                _delete(actor, changed)
+            elif changed:
+                enforce(actor, changed)
+    return [outcomes[found] for found in wanted]
+
+
+def named_once(mailbox_ids: Sequence[UUID]) -> list[UUID]:
+    """These, each once. Raises `Invalid` for none and for more than 500."""
     wanted = list(dict.fromkeys(mailbox_ids))
     if not 1 <= len(wanted) <= MOST_AT_ONCE:
         raise Invalid.field("ids", f"Choose 1 to {MOST_AT_ONCE} mailboxes.")
-    change = _change_of(actor, action, quota_mb)
-    rows = {row.pk: row for row in selectors.mailboxes(actor).filter(pk__in=wanted)}
-    changed: list[Mailbox] = []
-    outcomes = [_one(found, rows.get(found), change, changed) for found in wanted]
-    if action == DELETE:
-        _delete(actor, changed)
-    elif changed:
-        enforce(actor, changed)
-    return outcomes
+    return wanted
 
 
 type Change = Callable[[Mailbox, Outcome], bool]

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from mailboxes import selectors
 from mailboxes.models import DeliveryRules
-from mailboxes.services.bulk import RESET_PASSWORD, Outcome, change_mailboxes
+from mailboxes.services.bulk import RESET_PASSWORD, Outcome, change_mailboxes, named_once
 from mailboxes.services.lifecycle import change_password
 from mailboxes.services.reveal import Credential
 from mailboxes.services.rules import set_rules
@@ -55,10 +55,9 @@ def reset_passwords_by_code(
 ) -> list[Outcome]:
     """New passwords for these, for the code of `ask_to_reset_passwords`. Raises `CodeRefused`."""
     actor.require(ADMIN, "mailboxes:write")
-    checked = _checked(actor, code, actor.person_id)
-    with transaction.atomic():
-        use_up(checked)
-        return change_mailboxes(actor, RESET_PASSWORD, mailbox_ids)
+    wanted = named_once(mailbox_ids)
+    use_up(_checked(actor, code, actor.person_id))
+    return change_mailboxes(actor, RESET_PASSWORD, wanted)
 
 
 def set_rules_by_code(

@@ -1,6 +1,8 @@
 """Nothing slow is done while a request with an `Idempotency-Key` holds the database."""
 
 import re
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,12 +10,24 @@ from django.contrib.auth.hashers import get_hasher
 from django.core import mail
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.response import Response
 
 from domains.models import Domain
 from domains.services import forget_domain
 from events import csvfiles
 from events.selectors import audit
+from mailboxes.services import bulk
 from mpanel.core import pruning
+from mpanel.core.api.idempotency import (
+    RUNS_FOR,
+    KeyReused,
+    StillRunning,
+    answered,
+    in_slices,
+    once,
+)
+from mpanel.core.models import IdempotentAnswer
 from tenants import services
 from tenants.models import User
 from tenants.services import passwords
@@ -82,6 +96,65 @@ def test_a_wrong_password_counts_with_a_key_too(ada: Person, hashed: Calls) -> N
     codes = [Api().post("/api/v1/auth/login", wrong, key="one").status for _ in range(30)]
     assert codes[0] == 401
     assert codes[-1] == 429
+
+
+@pytest.mark.parametrize("key", ["", "one"])
+@pytest.mark.parametrize(
+    ("action", "more"),
+    [("suspend", {}), ("reset-password", {}), ("set-quota", {"quotaMb": 2048})],
+)
+def test_many_mailboxes_are_changed_a_few_at_a_time(
+    ada: Person, monkeypatch: pytest.MonkeyPatch, action: str, more: dict[str, int], key: str
+) -> None:
+    monkeypatch.setattr(bulk, "IN_ONE_TRANSACTION", 2)
+    boxes = [str(box.pk) for box in estate(ada, inboxes=5).mailboxes]
+    wanted = {"action": action, "ids": boxes, **more}
+    with written_together("mailboxes_mailbox") as counts:
+        answer = Api(ada.token).post("/api/mailboxes/bulk", wanted, key=key)
+    assert (answer.status, answer.body["summary"]["successful"]) == (200, 5), answer.body
+    assert [one["id"] for one in answer.body["results"]] == boxes, "in the order of the request"
+    assert counts == [2, 2, 1]
+
+
+def test_the_answer_to_a_key_is_opened_behind_the_transaction(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two at once, the second waits for the first, and finds the row when it inserts its own."""
+    opened = Calls()
+    opened.watch(monkeypatch, IdempotentAnswer, "answer")
+    asked: dict[str, Any] = {"whose": "ada", "request": "the same", "actor": ada.actor}
+    for text in ("first", "second"):
+        answer = once("one", **asked, work=partial(Response, text))
+        assert answer.data == "first"
+    assert opened == [False]
+
+
+def test_work_in_slices_that_was_cut_off_is_done_again(ada: Person) -> None:
+    done: list[int] = []
+
+    def work(*, dies: bool) -> Response:
+        done.append(len(done))
+        if dies:
+            raise SystemExit
+        return Response({"done": done[-1]})
+
+    asked: dict[str, Any] = {"whose": "ada", "request": "the same", "actor": ada.actor}
+    with pytest.raises(SystemExit):
+        in_slices("one", **asked, work=partial(work, dies=True))
+    with pytest.raises(StillRunning):
+        in_slices("one", **asked, work=partial(work, dies=False))
+    with pytest.raises(KeyReused):
+        in_slices("one", **{**asked, "request": "another"}, work=partial(work, dies=False))
+    assert answered("one", **asked) is None
+    IdempotentAnswer.objects.update(created_at=timezone.now() - RUNS_FOR - timedelta(seconds=1))
+    for _ in range(2):
+        answer = in_slices("one", **asked, work=partial(work, dies=False))
+        assert answer.data == {"done": 1}
+    again = answered("one", **asked)
+    assert again is not None
+    assert again.data == {"done": 1}
+    refused = in_slices("two", **asked, work=lambda: Response({}, 409))
+    assert (refused.status_code, IdempotentAnswer.objects.count()) == (409, 1)
 
 
 def test_what_goes_with_a_domain_is_deleted_a_few_rows_at_a_time(

@@ -1,13 +1,14 @@
 """`Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): the same request once.
 
-The key's row, the effect and the answer are one transaction. Whoever comes second waits at the
+The key's row, the effect and the answer are one transaction, except of what is done in slices
+(`in_slices`). Whoever comes second waits at the
 row's unique key until the first has committed, and gets its answer; a crash takes row and effect
 away together, so that the next try begins anew.
 """
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -21,6 +22,7 @@ from mpanel.core.pruning import prune
 from mpanel.core.secrets import digest
 
 KEPT = timedelta(hours=24)
+RUNS_FOR = timedelta(minutes=5)  # more than any request may take: what ran longer was cut off
 LONGEST = 200
 
 
@@ -28,6 +30,12 @@ class KeyReused(Conflict):
     """This Idempotency-Key was used for another request. Make a new key for a new request."""
 
     code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class StillRunning(Conflict):
+    """The first request with this Idempotency-Key is still running. Try again in a minute."""
+
+    code = "REQUEST_STILL_RUNNING"
 
 
 def clean_key(text: str) -> str:
@@ -48,7 +56,9 @@ def answered(key: str, *, whose: str, request: str, actor: Actor | None) -> Resp
     """
     name, wanted = _digests(key, whose, request)
     row = IdempotentAnswer.objects.filter(pk=name).first()
-    return _again(row, wanted, actor) if row else None
+    if row is None or (row.request_digest == wanted and not row.status):
+        return None  # it runs a slice at a time: `in_slices` says what becomes of it
+    return _again(row, wanted, actor)
 
 
 def once(
@@ -65,20 +75,77 @@ def once(
     `KeyReused` for another request, and what `answered` raises.
     """
     name, wanted = _digests(key, whose, request)
+    role = actor.role if actor else ""
     with transaction.atomic():
-        try:
-            with transaction.atomic():
-                row = IdempotentAnswer.objects.create(
-                    pk=name, request_digest=wanted, role=actor.role if actor else ""
-                )
-        except IntegrityError:
-            return _again(IdempotentAnswer.objects.get(pk=name), wanted, actor)
+        if row := _new_row(name, wanted, role):
+            answer = work()
+            if _is_success(answer):
+                row.keep(status=answer.status_code, body=_rendered(answer))
+            else:
+                row.delete()
+            return answer
+    # Opened behind the transaction: nobody waits for that.
+    return _again(IdempotentAnswer.objects.get(pk=name), wanted, actor)
+
+
+def in_slices(
+    key: str,
+    *,
+    whose: str,
+    request: str,
+    actor: Actor | None,
+    work: Callable[[], Response],
+) -> Response:
+    """`once` for work that commits a slice at a time, and that done again ends in the same state.
+
+    Who comes while it runs gets `StillRunning`; where it was cut off, the next request with this
+    key does it again. Raises what `once` raises.
+    """
+    name, wanted = _digests(key, whose, request)
+    begun = timezone.now()
+    row = _new_row(name, wanted, actor.role if actor else "", created_at=begun)
+    if row is None:
+        row = IdempotentAnswer.objects.get(pk=name)
+        if row.status or row.request_digest != wanted:
+            return _again(row, wanted, actor)
+        cut_off = IdempotentAnswer.objects.filter(
+            pk=name, status=0, created_at=row.created_at, created_at__lt=begun - RUNS_FOR
+        )
+        if not cut_off.update(created_at=begun):
+            raise StillRunning
+        row.created_at = begun
+    mine = IdempotentAnswer.objects.filter(pk=name, status=0, created_at=begun)
+    try:
         answer = work()
-        if 200 <= answer.status_code < 300:
-            row.keep(status=answer.status_code, body=JSONRenderer().render(answer.data).decode())
-        else:
-            row.delete()
+    except Exception:
+        mine.delete()
+        raise
+    if not _is_success(answer):
+        mine.delete()
+        return answer
+    with transaction.atomic():
+        if mine.select_for_update().exists():
+            row.keep(status=answer.status_code, body=_rendered(answer))
     return answer
+
+
+def _new_row(name: str, wanted: str, role: str, **more: datetime) -> IdempotentAnswer | None:
+    """The row of a key that is new; None where it is there already."""
+    try:
+        with transaction.atomic():
+            return IdempotentAnswer.objects.create(
+                pk=name, request_digest=wanted, role=role, **more
+            )
+    except IntegrityError:
+        return None
+
+
+def _is_success(answer: Response) -> bool:
+    return 200 <= answer.status_code < 300
+
+
+def _rendered(answer: Response) -> str:
+    return JSONRenderer().render(answer.data).decode()
 
 
 def _digests(key: str, whose: str, request: str) -> tuple[str, str]:

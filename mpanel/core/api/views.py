@@ -28,7 +28,7 @@ from rest_framework.views import APIView
 from mpanel.core.actor import Actor
 from mpanel.core.api import ratelimit
 from mpanel.core.api.errors import error_body, exception_handler
-from mpanel.core.api.idempotency import LONGEST, answered, clean_key, once
+from mpanel.core.api.idempotency import LONGEST, answered, clean_key, in_slices, once
 from mpanel.core.api.shapes import (
     PAGE_SIZE,
     CamelShape,
@@ -54,8 +54,9 @@ class ApiView(APIView):
 
     `scopes`: what an API key needs, by method. `public`: no sign-in is asked for. `person`: API
     keys are refused. `operator`: operators only. `token_only`: the browser's session is refused,
-    since its pages ask for more. All but that is enforced by services too; here it gives one
-    answer before anything is looked up.
+    since its pages ask for more. `sliced`: its POST commits a slice at a time, also with a key, and
+    ends in the same state when it is done again. Access is enforced by services too; here it gives
+    one answer before anything is looked up.
     """
 
     scopes: ClassVar[Mapping[str, str]] = {}
@@ -63,6 +64,7 @@ class ApiView(APIView):
     person: ClassVar[bool] = False
     operator: ClassVar[bool] = False
     token_only: ClassVar[bool] = False
+    sliced: ClassVar[bool] = False
 
     _allowances: Sequence[ratelimit.Allowance] = ()
 
@@ -222,7 +224,8 @@ class ApiView(APIView):
                 return answer
             self._make_ready(*args, **kwargs)
             todo = partial(work, *args, **kwargs)
-            return once(key, whose=whose, request=asked, actor=actor, work=todo)
+            run = in_slices if self.sliced else once
+            return run(key, whose=whose, request=asked, actor=actor, work=todo)
 
         return post
 
