@@ -3,9 +3,9 @@
 from importlib import import_module
 
 import pytest
-from django.apps import apps
 from django.conf import LazySettings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 
 from dnszones.vendors import dns_provider
@@ -250,8 +250,10 @@ def test_copies_from_before_become_references(ada: Person, host: LazySettings) -
         dns_credential_id=second,
     )
 
-    migration = import_module("tenants.migrations.0006_included_accounts_refer_to_settings")
-    migration.refer_to_settings(apps, None)
+    name = "0006_included_accounts_refer_to_settings"
+    migration = import_module(f"tenants.migrations.{name}")
+    then = MigrationExecutor(connection).loader.project_state(("tenants", name), at_end=False)
+    migration.refer_to_settings(then.apps, None)
 
     for row_id in (old, swapped, renamed, first):
         row = ProviderCredential.objects.get(pk=row_id)
