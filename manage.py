@@ -8,11 +8,17 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mpanel.settings")
     try:
-        from django.core.exceptions import ImproperlyConfigured
-        from django.core.management import execute_from_command_line
+        from mpanel.startup import refuse, without_collecting
 
-        from mpanel.startup import refuse
+        with without_collecting():
+            import django
+            from django.core.exceptions import ImproperlyConfigured
+            from django.core.management import execute_from_command_line
 
+            try:
+                django.setup()
+            except ImproperlyConfigured as error:
+                refuse(str(error))
         try:
             execute_from_command_line(sys.argv)
         except ImproperlyConfigured as error:

@@ -1,6 +1,8 @@
 """The one table of processes, and what is written down about them."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -35,3 +37,12 @@ def test_the_page_for_operators_lists_every_process() -> None:
     for process in processes():
         command = " ".join(process.command).removeprefix("-m ")
         assert re.search(rf"\| {process.name} \| `{re.escape(command)}` \|", page), process.name
+
+
+def test_what_is_loaded_is_left_alone_by_the_garbage_collector() -> None:
+    command = (
+        "import gc\nfrom mpanel.startup import without_collecting\n"
+        "with without_collecting():\n    assert not gc.isenabled()\n    import decimal\n"
+        "assert gc.isenabled()\nassert gc.get_freeze_count() > 1000\n"
+    )
+    subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=True)
