@@ -1,5 +1,6 @@
 """Fixtures that more than one room's tests use."""
 
+import gc
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -24,6 +25,16 @@ from tests.sandboxes import RunningSandbox
 # How long an example takes tells of the machine, not of the product.
 hypothesis.register_profile("mpanel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.load_profile("mpanel")
+
+
+def pytest_collection() -> None:
+    """What is imported and collected stays, so the garbage collector need not look at it."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
