@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
 
 PUBLIC = {
@@ -94,8 +94,12 @@ STEPS = ("domain", "nameservers", "dns", "propagation", "inboxes", "outreach")
 
 def violations(page: Page, *rules: str) -> list[Any]:
     """What axe finds by all its rules, or by some."""
-    options = {"runOnly": list(rules)} if rules else {}
-    found = Axe().run(page, options=options).response["violations"]
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = list(rules)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("async options => (await axe.run(options)).violations", options)
     return [
         (item["id"], [(node["html"][:160], node["failureSummary"]) for node in item["nodes"]])
         for item in found
