@@ -16,6 +16,7 @@ from domains.selectors import get_domain
 from mpanel.core.actor import Actor
 from mpanel.core.errors import NotFound
 from provisioning.models import Job
+from provisioning.selectors import newest_job
 
 
 class ZoneNotFound(NotFound):
@@ -132,7 +133,7 @@ def get_plan(actor: Actor, plan_id: UUID, *, domain_id: UUID | None = None) -> C
 
 def job_of(plan: ChangePlan) -> Job | None:
     """The newest job that computes or applies a plan."""
-    return Job.objects.filter(subject_id=plan.pk).first()
+    return newest_job(plan.pk)
 
 
 def plans_of(domain: Domain) -> QuerySet[ChangePlan]:

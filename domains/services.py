@@ -20,7 +20,7 @@ from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.losses import Loss, require_confirmation
 from provisioning.models import Job
 from provisioning.selectors import latest_job
-from provisioning.services import check_now, request_cancel, start_job
+from provisioning.services import cancel_jobs, check_now, start_job
 from tenants.models import ProviderCredential
 from tenants.selectors import chosen_credential
 
@@ -216,7 +216,7 @@ def _begin_to_leave(actor: Actor, domain_id: UUID, found: Departure) -> Job:
     domain = selectors.get_domain(actor, domain_id)
     require_may_leave(actor, domain)
     if domain.status != Domain.DELETING:
-        request_cancel(Job.objects.filter(subject_id=domain.pk))
+        cancel_jobs(domain.pk)
         domain.move(Domain.DELETING)
         record(actor, "domain.disconnecting", domain, f"Asked to disconnect {domain}.")
     known = latest_job(actor, workflow="domains.disconnect", subject_id=domain.pk)

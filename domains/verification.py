@@ -15,8 +15,7 @@ from domains.selectors import CONNECTING, DomainNotFound
 from mpanel.core import queues
 from mpanel.core.actor import Actor
 from mpanel.core.errors import Conflict
-from provisioning.models import Job
-from provisioning.services import check_now
+from provisioning.services import wake_jobs
 
 LOOK = 8.0  # seconds that a request may look at public DNS, for all its domains together
 MOST_AT_ONCE = 50  # domains
@@ -111,5 +110,4 @@ def _wake_jobs(domains: Sequence[Domain]) -> None:
         if domain.is_revoked:
             queues.send("domains.tasks.look_at_delegation", str(domain.pk))
     ids = [domain.pk for domain in domains]
-    for job in Job.objects.active().filter(workflow__in=CONNECTING, subject_id__in=ids):
-        check_now(job)
+    wake_jobs(ids, *CONNECTING)

@@ -21,7 +21,7 @@ from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
 from provisioning.models import Job, JobStep
 from provisioning.selectors import latest_job
-from provisioning.services import request_cancel, start_job
+from provisioning.services import cancel_jobs, start_job
 from tenants.models import ProviderCredential
 from tenants.selectors import chosen_credential, credentials_for
 
@@ -103,7 +103,7 @@ def attach_mail(
 
 def _kept(mail: MailDomain, status: str) -> MailDomain:
     """The row with another status; what an earlier attachment said of it is over."""
-    request_cancel(Job.objects.filter(workflow="maildomains.attach", subject_id=mail.pk))
+    cancel_jobs(mail.pk, "maildomains.attach")
     # Not `move`: the row becomes one about another provider, whose life begins anew.
     mail.status, mail.error_code, mail.error_message = status, "", ""
     return mail

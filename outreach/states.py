@@ -29,8 +29,9 @@ from outreach.providers.base import (
 )
 from outreach.vendors import interval_of, outreach_provider, tool
 from provisioning.desired import DesiredState, Observation, Workflow, register
-from provisioning.models import Job, JobStep
+from provisioning.models import Job
 from provisioning.run import progress, say
+from provisioning.services import reset_steps
 from tenants.models import ProviderCredential
 
 
@@ -487,9 +488,8 @@ def _leave_again(subject: Group) -> None:
 
 def _all_steps_again(subject: Group) -> None:
     """A step that was done for the others is to be done for those that failed."""
-    JobStep.objects.filter(job=subject.job).update(
-        status=JobStep.PENDING, attempts=0, started_at=None, finished_at=None
-    )
+    assert subject.job is not None
+    reset_steps(subject.job.pk)
 
 
 register(

@@ -1,12 +1,17 @@
 """Reading jobs; an actor sees their own tenant's only."""
 
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from mpanel.core.actor import Actor
 from mpanel.core.errors import NotFound
 from provisioning.models import Job, JobLog, JobQuerySet
+
+# One subject's id, several, or a query for them.
+Subjects = UUID | Collection[UUID] | QuerySet[Any, Any]
 
 
 class JobNotFound(NotFound):
@@ -45,6 +50,23 @@ def get_job(actor: Actor, job_id: UUID) -> Job:
         return jobs(actor).get(pk=job_id)
     except Job.DoesNotExist:
         raise JobNotFound from None
+
+
+def jobs_about(subjects: Subjects, *workflows: str) -> JobQuerySet:
+    """The jobs about a subject or several, newest first; of these workflows, or of all.
+
+    For an app that has read its own rows for an actor already; `jobs` is for people.
+    """
+    if isinstance(subjects, UUID):
+        found = Job.objects.filter(subject_id=subjects)
+    else:
+        found = Job.objects.filter(subject_id__in=subjects)
+    return found.filter(workflow__in=workflows) if workflows else found
+
+
+def newest_job(subject_id: UUID, *workflows: str) -> Job | None:
+    """The newest job about a subject; of these workflows, or of all."""
+    return jobs_about(subject_id, *workflows).first()
 
 
 def latest_job(actor: Actor, *, workflow: str, subject_id: UUID) -> Job | None:

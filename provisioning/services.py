@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from events.services import record
@@ -82,16 +83,24 @@ def cancel_job(actor: Actor, job_id: UUID) -> Job:
     if not job.cancel_requested:
         JobLog.objects.create(job=job, text=f"{actor.email} asked to cancel.", level="warning")
         record(actor, "job.cancelled", job, f"Cancelled the job “{job}”.")
-    request_cancel(Job.objects.filter(pk=job.pk))
+    _request_cancel(Job.objects.filter(pk=job.pk))
     job.refresh_from_db()
     return job
 
 
+def cancel_jobs(subjects: selectors.Subjects, *workflows: str) -> None:
+    """Have the jobs about these subjects end, of these workflows or of all.
+
+    Nobody is told; `cancel_job` is for people.
+    """
+    _request_cancel(selectors.jobs_about(subjects, *workflows))
+
+
 @transaction.atomic
-def request_cancel(jobs: JobQuerySet) -> None:
+def _request_cancel(jobs: JobQuerySet) -> None:
     """Have these jobs end: one that waits now, one that runs before its next step or wait.
 
-    Asking again wakes them again. Nobody is told; `cancel_job` is for people.
+    Asking again wakes them again.
     """
     now = timezone.now()
     # Held until the flag is committed, so that a runner that is about to wait sees it.
@@ -125,9 +134,7 @@ def retry_job(actor: Actor, job_id: UUID) -> Job:
         finished_at=None,
         cancel_requested=False,
     )
-    job.steps.exclude(status=JobStep.DONE).update(
-        status=JobStep.PENDING, attempts=0, started_at=None, finished_at=None
-    )
+    _reset(job.steps.exclude(status=JobStep.DONE))
     plan = workflow_called(job.workflow)
     if plan.on_retry:
         plan.on_retry(plan.load(job))
@@ -135,6 +142,16 @@ def retry_job(actor: Actor, job_id: UUID) -> Job:
     record(actor, "job.retried", job, f"Retried the job “{job}”.")
     ring(job.pk)
     return job
+
+
+def reset_steps(job_id: UUID, *names: str) -> None:
+    """Have steps of a job be done again, these or all, where it is retried as a whole."""
+    steps = JobStep.objects.filter(job_id=job_id)
+    _reset(steps.filter(name__in=names) if names else steps)
+
+
+def _reset(steps: QuerySet[JobStep]) -> None:
+    steps.update(status=JobStep.PENDING, attempts=0, started_at=None, finished_at=None)
 
 
 def _locked(actor: Actor, job_id: UUID) -> Job:
@@ -154,9 +171,15 @@ def look_again(actor: Actor, job_id: UUID) -> Job:
 
 
 @transaction.atomic
-def forget_failed(jobs: JobQuerySet) -> None:
-    """Delete those of these jobs that failed: a newer one does their work. Events stay."""
-    jobs.filter(status=Job.FAILED).delete()
+def forget_failed_jobs(subjects: selectors.Subjects, *workflows: str) -> None:
+    """Delete the failed jobs about these subjects: a newer one does their work. Events stay."""
+    selectors.jobs_about(subjects, *workflows).filter(status=Job.FAILED).delete()
+
+
+def wake_jobs(subjects: selectors.Subjects, *workflows: str) -> None:
+    """Let the jobs about these subjects that wait look now, of these workflows or of all."""
+    for job in selectors.jobs_about(subjects, *workflows).active():
+        check_now(job)
 
 
 @transaction.atomic

@@ -32,6 +32,7 @@ from mpanel.core.errors import Invalid, LimitExceeded, MPanelError
 from mpanel.core.wording import counted
 from provisioning import probes
 from provisioning.models import Heartbeat, Job
+from provisioning.selectors import newest_job
 from provisioning.services import retry_job
 from tenants.selectors import credentials_for
 from wizard.steps import reached
@@ -172,7 +173,7 @@ class Onboarding:
             row = make_plan(self.actor, domain.pk, choices=choices)
         for _ in self.wait("DNS records"):
             row.refresh_from_db()
-            job = self.healthy(Job.objects.filter(subject_id=row.pk).first())
+            job = self.healthy(newest_job(row.pk))
             if row.status == ChangePlan.READY:
                 row = self.apply(row)
             elif row.status == ChangePlan.APPLIED:

@@ -30,7 +30,7 @@ from mpanel.core.wording import counted
 from mpanel.dns.client import Server
 from provisioning.models import Job
 from provisioning.run import progress as report
-from provisioning.services import check_now, start_job
+from provisioning.services import start_job, wake_jobs
 
 MOST_COMPARISONS = 8  # looks, before what differs is taken for settled
 
@@ -249,8 +249,7 @@ def _settle(row: ZoneDiscovery, status: str, message: str, **columns: Any) -> No
 def complete(domain: Domain) -> None:
     """The nameservers may be shown; the job that waits for that looks now."""
     set_zone_complete(domain, complete=True)
-    for job in Job.objects.active().filter(workflow__in=CONNECTING, subject_id=domain.pk):
-        check_now(job)
+    wake_jobs(domain.pk, *CONNECTING)
 
 
 def _unwanted(row: ZoneDiscovery) -> set[Pair]:

@@ -25,6 +25,7 @@ from events.services import record
 from mpanel.core.actor import Actor, system
 from mpanel.core.errors import Conflict, MPanelError
 from provisioning.models import Job, JobQuerySet
+from provisioning.selectors import jobs_about
 from provisioning.services import start_job
 
 logger = logging.getLogger(__name__)
@@ -243,4 +244,4 @@ def _is_signed_here(domain: Domain) -> bool:
 
 
 def _jobs_of(domain: Domain) -> JobQuerySet:
-    return Job.objects.filter(workflow=WORKFLOW, subject_id=domain.pk)
+    return jobs_about(domain.pk, WORKFLOW)

@@ -32,6 +32,7 @@ from mpanel.core.bulk import update_in_slices
 from mpanel.core.errors import Conflict
 from mpanel.core.losses import Loss, digest_of, require_confirmation
 from provisioning.models import Job
+from provisioning.selectors import jobs_about, newest_job
 from provisioning.services import start_job
 
 ON, OFF, OFF_REGARDLESS = "dnszones.dnssec_on", "dnszones.dnssec_off", "dnszones.dnssec_cut"
@@ -145,7 +146,7 @@ def dnssec_of(zone: Zone) -> DnssecReport:
     wanted = {True: "on", False: "off", None: "off"}[zone.dnssec_wanted]
     is_so = bool(ours) == (wanted == "on")
     status = wanted if is_so else f"turning_{wanted}"
-    job = Job.objects.filter(subject_id=zone.pk, workflow__in=WORKFLOWS).order_by("-id").first()
+    job = newest_job(zone.pk, *WORKFLOWS)
     return DnssecReport(
         zone,
         is_offered=_is_offered(zone),
@@ -271,8 +272,7 @@ def require_no_ds(found: AtParent) -> None:
 
 def _running(zone: Zone, *workflows: str) -> Job | None:
     """The job that is at it already. Raises `DnssecChanging` where one wants the opposite."""
-    active = Job.objects.active().filter(subject_id=zone.pk, workflow__in=WORKFLOWS)
-    job = active.order_by("-id").first()
+    job = jobs_about(zone.pk, *WORKFLOWS).active().first()
     if job and job.workflow not in workflows:
         raise DnssecChanging
     return job

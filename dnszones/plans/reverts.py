@@ -19,6 +19,7 @@ from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.errors import Conflict
 from mpanel.core.losses import require_confirmation
 from provisioning.models import Job
+from provisioning.selectors import newest_job
 from provisioning.services import start_job
 
 BY_A_PERSON = (ChangePlan.RECORDS, ChangePlan.IMPORT, ChangePlan.EXISTING)
@@ -80,9 +81,7 @@ def take_back(actor: Actor, undoing: Undoing, *, confirmation: str = "") -> Job:
     if domain.status == Domain.DELETING:
         raise DomainIsLeaving
     under_way = plan.zone.plans.filter(reverts=plan, status__in=("computing", "applying")).first()
-    if under_way and (
-        job := Job.objects.filter(subject_id=under_way.pk, workflow="dnszones.revert").first()
-    ):
+    if under_way and (job := newest_job(under_way.pk, "dnszones.revert")):
         return job
     _require_revertible(plan)
     undone = undoing.plan

@@ -25,7 +25,8 @@ from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.losses import MOST_SAID, Loss, require_confirmation
 from mpanel.core.wording import counted
 from provisioning.models import Job
-from provisioning.services import request_cancel, start_job
+from provisioning.selectors import newest_job
+from provisioning.services import cancel_jobs, start_job
 
 
 class DomainNotVerified(Conflict):
@@ -103,7 +104,7 @@ def apply_plan(actor: Actor, plan_id: UUID, *, confirmation: str = "") -> Job:
     actor.require(ADMIN, "dns:write")
     plan = selectors.get_plan(actor, plan_id)
     computed = selectors.plan_of(plan)
-    running = Job.objects.filter(subject_id=plan.pk, workflow="dnszones.apply").first()
+    running = newest_job(plan.pk, "dnszones.apply")
     if plan.status == ChangePlan.APPLYING and running:
         return running
     if plan.status != ChangePlan.READY or computed is None:
@@ -155,8 +156,7 @@ def begin_plan(
     for old in replaced:
         old.move(ChangePlan.SUPERSEDED)
     # What would have been applied at once ends here: nothing failed, so nobody is told.
-    setups = Job.objects.filter(workflow="dnszones.setup")
-    request_cancel(setups.filter(subject_id__in=[old.pk for old in replaced]))
+    cancel_jobs([old.pk for old in replaced], "dnszones.setup")
     plan = ChangePlan.objects.create(
         zone=zone,
         created_by_id=actor.user_id,

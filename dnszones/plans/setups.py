@@ -30,7 +30,7 @@ from mpanel.core.actor import Actor
 from mpanel.core.errors import ProviderError
 from mpanel.core.losses import require_confirmation
 from provisioning.models import Job
-from provisioning.selectors import jobs
+from provisioning.selectors import jobs, newest_job
 
 FRESH = timedelta(minutes=1)
 WRITES = ("dnszones.apply", "dnszones.setup")  # workflows that apply a plan
@@ -167,7 +167,7 @@ def _applied(actor: Actor, plan: ChangePlan, *, confirmation: str) -> ChangePlan
 
 
 def _failure(row: ChangePlan) -> ProviderError:
-    job = Job.objects.filter(subject_id=row.pk).first()
+    job = newest_job(row.pk)
     return ProviderError(
         (job and job.error_code) or "FAILED",
         f"{(job and job.error_message) or 'The zone could not be read.'} Nothing was written.",

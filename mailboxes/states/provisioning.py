@@ -19,8 +19,9 @@ from mailboxes.states.remote import Result, bring_about, note, observed, raise_t
 from mailboxes.vendors import mail_provider_of, provider_of_domain_id
 from mpanel.core.errors import NotFound, ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
-from provisioning.models import Job, JobStep
+from provisioning.models import Job
 from provisioning.run import progress, say
+from provisioning.services import reset_steps
 
 CHUNK = 50  # mailboxes written at once
 
@@ -265,8 +266,7 @@ def _load_batch(job: Job) -> Batch:
 def _open_again(batch: Batch) -> None:
     """Whoever retries the whole job wants every failed mailbox made and proved again."""
     assert batch.job_id is not None
-    steps = JobStep.objects.filter(job_id=batch.job_id, name=AccountsAsWanted.name)
-    steps.update(status=JobStep.PENDING, attempts=0, started_at=None, finished_at=None)
+    reset_steps(batch.job_id, AccountsAsWanted.name)
     failed = batch.chosen.filter(status=Mailbox.FAILED)
     failed.update(
         status=Mailbox.PROVISIONING, error_code="", error_message="", updated_at=timezone.now()

@@ -15,6 +15,7 @@ from mpanel.core.errors import ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job
 from provisioning.run import say
+from provisioning.selectors import jobs_about
 
 WORKFLOW = "mailboxes.rules"
 
@@ -139,9 +140,8 @@ def _note(subject: RulesOf, code: str, message: str) -> None:
     ids = [rules.pk for rules in subject.rows()]
     held = DeliveryRules.objects.select_for_update().filter(pk__in=ids).order_by("pk")
     rows = {str(rules.mailbox_id): rules.pk for rules in held}
-    later = Job.objects.active().filter(
-        workflow=WORKFLOW, subject_id=subject.domain_id, created_at__gt=subject.job.created_at
-    )
+    later = jobs_about(subject.domain_id, WORKFLOW).active()
+    later = later.filter(created_at__gt=subject.job.created_at)
     for params in later.values_list("params", flat=True):
         for mailbox_id in params["mailboxes"]:
             rows.pop(mailbox_id, None)

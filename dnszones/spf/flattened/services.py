@@ -25,7 +25,8 @@ from mpanel.core import periodic
 from mpanel.core.actor import Actor, system
 from mpanel.core.errors import Conflict
 from provisioning.models import Job
-from provisioning.services import forget_failed, start_job
+from provisioning.selectors import newest_job
+from provisioning.services import forget_failed_jobs, start_job
 
 WORKFLOW = "dnszones.spf"
 SWEEP = "dnszones.spf"
@@ -72,7 +73,7 @@ def spf_report(actor: Actor, domain_id: UUID) -> SpfReport:
     history = found.history.select_related("plan")[:SHOWN_CHANGES] if found else ()
     plans = ChangePlan.objects.filter(zone__domain=domain, kind=ChangePlan.SPF)
     newest = plans.values_list("pk", flat=True).first()
-    job = Job.objects.filter(subject_id=newest).first() if newest else None
+    job = newest_job(newest) if newest else None
     shows = job is not None and (job.is_active or job.status == Job.FAILED)
     return SpfReport(rows.first(), found, tuple(history), job if shows else None)
 
@@ -127,7 +128,7 @@ def begin_plan(
     zone = flattening.zone
     # The new one stands for those that failed: one failed job is shown at most.
     failed = zone.plans.filter(kind=ChangePlan.SPF, status=ChangePlan.FAILED)
-    forget_failed(Job.objects.filter(workflow=WORKFLOW, subject_id__in=failed.values("pk")))
+    forget_failed_jobs(failed.values("pk"), WORKFLOW)
     failed.update(status=ChangePlan.SUPERSEDED, updated_at=timezone.now())
     row = ChangePlan.objects.create(
         zone=zone,
