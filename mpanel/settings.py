@@ -187,15 +187,20 @@ MAILSERVER_REGION_LABEL = env.str(
 )
 MAILSERVER_ADDRESSES = env.list("MAILSERVER_ADDRESSES", default=[])
 # Dovecot's own HTTP interface (https://doc.dovecot.org/2.3/admin_manual/doveadm_http_api/), by
-# which running sessions are ended; empty for none.
-MAILSERVER_ADMIN_URL = env.str("MAILSERVER_ADMIN_URL", default="")
-MAILSERVER_ADMIN_KEY = env.str("MAILSERVER_ADMIN_KEY", default="")
+# which running sessions are ended and mailboxes measured; empty for none.
+MAILSERVER_ADMIN_URL = env.str(
+    "MAILSERVER_ADMIN_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}" if SANDBOX else ""
+)
+MAILSERVER_ADMIN_KEY = env.str(
+    "MAILSERVER_ADMIN_KEY", default="sandbox-admin-key" if SANDBOX else ""
+)
 # The mailbox on the house's mail server that gets mail to its postmaster and abuse, and to those of
 # customers' domains that have none; empty refuses such mail.
 MAILSERVER_POSTMASTER = env.str("MAILSERVER_POSTMASTER", default="").lower()
 # Where mail programs edit filters (ManageSieve); 0 for no filters: vacation, forwarding, Junk. And
-# the Postfix server on each mail server's machine to which filters give what they send.
-MAILSERVER_SIEVE_PORT = env.int("MAILSERVER_SIEVE_PORT", default=4190)
+# the Postfix server on each mail server's machine to which filters give what they send. The sandbox
+# runs no filters.
+MAILSERVER_SIEVE_PORT = env.int("MAILSERVER_SIEVE_PORT", default=0 if SANDBOX else 4190)
 MAILSIEVE_NEXT_HOP = env.str("MAILSIEVE_NEXT_HOP", default="127.0.0.1:10028")
 # The database's role by which Dovecot and Postfix read the mail views, and nothing else.
 MAILSERVER_ROLE = env.str("MAILSERVER_ROLE", default="mpanel_mail")

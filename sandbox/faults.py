@@ -24,6 +24,7 @@ KINDS = {
     "google": HTTP_KINDS,
     "smartlead": HTTP_KINDS,
     "instantly": HTTP_KINDS,
+    "doveadm": HTTP_KINDS,
     "smtp": MAIL_KINDS,
     "imap": MAIL_KINDS,
 }

@@ -12,6 +12,7 @@ import email.message
 import email.utils
 import io
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -271,7 +272,19 @@ class ImapServer(imap4.IMAP4Server):
         if not accepted:
             self._refusal = AUTHENTICATION_FAILED
             raise UnauthorizedLogin
+        self._service.began(self, address)
         return imap4.IAccount, ImapAccount(address, self._service.mails), lambda: None
+
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802
+        self._service.ended(self)
+        super().connectionLost(reason)
+
+    def end(self) -> None:
+        """Close the connection with a good-bye."""
+        self._service.ended(self)  # now, not when the client has closed its side
+        self.sendLine(b"* BYE Disconnected by an administrator")
+        transport: Any = self.transport
+        transport.loseConnection()
 
     def sendNegativeResponse(self, tag: bytes | None = None, message: bytes = b"") -> None:  # noqa: N802
         if self._refusal:
@@ -298,6 +311,26 @@ class ImapService(protocol.Factory):
         self._faults = faults
         self._journal = journal
         self._port: Any = None
+        self._sessions: dict[ImapServer, str] = {}
+
+    def began(self, session: ImapServer, address: str) -> None:
+        """Somebody logged in."""
+        self._sessions[session] = address
+
+    def ended(self, session: ImapServer) -> None:
+        """A connection is closed, with a login or without one."""
+        self._sessions.pop(session, None)
+
+    def sessions(self) -> Counter[str]:
+        """How many connections each address has open."""
+        return Counter(self._sessions.values())
+
+    def end_sessions(self, address: str) -> int:
+        """Close every connection of an address; how many there were."""
+        doomed = [session for session, whose in self._sessions.items() if whose == address]
+        for session in doomed:
+            session.end()
+        return len(doomed)
 
     def buildProtocol(self, addr: interfaces.IAddress | None) -> ImapServer:  # noqa: N802
         return ImapServer(self)

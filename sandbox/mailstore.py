@@ -122,6 +122,15 @@ class MailStore:
         rows = self._store.rows("SELECT * FROM mail WHERE mailbox = ? ORDER BY id", mailbox)
         return [Mail.from_row(row) for row in rows]
 
+    def size_of(self, mailbox: str) -> tuple[int, int]:
+        """How many messages an address has, and how many bytes they are together."""
+        row = self._store.row(
+            "SELECT count(*) AS number, coalesce(sum(length(raw)), 0) AS size FROM mail"
+            " WHERE mailbox = ?",
+            mailbox,
+        )
+        return (row["number"], row["size"]) if row else (0, 0)
+
     def next_id(self) -> int:
         """An id that no message has had yet."""
         last = self._store.value("SELECT seq FROM sqlite_sequence WHERE name = 'mail'")

@@ -11,12 +11,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from . import cloudflare, google, instantly, namecheap, smartlead, smtp
+from . import cloudflare, doveadm, google, instantly, namecheap, smartlead, smtp
 from .cloudflare import CloudflareApi
 from .control import Control
+from .doveadm import DoveadmApi
 from .google import GoogleApi
 from .http import DroppableProtocol, Stage
-from .imap import ImapService
 from .instantly import InstantlyApi
 from .namecheap import ByCommand, NamecheapApi
 from .pages import Pages
@@ -73,15 +73,14 @@ async def _mail(room: Room) -> AsyncIterator[None]:
         policy_address=lambda: room.mail_policy,
     )
     catch_all = smtp.CatchAll(room.mails)
-    imap = ImapService(room.logins, room.mails, room.faults, room.journal)
     async with contextlib.AsyncExitStack() as stack:
         context = room.tls.context()
         submission = await smtp.listen(HOST, options.submission_port, handler, context)
         stack.callback(submission.close)
         system_mail = await smtp.listen(HOST, options.system_mail_port, catch_all)
         stack.callback(system_mail.close)
-        await imap.start(HOST, options.imaps_port, room.tls)
-        stack.push_async_callback(imap.stop)
+        await room.imap.start(HOST, options.imaps_port, room.tls)
+        stack.push_async_callback(room.imap.stop)
         yield
 
 
@@ -130,6 +129,14 @@ async def _http(room: Room) -> AsyncIterator[None]:
         journal=room.journal,
         failing=google.failing,
     )
+    mail_admin = Stage(
+        DoveadmApi(room.imap, room.logins, room.mails).app,
+        service="doveadm",
+        prefix=doveadm.PREFIX,
+        faults=room.faults,
+        journal=room.journal,
+        failing=doveadm.failing,
+    )
     control = Control(room)
     pages = Pages(room, control)
     app = Starlette(
@@ -139,6 +146,7 @@ async def _http(room: Room) -> AsyncIterator[None]:
             Mount(google.PREFIX, google_api),
             Mount(smartlead.PREFIX, smartlead_stage),
             Mount(instantly.PREFIX, instantly_stage),
+            Mount(doveadm.PREFIX, mail_admin),
             *control.routes(),
             *pages.routes(),
         ],

@@ -16,6 +16,7 @@ from .faults import Faults
 from .google import RATE_LIMIT as GOOGLE_RATE_LIMIT
 from .google import RateLimiter as GoogleRateLimiter
 from .google_workspace import GoogleWorkspace
+from .imap import ImapService
 from .internet import RESOLVER_ADDRESSES
 from .journal import Journal
 from .logins import Logins
@@ -100,6 +101,7 @@ class Room:
         self.dns = DnsServers(self.world, self.store, self.journal, delays)
         self.logins = Logins(options.database_url)
         self.mails = MailStore(self.store)
+        self.imap = ImapService(self.logins, self.mails, self.faults, self.journal)
         self.maillog = MailLog(options.state_dir / "mail.log")
         burst, per_minute = (10, 120) if options.rate_limit else (0, 0)
         self.outreach = OutreachDesk(

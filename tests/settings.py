@@ -25,6 +25,9 @@ os.environ["NAMESERVER_INTERVAL"] = "1"
 os.environ["PROPAGATION_INTERVAL"] = "1"
 os.environ["DNS_WATCH_INTERVAL"] = "1"
 os.environ["TICK_INTERVAL"] = "0.2"
+# Most tests have no mail server beside them; those of its interface name one.
+os.environ["MAILSERVER_ADMIN_URL"] = os.environ["MAILSERVER_ADMIN_KEY"] = ""
+os.environ["MAILSERVER_SIEVE_PORT"] = "4190"
 # Reading an RSA key takes a while; tests of Google Workspace add a credential themselves.
 os.environ["HOUSE_GOOGLE_KEY_FILE"] = ""
 os.environ["LOG_LEVEL"] = "ERROR"

@@ -20,7 +20,7 @@ _SECRET = re.compile(r"[A-Za-z0-9._~-]{16,128}")
 _PORTS = range(1, 65536)
 MOST_REDIRECTS = 5  # to how many addresses a mailbox's filters may send one message on
 # What the panel may have Dovecot do over its HTTP interface.
-_SESSIONS = ("who", "kick")
+_ALWAYS = ("who", "kick", "quota get")
 _FILTERS = (
     "sieve list",
     "sieve get",
@@ -186,7 +186,7 @@ class Configuration:
     @property
     def admin_commands(self) -> tuple[str, ...]:
         """All that its key is good for."""
-        return (*_SESSIONS, *(_FILTERS if self.sieve_port else ()))
+        return (*_ALWAYS, *(_FILTERS if self.sieve_port else ()))
 
     @property
     def admin_is_local(self) -> bool:

@@ -120,6 +120,17 @@ class ActiveScript:
     text: str
 
 
+class MailboxMeter(ABC):
+    """How much mail mailboxes hold."""
+
+    @abstractmethod
+    def used(self, emails: Sequence[str]) -> dict[str, int]:
+        """The bytes that each of these holds, as its quota counts them.
+
+        Who could not be measured is left out. Raises `ProviderError` where nobody is.
+        """
+
+
 class MailboxScripts(ABC):
     """The Sieve scripts of mailboxes, of which one at a time runs as mail arrives.
 
@@ -189,6 +200,11 @@ class MailProvider(ABC):
     @property
     def scripts(self) -> "MailboxScripts | None":
         """By what mailboxes have forwarding and vacation notes through us; None if they cannot."""
+        return None
+
+    @property
+    def meter(self) -> "MailboxMeter | None":
+        """What measures how full mailboxes are; None where the provider does not tell."""
         return None
 
     # How an inbox is verified, as texts continue after "Verified 3 inboxes ...".

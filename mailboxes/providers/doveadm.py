@@ -1,10 +1,11 @@
-"""Sessions at Dovecot, and scripts of mailboxes: its HTTP interface.
+"""Sessions at Dovecot, scripts and sizes of mailboxes: its HTTP interface.
 
 https://doc.dovecot.org/2.3/admin_manual/doveadm_http_api/ (seen 2026-11 with 2.3.19.1
 and 2.4.1)
 """
 
 import base64
+import json
 import ssl
 from collections.abc import Sequence
 from itertools import batched
@@ -12,15 +13,16 @@ from typing import Any
 
 import httpx
 
-from mailboxes.providers.base import ActiveScript, MailboxScripts
+from mailboxes.providers.base import ActiveScript, MailboxMeter, MailboxScripts
 from mpanel.core.errors import ProviderError
 
 _NOBODY = 68  # sysexits.h: EX_NOUSER
 _REFUSED = 65  # sysexits.h: EX_DATAERR, without a word of why
 _AT_ONCE = 100  # commands in one request
+_KIBIBYTE = 1024
 
 
-class Doveadm(MailboxScripts):
+class Doveadm(MailboxScripts, MailboxMeter):
     """`url`: `http://host:port`. `ca_file`: PEM of the CA of an https one; empty for the system's.
 
     Raises `ProviderError`, retryable but for a key that is refused.
@@ -50,6 +52,27 @@ class Doveadm(MailboxScripts):
     def end_sessions(self, email: str) -> None:
         """Close every connection of this address; none is fine."""
         self._call("kick", [email])
+
+    def used(self, emails: Sequence[str]) -> dict[str, int]:
+        """As the port says. Dovecot counts in KiB, rounded up.
+
+        A mailbox whose files it may not read counts as empty: it says so in its log only.
+        """
+        found: dict[str, int] = {}
+        for some in batched(emails, _AT_ONCE):
+            answer = self._post([["quotaGet", {"user": email}, email] for email in some])
+            for email, (kind, content) in zip(some, self._contents(answer, some), strict=True):
+                if kind == "error" and content.get("type") == "exitCode":
+                    continue
+                found[email] = self._storage(self._rows_of(answer, kind, content))
+        return found
+
+    def _storage(self, rows: list[dict[str, Any]]) -> int:
+        for row in rows:
+            value = row.get("value")
+            if row.get("type") == "STORAGE" and isinstance(value, str) and value.isdecimal():
+                return int(value) * _KIBIBYTE
+        raise self._strange()
 
     def active_script(self, email: str) -> ActiveScript | None:
         """As the port says."""
@@ -110,27 +133,35 @@ class Doveadm(MailboxScripts):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody: plain HTTP needs none
 
     def _rows(self, answer: httpx.Response, emails: Sequence[str]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for kind, content in self._contents(answer, emails):
+            if kind == "error" and content == {"type": "exitCode", "exitCode": _NOBODY}:
+                continue
+            if kind == "error" and content == {"type": "exitCode", "exitCode": _REFUSED}:
+                message = "The mail server refuses this script."
+                raise ProviderError("SCRIPT_REFUSED", message, retryable=False)
+            rows += self._rows_of(answer, kind, content)
+        return rows
+
+    def _contents(self, answer: httpx.Response, tags: Sequence[str]) -> list[tuple[str, Any]]:
+        """What came of each command: "error" or "doveadmResponse", and what that says."""
         if answer.status_code in {401, 403}:
             message = "The mail server's admin interface refuses the key."
             raise ProviderError("KEY_REFUSED", message, retryable=False)
         try:
-            contents = {tag: (kind, content) for kind, content, tag in answer.json()}
-            each = [contents[email] for email in emails]
+            contents = {tag: (kind, content) for kind, content, tag in _commands(answer.text)}
+            return [contents[tag] for tag in tags]
         except (ValueError, TypeError, KeyError):
             raise self._strange() from None
-        rows: list[dict[str, Any]] = []
-        for kind, content in each:
-            if kind == "error" and content == {"type": "exitCode", "exitCode": _NOBODY}:
-                continue
-            if kind == "error" and content.get("type") == "unAuthorized":
-                message = "The mail server was configured without this. Configure it again."
-                raise ProviderError("RULES_UNAVAILABLE", message, retryable=False)
-            if kind == "error" and content == {"type": "exitCode", "exitCode": _REFUSED}:
-                message = "The mail server refuses this script."
-                raise ProviderError("SCRIPT_REFUSED", message, retryable=False)
-            if answer.status_code != 200 or kind != "doveadmResponse" or not _are_rows(content):
-                raise self._strange()
-            rows += content
+
+    def _rows_of(self, answer: httpx.Response, kind: str, content: Any) -> list[dict[str, Any]]:
+        """The rows that one command answered."""
+        if kind == "error" and content.get("type") == "unAuthorized":
+            message = "The mail server was configured without this. Configure it again."
+            raise ProviderError("RULES_UNAVAILABLE", message, retryable=False)
+        if answer.status_code != 200 or kind != "doveadmResponse" or not _are_rows(content):
+            raise self._strange()
+        rows: list[dict[str, Any]] = content
         return rows
 
     def _strange(self) -> ProviderError:
@@ -141,6 +172,14 @@ class Doveadm(MailboxScripts):
 def _no_answer() -> ProviderError:
     message = "The mail server's admin interface does not answer."
     return ProviderError("NO_ANSWER", message, retryable=True)
+
+
+def _commands(text: str) -> Any:
+    """An answer as JSON. After a command that the key may not use, 2.3 leaves out the comma."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return json.loads(text.replace('"]["', '"],["'))
 
 
 def _are_rows(content: object) -> bool:

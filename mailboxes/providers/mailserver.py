@@ -19,6 +19,7 @@ from mailboxes.providers.base import (
     AccountState,
     Login,
     LoginSettings,
+    MailboxMeter,
     MailboxScripts,
     MailProvider,
     Outcome,
@@ -63,8 +64,9 @@ class MailServer(MailProvider):
 
     `ca_file`: PEM of the CA that signed the servers' certificates; empty for the system's.
     `timeout`: seconds, for each step of a conversation. `admin_url` and `admin_key`: Dovecot's HTTP
-    interface; without one, running sessions are left to end by themselves, and nothing can be
-    forwarded. `has_sieve`: whether it runs filters. No credentials are needed.
+    interface; without one, running sessions are left to end by themselves, nothing can be forwarded
+    and nobody knows how full a mailbox is. `has_sieve`: whether it runs filters. No credentials are
+    needed.
     """
 
     key: ClassVar[str] = "mailserver"
@@ -152,6 +154,11 @@ class MailServer(MailProvider):
     def scripts(self) -> MailboxScripts | None:
         """They are written over the HTTP interface, and run where ManageSieve is offered."""
         return self._doveadm if self._has_sieve else None
+
+    @property
+    def meter(self) -> MailboxMeter | None:
+        """Over the HTTP interface."""
+        return self._doveadm
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

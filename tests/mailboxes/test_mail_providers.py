@@ -7,6 +7,9 @@ second half runs against a server that answers as it is told, for what a healthy
 
 import contextlib
 import datetime
+import http.server
+import imaplib
+import smtplib
 import socket
 import socketserver
 import sqlite3
@@ -23,12 +26,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mailboxes.passwords import mail_hash, proof_digest
-from mailboxes.providers.base import Login, Outcome, Proof
+from mailboxes.providers.base import Login, Outcome, Proof, WantedAccount
+from mailboxes.providers.doveadm import Doveadm
 from mailboxes.providers.mailserver import MailServer
+from mpanel.core.errors import ProviderError
 from tests.cast import Person, owner
 from tests.mailserver.rooms import inbox
 from tests.mailservers import PrivateMailServer
 from tests.mailviews import STATEMENTS
+from tests.processes import eventually
 from tests.sandboxes import RunningSandbox
 
 ADA = Login("ada@example.test", "Right3password")
@@ -75,6 +81,15 @@ class Stand:
     @property
     def ports(self) -> tuple[int, int]:
         return self.sandbox.submission_port, self.sandbox.imaps_port
+
+    @property
+    def admin(self) -> dict[str, str]:
+        """Where its HTTP interface is."""
+        return {"admin_url": self.sandbox.base_url, "admin_key": "sandbox-admin-key"}
+
+    @property
+    def ca_file(self) -> Path:
+        return self.sandbox.ca_file
 
     @contextlib.contextmanager
     def unreadable(self) -> Iterator[None]:
@@ -135,6 +150,15 @@ class RealStand:
             password_hash=stored.removeprefix("{BLF-CRYPT}") if is_bcrypt else "unused",
             proof_digest="" if is_bcrypt else stored,
         )
+
+    @property
+    def admin(self) -> dict[str, str]:
+        url = f"http://127.0.0.1:{self.server.admin_port}"
+        return {"admin_url": url, "admin_key": self.server.admin_key}
+
+    @property
+    def ca_file(self) -> Path:
+        return self.server.ca_file
 
     def unreadable(self) -> contextlib.AbstractContextManager[None]:
         return self.server.blind()
@@ -215,6 +239,117 @@ def test_one_bad_row_blocks_no_other(stand: AnyStand) -> None:
     ]
     assert "(535 5.7.8)" in proofs[0].detail
     assert all(login.password not in repr(proofs) for login in (wrong, ADA, nobody))
+
+
+def submit(stand: AnyStand, login: Login, octets: int) -> None:
+    """A message of about so many bytes from a mailbox to itself."""
+    tls = ssl.create_default_context(cafile=str(stand.ca_file))
+    text = "Subject: Big\r\n\r\n" + ("x" * 70 + "\r\n") * (octets // 72)
+    with smtplib.SMTP("localhost", stand.ports[0], timeout=120) as client:
+        client.starttls(context=tls)
+        client.login(login.email, login.password)
+        client.sendmail(login.email, [login.email], text)
+
+
+def test_it_tells_how_full_mailboxes_are(stand: AnyStand) -> None:
+    empty = Login("bo@example.test", "Bo3password")
+    for login in (ADA, empty):
+        stand.holds(login, proof_digest(login.password))
+    meter = stand.provider(**stand.admin, timeout=120).meter
+    assert meter
+    assert meter.used([ADA.email]) == {ADA.email: 0}
+    submit(stand, ADA, 20_000)
+    eventually(lambda: meter.used([ADA.email])[ADA.email])
+    # Who is not there is left out, and more than one request holds is no matter.
+    nobody = [f"nobody{number}@example.test" for number in range(120)]
+    used = meter.used([*nobody, empty.email, ADA.email])
+    assert used.keys() == {empty.email, ADA.email}
+    assert used[empty.email] == 0
+    assert 20_000 < used[ADA.email] < 30_000
+
+
+def test_without_its_interface_it_does_not_tell(stand: AnyStand) -> None:
+    assert stand.provider().meter is None
+
+
+def test_a_wrong_key_measures_nothing(stand: AnyStand) -> None:
+    meter = stand.provider(**stand.admin | {"admin_key": "another-key-of-some-length"}).meter
+    assert meter
+    with pytest.raises(ProviderError) as refused:
+        meter.used([ADA.email])
+    assert (refused.value.error_code, refused.value.retryable) == ("KEY_REFUSED", False)
+
+
+def test_sessions_of_who_may_not_log_in_are_seen_and_ended(stand: AnyStand) -> None:
+    stand.holds(ADA, proof_digest(ADA.password))
+    provider = stand.provider(**stand.admin, timeout=120)
+    shut = WantedAccount(email=ADA.email, quota_mb=1024, may_log_in=False)
+    assert provider.observe_accounts([shut])[0].outcome == "matches"
+    tls = ssl.create_default_context(cafile=str(stand.ca_file))
+    session = imaplib.IMAP4_SSL("localhost", stand.ports[1], ssl_context=tls, timeout=120)
+    session.login(ADA.email, ADA.password)
+    assert provider.observe_accounts([shut])[0].outcome == "missing"
+    provider.apply_account(shut)
+    eventually(lambda: provider.observe_accounts([shut])[0].outcome == "matches")
+    with pytest.raises((imaplib.IMAP4.abort, OSError)):
+        session.noop()
+    session.shutdown()
+
+
+class Said(http.server.BaseHTTPRequestHandler):
+    """Answers every request with the text of its server."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        said: bytes = self.server.said  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def saying(text: str) -> Iterator[Doveadm]:
+    """An HTTP interface that says this, whatever it is asked."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Said) as server:
+        server.said = text.encode()  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            yield Doveadm(url, "a-key", ca_file="", timeout=5)
+        finally:
+            server.shutdown()
+
+
+def test_a_server_that_was_configured_before_says_what_to_do() -> None:
+    # What 2.3.19.1 answers: it leaves out the comma after a command that the key may not use.
+    refused = '["error",{"type":"unAuthorized", "exitCode":0},"%s"]'
+    with (
+        saying(f"[{refused % 'a@b.test'}{refused % 'c@b.test'}]") as meter,
+        pytest.raises(ProviderError) as error,
+    ):
+        meter.used(["a@b.test", "c@b.test"])
+    assert (error.value.error_code, error.value.retryable) == ("RULES_UNAVAILABLE", False)
+    assert "Configure it again" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "[]",
+        '[["doveadmResponse",[],"a@b.test"]]',
+        '[["doveadmResponse",[{"type":"STORAGE","value":"-"}],"a@b.test"]]',
+        '[["doveadmResponse",[{"type":"MESSAGE","value":"3"}],"a@b.test"]]',
+    ],
+)
+def test_an_answer_without_sense_measures_nothing(said: str) -> None:
+    with saying(said) as meter, pytest.raises(ProviderError) as error:
+        meter.used(["a@b.test"])
+    assert (error.value.error_code, error.value.retryable) == ("STRANGE_ANSWER", True)
 
 
 def test_a_server_that_is_down_decides_nothing(stand: AnyStand) -> None:
