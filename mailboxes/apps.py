@@ -21,6 +21,7 @@ class MailboxesConfig(AppConfig):
             kumomta,
             restored,
             states,  # noqa: F401  (its workflows register themselves)
+            storage,
             troubles,  # noqa: F401  (they register themselves)
         )
         from mailboxes.logins import guesses
@@ -35,6 +36,7 @@ class MailboxesConfig(AppConfig):
         register_check("logins", restored.passwords_log_in)
         register_check("DKIM", restored.keys_sign)
         register_check("mail server", restored.mail_server_reads)
+        periodic.register("mailboxes.storage", every=60, work=storage.sweep)
 
         kinds.register(
             "mailboxes.proved",
@@ -48,6 +50,17 @@ class MailboxesConfig(AppConfig):
             "Passwords guessed",
             action="mailbox.guessed",
             title="Somebody is guessing the password of a mailbox",
+            link=lambda event: reverse("mailbox-detail", args=[event.subject_id]),
+        )
+        kinds.register(
+            "mailbox.full",
+            "Mailbox almost full",
+            action=("mailbox.almost_full", "mailbox.full"),
+            title=lambda event: (
+                "A mailbox is full"
+                if event.action == "mailbox.full"
+                else "A mailbox is almost full"
+            ),
             link=lambda event: reverse("mailbox-detail", args=[event.subject_id]),
         )
         kinds.register(

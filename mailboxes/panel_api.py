@@ -38,6 +38,8 @@ EXAMPLE_MAILBOX = {
     "provider": "mailserver",
     "status": "active",
     "quotaMb": 2048,
+    "storedBytes": 734_003_200,
+    "storageMeasuredAt": MADE,
     "passwordPending": False,
     "healthScore": None,
     "sendingPaused": None,
@@ -47,6 +49,8 @@ EXAMPLE_MAILBOX = {
 }
 EXAMPLE_MADE = {
     **EXAMPLE_MAILBOX,
+    "storedBytes": None,
+    "storageMeasuredAt": None,
     "status": "provisioning",
     "generatedPassword": "wT7...",
     "jobId": A_JOB,

@@ -1,7 +1,10 @@
 """JSON shapes of mailboxes, aliases and mail domains as the panel shows them (sources 2 and 5)."""
 
+from datetime import datetime
 from typing import Any
 
+from django.db.models import F
+from django.db.models.expressions import OrderBy
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -12,13 +15,17 @@ from mailboxes.serializers import SHOWN_STATUSES
 from mailboxes.services import ACTIONS, MOST_AT_ONCE, QUOTAS_MB
 from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Email, ErrorDetail, Id, Text, Whole
 
-ORDERS = {"email": "address", "createdAt": "id"}
+ORDERS = {"email": "address", "createdAt": "id", "storedBytes": "stored_bytes"}
 
 
-def order_by(order: str) -> tuple[str, ...]:
-    """What the panel calls an order, as columns; an address is unique among those present."""
-    minus = "-" if order.startswith("-") else ""
-    return (f"{minus}{ORDERS[order.removeprefix('-')]}", f"{minus}id")
+def order_by(order: str) -> tuple[OrderBy, OrderBy]:
+    """What the panel calls an order, as columns; what nobody knows comes last."""
+    column = ORDERS[order.removeprefix("-")]
+    # An index is of use only where nothing is said of nulls.
+    nulls_last = True if column == "stored_bytes" else None
+    if order.startswith("-"):
+        return F(column).desc(nulls_last=nulls_last), F("id").desc()
+    return F(column).asc(nulls_last=nulls_last), F("id").asc()
 
 
 class MailboxName(Text):
@@ -268,12 +275,19 @@ class PanelMailbox(CamelShape):
     provider = serializers.CharField()
     status = serializers.ChoiceField(choices=list(SHOWN_STATUSES))
     quota_mb = serializers.IntegerField()
+    stored_bytes = serializers.IntegerField(
+        allow_null=True, help_text="What it holds, as its quota counts it; null until measured."
+    )
+    storage_measured_at = serializers.SerializerMethodField(help_text="When that was; or null.")
     password_pending = serializers.BooleanField()
     health_score = serializers.IntegerField(allow_null=True, help_text="null until measured.")
     sending_paused = serializers.SerializerMethodField(help_text="Why sending stopped, or null.")
     error = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+
+    def get_storage_measured_at(self, row: Mailbox) -> datetime | None:
+        return row.storage_at if row.stored_bytes is not None else None
 
     def get_sending_paused(self, row: Mailbox) -> str | None:
         return row.paused_reason if row.paused_at else None

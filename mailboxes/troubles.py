@@ -4,6 +4,7 @@ from django.db.models import Q
 
 from domains.models import Domain
 from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models.mailbox import ALMOST_FULL, FULL, filled_to
 from mailboxes.selectors import mailboxes
 from mpanel.core import troubles
 from mpanel.core.troubles import Trouble
@@ -26,6 +27,19 @@ troubles.register(
         "Sending paused",
         "Too many messages bounced. See why before you resume.",
         lambda: Q(paused_at__isnull=False) & ~Q(status=Mailbox.DELETING),
+    ),
+    Trouble(
+        "full",
+        "Full",
+        "New mail is refused. Delete mail from it, or give it a larger quota.",
+        lambda: filled_to(FULL) & ~Q(status=Mailbox.DELETING),
+    ),
+    Trouble(
+        "almost_full",
+        "Almost full",
+        "Mail is refused once it is full. Delete mail from it, or give it a larger quota.",
+        lambda: filled_to(ALMOST_FULL) & ~filled_to(FULL) & ~Q(status=Mailbox.DELETING),
+        tone="warning",
     ),
     Trouble(
         "not_told",

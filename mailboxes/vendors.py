@@ -102,6 +102,14 @@ def is_ours(mailbox: Mailbox) -> bool:
     return bool(registry.get("mail", mailbox.provider).is_ours)
 
 
+def measured_providers() -> frozenset[str]:
+    """The keys of providers that may tell how full a mailbox is: those that keep mail for us."""
+    known = registry.all_providers().items()
+    return frozenset(
+        key for (port, key), one in known if port == "mail" and one.is_ours and one.has_imap
+    )
+
+
 def holds_rules(mailbox: Mailbox) -> bool:
     """Whether a mailbox can have forwarding and vacation notes through us."""
     return mail_provider_of(mailbox).scripts is not None

@@ -276,6 +276,8 @@ BOUNCE_SAMPLE = env.int("BOUNCE_SAMPLE", default=25)
 # Postfix's log, where this machine has it: what bounced is read from there.
 MAILLOG_FILE = env.str("MAILLOG_FILE", default=str(SANDBOX_DIR / "mail.log") if SANDBOX else "")
 HEALTH_INTERVAL = env.int("HEALTH_INTERVAL", default=60 if SANDBOX else 3600)  # seconds
+# How long it is known how full a mailbox is, before its server is asked again.
+STORAGE_INTERVAL = env.int("STORAGE_INTERVAL", default=60 if SANDBOX else 21_600)  # seconds
 # DNS blocklists for the addresses that mail is sent from, and the resolver that may ask them
 # ("address[:port]"); without one, nobody is asked: public resolvers get wrong answers.
 BLOCKLISTS = env.list(

@@ -6,13 +6,17 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import BigIntegerField, F, Q
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from mpanel.core.models import Row, StatusRow
 from mpanel.core.secrets import SealedField, seal, unseal
 
 REVEAL_LASTS = timedelta(minutes=10)
+MEGABYTE = 2**20
+# Levels of what a mailbox holds, in per cent of its quota.
+ALMOST_FULL, FULL = 90, 100
 
 
 class Batch(Row):
@@ -155,6 +159,11 @@ class Mailbox(StatusRow):
     health_score = models.PositiveSmallIntegerField(null=True)
     health = models.JSONField(default=list)
     health_at = models.DateTimeField(null=True)
+    # How much mail it holds, as its server said when it was asked; null where nobody knows. And the
+    # level that people were told of last.
+    stored_bytes = models.PositiveBigIntegerField(null=True)
+    storage_at = models.DateTimeField(null=True)
+    storage_told = models.PositiveSmallIntegerField(null=True)
     # Its mail is kept for a while after it was deleted.
     deleted_at = models.DateTimeField(null=True)
     mail_purged_at = models.DateTimeField(null=True)
@@ -178,6 +187,11 @@ class Mailbox(StatusRow):
             models.Index(fields=["tenant", "status", "address"], name="mailbox_by_tenant"),
             models.Index(fields=["batch", "status"], name="mailbox_by_batch"),
             models.Index(fields=["address"], name="mailbox_by_address"),
+            models.Index(
+                fields=["storage_at"],
+                name="mailbox_nearly_full",
+                condition=Q(storage_told__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -191,6 +205,22 @@ class Mailbox(StatusRow):
     def name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
 
+    @property
+    def storage_percent(self) -> int | None:
+        """How full it is, in per cent of its quota, rounded down; None where nobody knows."""
+        if self.stored_bytes is None or not self.quota_mb:
+            return None
+        return self.stored_bytes * 100 // (self.quota_mb * MEGABYTE)
+
+    @property
+    def storage_tone(self) -> str:
+        percent = self.storage_percent or 0
+        return "danger" if percent >= FULL else "warning" if percent >= ALMOST_FULL else "info"
+
+    @property
+    def quota_bytes(self) -> int:
+        return self.quota_mb * MEGABYTE
+
     def set_password(self, password: str) -> None:
         """Keep the password sealed; the mail system's hash is made by a worker."""
         self.sealed_password = seal(password, row=self, column="sealed_password")
@@ -199,3 +229,9 @@ class Mailbox(StatusRow):
     def password(self) -> str:
         """The password in the clear: for a reveal that is recorded, or a proof."""
         return unseal(self.sealed_password, row=self, column="sealed_password")
+
+
+def filled_to(percent: int) -> Q:
+    """Mailboxes that hold at least so much of their quota, as `storage_percent` says."""
+    quota = Cast(F("quota_mb"), BigIntegerField())
+    return Q(quota_mb__gt=0, stored_bytes__gte=(quota * (MEGABYTE * percent) + 99) / 100)

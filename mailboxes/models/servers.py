@@ -38,6 +38,8 @@ class MailServer(Row):
     directory = models.CharField(max_length=500, blank=True)
     # Whether new domains may be placed on it.
     is_open = models.BooleanField(default=True)
+    # When it was last asked in vain how full mailboxes are.
+    storage_failed_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["slug"]
@@ -97,9 +99,14 @@ class MailDomain(StatusRow):
     health_score = models.PositiveSmallIntegerField(null=True)
     health = models.JSONField(default=list)
     health_at = models.DateTimeField(null=True)
+    # When it was last measured how full its mailboxes are.
+    storage_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["domain"]
+        indexes = [
+            models.Index(fields=["server", "storage_at"], name="mail_domain_to_measure"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(server__isnull=False) | Q(credential__isnull=False),

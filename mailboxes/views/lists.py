@@ -13,6 +13,7 @@ from mailboxes import measures, selectors, services
 from mailboxes.forms import RevealForm
 from mailboxes.models import Mailbox
 from mailboxes.services import Outcome
+from mailboxes.vendors import measured_providers
 from mailboxes.views.making import show_passwords
 from mpanel.core import troubles
 from mpanel.core.errors import TooManyRequests
@@ -56,6 +57,7 @@ def mailbox_list(request: PageRequest) -> HttpResponseBase:
         "statuses": {key: Mailbox.STATUSES[key] for key in SHOWN_STATUSES},
         "troubles": troubles.choices(Mailbox, status),
         "filtered": bool(search or status or domain_id),
+        "measured": measured_providers(),
         "any_moving": any(box.status in {"provisioning", "deleting"} for box in page),
         "section": "mailboxes",
         "page_title": "Mailboxes",

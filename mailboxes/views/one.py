@@ -144,12 +144,14 @@ def mailbox_page(
     """The mailbox's page, perhaps with a password or a form to be corrected."""
     subjects = [mailbox.pk, *([mailbox.batch_id] if mailbox.batch_id else [])]
     place = selectors.place_of(request.actor, mailbox.domain_id)
+    provider = provider_of_domain(place)
     context = {
         "mailbox": mailbox,
         "password": password,
         "place": place,
-        "provider": provider_of_domain(place),
-        "login": provider_of_domain(place).login_settings(),
+        "provider": provider,
+        "login": provider.login_settings(),
+        "measures": provider.meter is not None,
         "cards_of_ours": cards_of_ours(request.actor, mailbox),
         "is_ours": is_ours(mailbox),
         "guesses": guesses_at(request.actor, mailbox.pk),

@@ -41,6 +41,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "BOUNCE_THRESHOLD": (0.0001, 1),
     "BOUNCE_SAMPLE": (1, 2**31 - 1),
     "HEALTH_INTERVAL": (1, YEAR),
+    "STORAGE_INTERVAL": (1, YEAR),
     "PROPAGATION_INTERVAL": (1, YEAR),
     "DNS_WATCH_INTERVAL": (1, YEAR),
     "NAMESERVER_INTERVAL": (1, YEAR),

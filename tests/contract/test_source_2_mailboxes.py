@@ -24,7 +24,7 @@ HERE = "/api/mailboxes"
 FIELDS = {
     "id", "tenantId", "domainId", "domain", "email", "localPart", "firstName", "lastName",
     "provider", "status", "quotaMb", "passwordPending", "healthScore", "sendingPaused", "error",
-    "createdAt", "updatedAt",
+    "createdAt", "updatedAt", "storedBytes", "storageMeasuredAt",
 }  # fmt: skip
 
 

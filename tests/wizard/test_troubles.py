@@ -107,6 +107,8 @@ WRONG: dict[tuple[str, str], Callable[[Estate], object]] = {
     ("Zone", "spf_edited"): lambda of: flattened(of, status=SpfFlattening.EDITED),
     ("Mailbox", "failed"): lambda of: change(of.mailboxes[0], status=Mailbox.FAILED),
     ("Mailbox", "paused"): lambda of: change(of.mailboxes[0], paused_at=timezone.now()),
+    ("Mailbox", "full"): lambda of: change(of.mailboxes[0], stored_bytes=1024 * 2**20),
+    ("Mailbox", "almost_full"): lambda of: change(of.mailboxes[0], stored_bytes=1023 * 2**20),
     ("Mailbox", "not_told"): lambda of: change(of.mailboxes[0], error_message="Refused."),
     ("Mailbox", "outreach"): lambda of: link(of.mailboxes[0], OutreachLink.FAILED),
     ("Mailbox", "suspended"): lambda of: change(of.mailboxes[0], status=Mailbox.SUSPENDED),
