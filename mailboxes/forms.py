@@ -180,6 +180,12 @@ class QuotaForm(forms.Form):
     quota_mb = QuotaField()
 
 
+class NeededField(forms.CharField):
+    """What is needed now, although it may be left empty: it is not shown as optional."""
+
+    is_needed = True
+
+
 class RulesForm(forms.Form):
     """Forwarding and the vacation note of a mailbox."""
 
@@ -209,7 +215,7 @@ class RulesForm(forms.Form):
     )
 
     # Left out until somebody forwards to a new address; left empty, it has another code sent.
-    code = forms.CharField(
+    code = NeededField(
         label="Code from the e-mail",
         required=False,
         max_length=20,
@@ -225,6 +231,12 @@ class RulesForm(forms.Form):
             del self.fields["replaces_script"]
         if not asks_code:
             del self.fields["code"]
+
+    def ask_for_code(self, why: str) -> None:
+        """Put the question at the code's field, to which the page scrolls. Nothing is wrong yet."""
+        code = self.fields["code"]
+        code.help_text = f"{why} {code.help_text}"
+        code.widget.attrs["autofocus"] = True
 
     @property
     def wanted(self) -> dict[str, Any]:

@@ -29,13 +29,14 @@ def mailbox_rules(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
     form = RulesForm(
         data, asks_consent=consent, asks_code="code" in request.POST, initial=_initial(rules)
     )
+    is_asked = False
     if form.is_valid():
         code = form.cleaned_data.get("code", "")
         try:
             services.set_rules_by_code(request.actor, mailbox_id, code=code, **form.wanted)
         except CodeNeeded:
-            form = RulesForm(data, asks_consent=consent, asks_code=True)
-            form.add_error("code", _send_code(request, mailbox_id))
+            form, is_asked = RulesForm(data, asks_consent=consent, asks_code=True), True
+            _ask_for_code(request, mailbox_id, form)
         except (CodeRefused, TooManyRequests) as error:
             form.add_error("code", error.message)
         except Invalid as error:
@@ -57,17 +58,19 @@ def mailbox_rules(request: PageRequest, mailbox_id: UUID) -> HttpResponseBase:
         "page_subtitle": mailbox.address,
         "crumbs": [("Mailboxes", "/mailboxes/"), (mailbox.address, f"/mailboxes/{mailbox_id}/")],
     }
-    status = 422 if form.errors else 200
+    status = 422 if form.errors or is_asked else 200
     return render(request, "mailboxes/mailbox_rules.html", context, status=status)
 
 
-def _send_code(request: PageRequest, mailbox_id: UUID) -> str:
-    """Send the code that forwarding to a new address needs; what to say of it."""
+def _ask_for_code(request: PageRequest, mailbox_id: UUID, form: RulesForm) -> None:
+    """Send the code that forwarding to a new address needs, and ask for it."""
     try:
         services.ask_to_reveal(request.actor, mailbox_id)
     except TooManyRequests as error:
-        return error.message
-    return f"To forward mail, enter the code that we sent to {request.actor.email}, and save again."
+        form.add_error("code", error.message)
+    else:
+        email = request.actor.email
+        form.ask_for_code(f"To forward mail, enter the code that we sent to {email}.")
 
 
 def _initial(rules: DeliveryRules) -> dict[str, object]:
