@@ -59,7 +59,7 @@ class LimitExceeded(MPanelError):
 
 
 class Forbidden(MPanelError):
-    """Your role does not allow this."""
+    """Your role does not allow this. Ask an owner or admin of your organisation."""
 
     code = "FORBIDDEN"
     status = 403

@@ -52,6 +52,11 @@ TITLES = {
     502: "An outside service failed",
     503: "mPanel is unavailable at the moment",
 }
+# What to do about it, where the error's own sentence does not say so.
+HINTS = {
+    400: "Go back, reload the page and try again.",
+    413: "Send a smaller file, or fewer rows at once.",
+}
 NO_PAGE = "This address only accepts forms. Nothing was changed."
 
 logger = logging.getLogger(__name__)
@@ -174,7 +179,8 @@ def error_page(
         "code": status,
         "page_title": title,
         "title": title,
-        "message": message,
+        "message": message.removeprefix(f"{title}. "),  # a sentence of the error may say it, too
+        "hint": "" if remedy else HINTS.get(status, ""),
         "request_id": f"{code or status}-{request_id}" if status >= 500 else "",
         **_way_on(request, status, remedy),
     }
@@ -200,13 +206,13 @@ def _way_on(request: HttpRequest, status: int, remedy: str) -> dict[str, str]:
     """Where the button of an error page leads: the page that failed, its part, or the front."""
     if remedy:
         return {"action_label": "See what you can do", "action_url": reverse(remedy)}
-    if getattr(request, "actor", None) is None and status < 500:
+    if getattr(request, "actor", None) is None and status < 500 and status != 429:
         back = came_from(request)
         if status == 403 and back:
             return {"action_label": "Reload the page", "action_url": back}
         return {"action_label": "Go to the front page", "action_url": "/"}
     back = request.get_full_path() if request.method == "GET" else came_from(request)
-    if status >= 500 and back:
+    if (status >= 500 or status == 429) and back:
         return {"action_label": "Try again", "action_url": back}
     section, label, start = section_of(request.path)
     if request.method == "POST" and back:
@@ -262,7 +268,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error_page(request, status=403)
+    is_member = getattr(request, "actor", None) is not None
+    message = Forbidden().message if is_member else "Sign in as somebody who may, then try again."
+    return error_page(request, status=403, message=message)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import LazySettings
+from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, connection
 from django.http import HttpResponse
 from django.test import Client
@@ -13,8 +14,8 @@ from django.utils import timezone
 from billing.models import Account
 from billing.plans import PLANS, TRIAL
 from billing.services import TrialExpired
-from mpanel.core.errors import LimitExceeded, MPanelError, Unavailable
-from mpanel.core.pages import ErrorPageMiddleware, error_page
+from mpanel.core.errors import LimitExceeded, MPanelError, TooManyRequests, Unavailable
+from mpanel.core.pages import ErrorPageMiddleware, error_page, forbidden
 from mpanel.core.places import can_be_opened
 from tenants.models import Session
 from tests.cast import Person
@@ -256,10 +257,27 @@ def test_errors_about_the_plan_lead_to_its_page(ada: Person, error: MPanelError)
     assert answer is not None
     page = answer.content.decode()
     assert error.title in page
-    assert error.message in page
+    assert error.message.removeprefix(f"{error.title}. ") in page
     assert 'href="/settings/plan/">See what you can do' in page
 
 
 def test_the_front_pages_button_leads_to_the_setup(db: None) -> None:
     front = Client().get("/")
     assert 'href="/sign-in/?next=/setup/"' in front.content.decode()
+
+
+def test_error_pages_say_each_thing_once_and_what_to_do(ada: Person) -> None:
+    request = ada.client.get("/jobs/").wsgi_request
+    waits = ErrorPageMiddleware(lambda _: HttpResponse()).process_exception(
+        request, TooManyRequests()
+    )
+    assert waits is not None
+    page = waits.content.decode()
+    assert page.count("Too many tries") == 2  # the window's title, and the heading
+    assert "Please wait a little." in page
+    assert 'href="/jobs/">Try again' in page
+    assert "reload the page" in ada.client.get("/jobs/?q=%00").content.decode()
+    refused = forbidden(request, PermissionDenied()).content.decode()
+    assert "Ask an owner or admin" in refused
+    visitor = forbidden(Client().get("/sign-in/").wsgi_request, PermissionDenied())
+    assert "Sign in as somebody who may" in visitor.content.decode()
