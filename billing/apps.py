@@ -10,10 +10,12 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from billing import selectors, services
+        from billing import selectors, services, signing_in
         from events import kinds
         from mpanel.core.api import ratelimit
+        from tenants import paid
 
+        paid.PAID.register(signing_in)
         ratelimit.register_plan_rate(selectors.requests_a_minute)
 
         periodic.register("billing.trial_ends", every=3600, work=services.tell_of_trial_ends)

@@ -2,43 +2,8 @@
 
 from rest_framework import serializers
 
-from billing.plans import PLANS, TRIAL
 from billing.selectors import Standing
-from mpanel.core.api.shapes import Email, Shape, Text
-from tenants.serializers import CODE_LENGTH, Tokens, UserShape
-
-FOR_LATER = [plan for plan in PLANS if plan != TRIAL]
-
-
-class RequestCode(Shape):
-    """Who wants to sign in, and which plan they mean to take after the trial."""
-
-    email = Email()
-    plan = serializers.ChoiceField(choices=FOR_LATER, required=False, default="", allow_blank=True)
-
-
-class VerifyCode(Shape):
-    """The code from the e-mail."""
-
-    email = Email()
-    otp = Text(max_length=CODE_LENGTH)
-    plan = serializers.ChoiceField(choices=FOR_LATER, required=False, default="", allow_blank=True)
-    registration_id = serializers.UUIDField(
-        required=False, default=None, help_text="Of who registered with a password."
-    )
-    second_factor = Text(
-        max_length=CODE_LENGTH,
-        default="",
-        allow_blank=True,
-        help_text="Of the authenticator, where a second factor is on.",
-    )
-
-
-class CodeSent(Shape):
-    """What happens next; the same whether or not the address is known."""
-
-    message = serializers.CharField()
-    expires_in = serializers.IntegerField(help_text="Seconds that the code is good.")
+from mpanel.core.api.shapes import Shape
 
 
 class PlanLimits(Shape):
@@ -56,19 +21,6 @@ class Trial(Shape):
     plan = serializers.CharField()
     expiresAt = serializers.DateTimeField(source="ends_at", allow_null=True)  # noqa: N815
     plan_limits = PlanLimits(source="limits")
-
-
-class SignedIn(Tokens):
-    """Tokens, and the trial."""
-
-    trial = Trial()
-
-
-class Me(UserShape):
-    """The user, their role and the plan."""
-
-    role = serializers.CharField()
-    tier = serializers.CharField()
 
 
 class UserWithSubscription(Shape):

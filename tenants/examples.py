@@ -1,4 +1,6 @@
-"""What the schema shows of accounts, sessions and keys."""
+"""What the schema shows of accounts, sessions and keys, and under which headings."""
+
+ACCOUNTS, KEYS, TRIAL = "Accounts and sessions", "API keys", "Trial and plan"
 
 PAIR = {
     "access_token": "eyJhbGciOiJIUzI1NiIs...",
@@ -49,4 +51,11 @@ EXAMPLE_PANEL_USER = {
     "email": "ada@example.com",
     "roles": ["owner"],
     "tenantId": "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b10",
+}
+EXAMPLE_TRIAL = {
+    "active": True,
+    "daysLeft": 6,
+    "plan": "professional",
+    "expiresAt": "2026-11-28T09:00:00Z",
+    "plan_limits": {"max_inboxes": 50, "max_domains": 5},
 }

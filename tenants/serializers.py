@@ -1,10 +1,13 @@
 """JSON shapes of who: accounts, sessions, keys."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from mpanel.core.actor import SCOPES, Actor
 from mpanel.core.api.shapes import CamelShape, Email, PageQuery, Shape, Text
 from tenants.models import ApiKey, Session, User
+from tenants.paid import PAID, paid_for
 from tenants.services.passwords import LONGEST
 
 CODE_LENGTH = 20
@@ -279,3 +282,60 @@ def permissions(actor: Actor) -> list[str]:
     if actor.is_admin:
         return sorted(set(SCOPES) - {"operator"})
     return sorted(scope for scope in SCOPES if scope.endswith(":read") and scope != "audit:read")
+
+
+# --- Signing in by code ----------------------------------------------------------------------
+
+
+class PlanForLater(serializers.ChoiceField):
+    """The plan that somebody means to take after the trial, of those that are sold."""
+
+    def __init__(self, **options: Any) -> None:
+        # Made anew for each serializer (DRF copies fields so), when the app above has registered.
+        plans = [plan for extension in PAID for plan in extension.plans()]
+        super().__init__(choices=plans, **options)
+
+
+class RequestCode(Shape):
+    """Who wants to sign in, and which plan they mean to take after the trial."""
+
+    email = Email()
+    plan = PlanForLater(required=False, default="", allow_blank=True)
+
+
+class VerifyCode(Shape):
+    """The code from the e-mail."""
+
+    email = Email()
+    otp = Text(max_length=CODE_LENGTH)
+    plan = PlanForLater(required=False, default="", allow_blank=True)
+    registration_id = serializers.UUIDField(
+        required=False, default=None, help_text="Of who registered with a password."
+    )
+    second_factor = Text(
+        max_length=CODE_LENGTH,
+        default="",
+        allow_blank=True,
+        help_text="Of the authenticator, where a second factor is on.",
+    )
+
+
+class CodeSent(Shape):
+    """What happens next; the same whether or not the address is known."""
+
+    message = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="Seconds that the code is good.")
+
+
+class SignedIn(Tokens):
+    """Tokens, and the trial."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**super().get_fields(), "trial": paid_for().trial_shape()}
+
+
+class Me(UserShape):
+    """The user, their role and the plan."""
+
+    role = serializers.CharField()
+    tier = serializers.CharField()

@@ -2,9 +2,8 @@
 
 from django.urls import path
 
-from tenants import api as json
-from tenants import panel_api as panel
 from tenants import views
+from tenants.api import operators, panel, signing_in, v1
 from tenants.team import api as team_json
 from tenants.team import views as team
 
@@ -78,20 +77,23 @@ pages = [
 ]
 
 api_v1 = [
-    path("auth/register", json.Register.as_view()),
-    path("auth/login", json.LogIn.as_view()),
-    path("auth/refresh", json.Refresh.as_view()),
-    path("auth/logout", json.LogOut.as_view()),
-    path("auth/password/forgot", json.ForgotPassword.as_view()),
-    path("auth/password/reset", json.ResetPassword.as_view()),
-    path("auth/sessions", json.Sessions.as_view()),
-    path("auth/sessions/end-others", json.OtherSessions.as_view()),
-    path("auth/sessions/<uuid:session_id>", json.OneSession.as_view()),
-    path("auth/session-token", json.SessionToken.as_view()),
-    path("auth/session-exchange", json.SessionExchange.as_view()),
-    path("profile", json.Profile.as_view()),
-    path("api-keys", json.ApiKeys.as_view()),
-    path("api-keys/<uuid:api_key_id>", json.OneApiKey.as_view()),
+    path("auth/trial/request-otp", signing_in.RequestCode.as_view()),
+    path("auth/trial/verify-otp", signing_in.VerifyCode.as_view()),
+    path("auth/me", v1.Me.as_view()),
+    path("auth/register", signing_in.Register.as_view()),
+    path("auth/login", signing_in.LogIn.as_view()),
+    path("auth/refresh", signing_in.Refresh.as_view()),
+    path("auth/logout", signing_in.LogOut.as_view()),
+    path("auth/password/forgot", signing_in.ForgotPassword.as_view()),
+    path("auth/password/reset", signing_in.ResetPassword.as_view()),
+    path("auth/sessions", v1.Sessions.as_view()),
+    path("auth/sessions/end-others", v1.OtherSessions.as_view()),
+    path("auth/sessions/<uuid:session_id>", v1.OneSession.as_view()),
+    path("auth/session-token", v1.SessionToken.as_view()),
+    path("auth/session-exchange", signing_in.SessionExchange.as_view()),
+    path("profile", v1.Profile.as_view()),
+    path("api-keys", v1.ApiKeys.as_view()),
+    path("api-keys/<uuid:api_key_id>", v1.OneApiKey.as_view()),
     path("auth/organisations", team_json.Organisations.as_view()),
     path("auth/organisations/<uuid:tenant_id>/switch", team_json.SwitchOrganisation.as_view()),
     path("team", team_json.Team.as_view()),
@@ -104,13 +106,13 @@ api_v1 = [
 ]
 
 api = [
-    path("auth/login", json.PanelLogIn.as_view()),
-    path("auth/refresh", json.PanelRefresh.as_view()),
-    path("auth/me", json.PanelMe.as_view()),
-    path("tenants", panel.Tenants.as_view()),
-    path("tenants/<uuid:tenant_id>", panel.OneTenant.as_view()),
-    path("users", panel.Users.as_view()),
-    path("users/<uuid:user_id>", panel.OneUser.as_view()),
-    path("customers", panel.Customers.as_view()),
-    path("customers/<uuid:customer_id>", panel.OneCustomer.as_view()),
+    path("auth/login", panel.PanelLogIn.as_view()),
+    path("auth/refresh", panel.PanelRefresh.as_view()),
+    path("auth/me", panel.PanelMe.as_view()),
+    path("tenants", operators.Tenants.as_view()),
+    path("tenants/<uuid:tenant_id>", operators.OneTenant.as_view()),
+    path("users", operators.Users.as_view()),
+    path("users/<uuid:user_id>", operators.OneUser.as_view()),
+    path("customers", operators.Customers.as_view()),
+    path("customers/<uuid:customer_id>", operators.OneCustomer.as_view()),
 ]

@@ -1,0 +1,27 @@
+"""What who signs in is told of their trial and plan (`tenants.paid`)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from billing.plans import PLANS, TRIAL
+from billing.selectors import standing
+from billing.serializers import Trial
+from billing.services import begin_trial as begin
+from mpanel.core.actor import Actor
+
+
+def plans() -> Sequence[str]:
+    return [plan for plan in PLANS if plan != TRIAL]
+
+
+def trial_shape() -> Trial:
+    return Trial()
+
+
+def begin_trial(actor: Actor, plan: str) -> Any:
+    begin(actor, plan=plan)
+    return Trial(standing(actor)).data
+
+
+def tier(actor: Actor) -> str:
+    return standing(actor).limits.key
