@@ -31,7 +31,7 @@ from mailboxes.passwords import mail_hash  # isort: skip
 from tests.cast import owner  # isort: skip
 from tests.loginpolicy import RunningLoginPolicy, login_policy  # isort: skip
 from tests.mailserver.rooms import PASSWORD, inbox  # isort: skip
-from tests.mailservers import PrivateMailServer  # isort: skip
+from tests.dovecot_postfix import PrivateMailServer  # isort: skip
 
 CUSTOMERS = 10
 

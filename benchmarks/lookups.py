@@ -27,9 +27,9 @@ from benchmarks.policy import serving
 import psycopg  # isort: skip
 from django.db import connection  # isort: skip
 
-from mailboxes.mailserver import files  # isort: skip
-from mailboxes.mailserver.configuration import Configuration, Database  # isort: skip
-from mailboxes.mailserver.role import make_role  # isort: skip
+from mailservers import files  # isort: skip
+from mailservers.configuration import Configuration, Database  # isort: skip
+from mailservers.role import make_role  # isort: skip
 from tests.crowds import REAL, Crowd  # isort: skip
 from tests.milters import PostfixMilter  # isort: skip
 from tests.policy import Postfix  # isort: skip

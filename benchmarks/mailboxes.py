@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import override_settings
 
 from benchmarks import inboxes  # first, since it sets Django up
-from tests.mailservers import PrivateMailServer
+from tests.dovecot_postfix import PrivateMailServer
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ class DeliverabilityConfig(AppConfig):
         from deliverability import bounces, cards, health, kumomta, pausing, selectors, services
         from events import kinds
         from mailboxes import cards as pages
-        from mailboxes import kumomta as servers
         from mailboxes import measures
+        from mailservers import kumomta as servers
 
         measures.register(selectors)
         pages.register_cards_of_ours(cards.sending)

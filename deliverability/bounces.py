@@ -27,11 +27,12 @@ from django.utils import timezone
 from deliverability.limits import today
 from deliverability.models import QueuedMessage, SendingDay
 from mailboxes.forwards import notice
-from mailboxes.maillog import Stretch, read_on
-from mailboxes.models import Alias, LogPosition, Mailbox, MailServer
-from mailboxes.naming import without_extension
-from mailboxes.signing.signatures import BY_SCRIPT
-from mailboxes.vendors import house_server
+from mailboxes.models import Alias, Mailbox
+from mailservers.addresses import without_extension
+from mailservers.maillog import Stretch, read_on
+from mailservers.models import LogPosition, MailServer
+from mailservers.signing.signatures import BY_SCRIPT
+from mailservers.vendors import house_server
 from mpanel.core.database import outages
 from mpanel.core.probes import DEGRADED, OK
 

@@ -4,7 +4,8 @@ from deliverability.health import parts_of
 from deliverability.selectors import sending_of, sending_of_domain
 from domains.models import Domain
 from mailboxes.cards import Card
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
+from mailservers.models import MailDomain
 from mpanel.core.actor import Actor
 
 

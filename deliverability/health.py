@@ -21,7 +21,8 @@ from deliverability.blocklists import Listing, listings
 from deliverability.limits import limit_on, ramp_of, today
 from deliverability.models import SendingDay
 from dnszones.models import Record
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
+from mailservers.models import MailDomain
 from mpanel.core.bulk import ROWS_AT_ONCE, update_in_slices
 from mpanel.core.periodic import Slice
 

@@ -10,8 +10,9 @@ from rest_framework.response import Response
 from deliverability.health import LABELS, parts_of
 from domains.selectors import get_domain
 from mailboxes import selectors
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
 from mailboxes.panel_api import EMAIL, MAILBOXES
+from mailservers.models import MailDomain
 from mpanel.core.api.shapes import CamelShape
 from mpanel.core.api.views import ApiView, operation
 

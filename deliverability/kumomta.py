@@ -4,8 +4,9 @@ from django.utils import timezone
 
 from billing.models import Account
 from deliverability.limits import Standing, limit_today, refusal
-from mailboxes.models import Mailbox, MailServer
-from mailboxes.providers.kumomta import KumoMTA, SenderStanding
+from mailboxes.models import Mailbox
+from mailservers.models import MailServer
+from mailservers.providers.kumomta import KumoMTA, SenderStanding
 
 
 def standings(server: MailServer) -> list[SenderStanding]:

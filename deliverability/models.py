@@ -47,7 +47,7 @@ class QueuedMessage(Row):
     `deferred` stand the recipients whose delivery was put off, which counts once.
     """
 
-    server = models.ForeignKey("mailboxes.MailServer", models.CASCADE, related_name="+")
+    server = models.ForeignKey("mailservers.MailServer", models.CASCADE, related_name="+")
     queue_id = models.CharField(max_length=32)
     mailbox = models.ForeignKey("mailboxes.Mailbox", models.CASCADE, null=True, related_name="+")
     deferred = models.JSONField(default=list)

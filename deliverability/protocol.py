@@ -8,7 +8,7 @@ the answer is `action=...` and an empty line. Where a connection was closed, Pos
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from mailboxes.serving import LONGEST, Connection, ProtocolBroken, RequestServer
+from mailservers.serving import LONGEST, Connection, ProtocolBroken, RequestServer
 
 Request = dict[str, str]
 Decide = Callable[[Request], Awaitable[str]]

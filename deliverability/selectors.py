@@ -20,8 +20,9 @@ from deliverability.limits import (
 from deliverability.models import SendingDay
 from domains.models import Domain
 from domains.selectors import get_domain
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
 from mailboxes.selectors import InboxRow, get_mailbox
+from mailservers.models import MailDomain
 from mpanel.core import registry
 from mpanel.core.actor import Actor
 

@@ -13,8 +13,9 @@ from deliverability.limits import MOST_A_DAY, MOST_OF_DOMAIN, Ramp, ceiling_of, 
 from deliverability.models import SendingDay
 from domains.selectors import get_domain
 from events.services import record, record_each
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
 from mailboxes.selectors import MailboxNotFound, get_mailbox, mailboxes
+from mailservers.models import MailDomain
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.pruning import prune

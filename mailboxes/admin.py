@@ -10,10 +10,7 @@ from mailboxes.models import (
     DeliveryRules,
     LoginGuesses,
     LoginNetwork,
-    LogPosition,
     Mailbox,
-    MailDomain,
-    MailServer,
     OutsideSender,
 )
 from mpanel.core.actor import Actor
@@ -57,20 +54,6 @@ def allow_outside_from_to_tenant(actor: Actor, mailbox: Mailbox) -> None:
 @acts("Take back", ask="The next message with a From address of another domain is refused.")
 def forbid_outside_from(actor: Actor, permission: OutsideSender) -> None:
     services.forbid_outside_from(actor, permission.pk)
-
-
-@acts("Open to new domains", in_tenant=False)
-def open_server(actor: Actor, server: MailServer) -> None:
-    services.open_server(actor, server.pk, is_open=True)
-
-
-@acts(
-    "Close to new domains",
-    ask="Domains that are there stay; no new one is placed there.",
-    in_tenant=False,
-)
-def close_server(actor: Actor, server: MailServer) -> None:
-    services.open_server(actor, server.pk, is_open=False)
 
 
 @acts("Allow logins again", in_tenant=False)
@@ -123,23 +106,6 @@ class BatchAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
 
-@admin.register(MailServer)
-class MailServerAdmin(ReadOnlyAdmin):
-    list_display = ("slug", "label", "kind", "region_label", "host", "is_open")
-    search_fields = ("slug", "label", "host")
-    ordering = ("slug",)
-    actions = (open_server, close_server)
-
-
-@admin.register(MailDomain)
-class MailDomainAdmin(ReadOnlyAdmin):
-    list_display = ("domain", "tenant", "status_badge", "provider", "server", "health_score")
-    list_select_related = ("domain", "tenant", "server")
-    list_filter = (StatusFilter,)
-    search_fields = ("domain__name", "tenant__name", "id__exact")
-    ordering = ("-id",)
-
-
 @admin.register(Alias)
 class AliasAdmin(ReadOnlyAdmin):
     list_display = ("address", "mailbox", "tenant", "created_at")
@@ -164,9 +130,3 @@ class OutsideSenderAdmin(ReadOnlyAdmin):
     search_fields = ("mailbox__address", "tenant__name")
     ordering = ("-id",)
     actions = (forbid_outside_from,)
-
-
-@admin.register(LogPosition)
-class LogPositionAdmin(ReadOnlyAdmin):
-    list_display = ("name", "trouble", "lost_at", "updated_at")
-    ordering = ("name",)

@@ -14,7 +14,7 @@ from mailboxes import serializers as shapes
 from mailboxes.csvfiles import COLUMNS, CredentialRow, credentials_csv
 from mailboxes.models import Mailbox
 from mailboxes.services import Credential
-from mailboxes.vendors import logins_of
+from mailservers.vendors import logins_of
 from mpanel.core.api.errors import error_body
 from mpanel.core.api.shapes import rows_of_page
 from mpanel.core.api.views import ApiView, operation

@@ -1,8 +1,6 @@
-"""Mailboxes and mail servers, credentials, provisioning, signing."""
+"""Mailboxes, aliases, names, credentials, provisioning, rules, logins."""
 
 from django.apps import AppConfig
-from django.conf import settings
-from django.db.models.signals import post_migrate
 from django.urls import reverse
 
 from mpanel.core import periodic, registry
@@ -14,30 +12,24 @@ class MailboxesConfig(AppConfig):
 
     def ready(self) -> None:
         registry.load("mailboxes.providers")
-        post_migrate.connect(let_mail_server_read, sender=self)
-        from domains.reserved import register_host_names
         from events import kinds
         from mailboxes import (
-            kumomta,
+            on_servers,
             restored,
             states,  # noqa: F401  (its workflows register themselves)
             storage,
             troubles,  # noqa: F401  (they register themselves)
+            vendors,  # noqa: F401  (it registers itself)
         )
         from mailboxes.logins import guesses
         from mailboxes.services import roles
-        from mailboxes.vendors import host_names
+        from mailservers import accounts
 
-        register_host_names(host_names)
-
-        periodic.register("mailboxes.kumomta", every=20, work=kumomta.sweep)
+        accounts.register(on_servers)
         periodic.register("mailboxes.roles", every=300, work=roles.sweep)
         periodic.register("mailboxes.guesses", every=3_600, work=guesses.forget_old)
         register_check("logins", restored.passwords_log_in)
-        register_check("DKIM", restored.keys_sign)
-        register_check("mail server", restored.mail_server_reads)
         periodic.register("mailboxes.storage", every=60, work=storage.sweep)
-
         kinds.register(
             "mailboxes.proved",
             "Provisioning finished",
@@ -70,10 +62,3 @@ class MailboxesConfig(AppConfig):
             title="Mail of a mailbox is now forwarded outside",
             link=lambda event: reverse("mailbox-rules", args=[event.subject_id]),
         )
-
-
-def let_mail_server_read(**kwargs: object) -> None:
-    """A view that a migration made anew has lost its grants; the mail server needs them at once."""
-    from mailboxes.mailserver.role import grant_views_again
-
-    grant_views_again([settings.MAILSERVER_ROLE])

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from domains.models import Domain
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
+from mailservers.models import MailDomain
 from mpanel.core.actor import Actor
 
 

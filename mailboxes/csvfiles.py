@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from mailboxes.providers.base import LoginSettings
 from mailboxes.services import Credential
+from mailservers.providers.base import LoginSettings
 from mpanel.core.csvcells import inert
 
 COLUMNS = (

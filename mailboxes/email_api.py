@@ -18,6 +18,7 @@ from mailboxes.panel_api import (
     MADE,
     MailboxList,
 )
+from mailservers import selectors as server_selectors
 from mpanel.core.api.shapes import CamelPageQuery, page_of, paged
 from mpanel.core.api.views import ApiView, operation
 from provisioning.serializers import PanelJob
@@ -171,7 +172,7 @@ class EmailRegions(ApiView):
     def get(self, request: Request) -> Response:
         """Where mail servers take new domains."""
         query = self.query(request, CamelPageQuery)
-        return Response(page_of(selectors.regions(self.actor), query, shapes.MailRegion))
+        return Response(page_of(server_selectors.regions(self.actor), query, shapes.MailRegion))
 
 
 class Aliases(ApiView):

@@ -9,10 +9,10 @@ from django.core.files.uploadedfile import UploadedFile
 
 from domains.models import Domain
 from mailboxes.imports import MOST_BYTES, MOST_ROWS
-from mailboxes.mailserver.configuration import MOST_REDIRECTS
 from mailboxes.naming import CONVENTIONS, MAX_ADDRESSES, Persona, parse_custom, parse_personas
-from mailboxes.selectors import Region
 from mailboxes.services import MOST_SUBJECT, MOST_TEXT, QUOTAS_MB, Vacation
+from mailservers.configuration import MOST_REDIRECTS
+from mailservers.selectors import Region
 from mpanel.core.errors import Invalid
 
 

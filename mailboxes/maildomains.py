@@ -14,8 +14,9 @@ from domains.models import Domain
 from domains.reserved import check_not_reserved
 from domains.selectors import get_domain
 from events.services import record
-from mailboxes.models import Mailbox, MailDomain, MailServer
-from mailboxes.vendors import default_server
+from mailboxes.models import Mailbox
+from mailservers.models import MailDomain, MailServer
+from mailservers.vendors import default_server
 from mpanel.core import registry
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid

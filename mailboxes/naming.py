@@ -343,12 +343,6 @@ def local_part_error(local_part: str) -> str | None:
     return None
 
 
-def without_extension(address: str) -> str:
-    """The address whose mailbox has this one, too: `ada@…` of `ada+lists@…`."""
-    local_part, at, domain = address.rpartition("@")
-    return f"{local_part.partition('+')[0] or local_part}{at}{domain}"
-
-
 def _tidy(persona: Persona) -> Persona:
     first, last = (
         unicodedata.normalize("NFC", " ".join(name.split()))

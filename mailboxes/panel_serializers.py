@@ -9,10 +9,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from mailboxes.imports import MOST_ROWS
-from mailboxes.models import Alias, Mailbox, MailDomain
+from mailboxes.models import Alias, Mailbox
 from mailboxes.naming import MAX_LOCAL_PART, MAX_NAME, local_part_error, name_error
 from mailboxes.serializers import SHOWN_STATUSES
 from mailboxes.services import ACTIONS, MOST_AT_ONCE, QUOTAS_MB
+from mailservers.models import MailDomain
 from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Email, ErrorDetail, Id, Text, Whole
 
 ORDERS = {"email": "address", "createdAt": "id", "storedBytes": "stored_bytes"}

@@ -8,10 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mailboxes import selectors, services
-from mailboxes.mailserver.configuration import MOST_REDIRECTS
 from mailboxes.models import DeliveryRules
 from mailboxes.panel_api import MAILBOXES
 from mailboxes.services import MOST_SUBJECT, MOST_TEXT, Vacation
+from mailservers.configuration import MOST_REDIRECTS
 from mpanel.core.api.shapes import CamelShape, Email, Text, YesNo
 from mpanel.core.api.views import ApiView, TokenNeeded, operation
 

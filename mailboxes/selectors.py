@@ -9,16 +9,8 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from mailboxes.models import (
-    Alias,
-    Batch,
-    DeliveryRules,
-    Mailbox,
-    MailboxQuerySet,
-    MailDomain,
-    MailServer,
-)
-from mailboxes.vendors import house_server
+from mailboxes.models import Alias, Batch, DeliveryRules, Mailbox, MailboxQuerySet
+from mailservers.models import MailDomain
 from mpanel.core.actor import Actor
 from mpanel.core.errors import NotFound
 from provisioning.models import Job
@@ -100,26 +92,6 @@ def get_mailbox(actor: Actor, mailbox_id: UUID) -> Mailbox:
         return mailboxes(actor).get(pk=mailbox_id)
     except Mailbox.DoesNotExist:
         raise MailboxNotFound from None
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Where new domains' mail can be placed."""
-
-    region: str
-    label: str
-    provider: str
-
-
-def regions(actor: Actor, *, provider: str = "") -> list[Region]:
-    """The regions of mail servers that take new domains; one line for each, by name."""
-    actor.need("mailboxes:read")
-    house_server()
-    servers = MailServer.objects.filter(is_open=True).order_by("region_label", "slug")
-    if provider:
-        servers = servers.filter(kind=provider)
-    found = [Region(row.region, row.region_label, row.kind) for row in servers]
-    return list({(row.region, row.provider): row for row in reversed(found)}.values())[::-1]
 
 
 def mail_domains(

@@ -6,9 +6,9 @@ from rest_framework import serializers
 
 from mailboxes.models import Mailbox
 from mailboxes.naming import CONVENTIONS, MAX_ADDRESSES, Persona
-from mailboxes.providers.base import LoginSettings
 from mailboxes.services import Credential
 from mailboxes.vendors import mail_provider_of
+from mailservers.providers.base import LoginSettings
 from mpanel.core.api.shapes import ErrorDetail, Id, Shape, Text, Whole, WholeListQuery
 
 # Those that source 1 names come first; a deleted one is not shown.

@@ -12,10 +12,11 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from events.services import record
-from mailboxes.models import Mailbox, MailDomain, MailServer
+from mailboxes.models import Mailbox
 from mailboxes.models.mailbox import ALMOST_FULL, FULL, MEGABYTE
-from mailboxes.providers.base import MailboxMeter
-from mailboxes.vendors import provider_of_domain
+from mailservers.models import MailDomain, MailServer
+from mailservers.providers.base import MailboxMeter
+from mailservers.vendors import provider_of_domain
 from mpanel.core.actor import system
 from mpanel.core.bulk import update_in_slices
 from mpanel.core.errors import MPanelError, ProviderError

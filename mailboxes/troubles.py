@@ -3,9 +3,10 @@
 from django.db.models import Q
 
 from domains.models import Domain
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
 from mailboxes.models.mailbox import ALMOST_FULL, FULL, filled_to
 from mailboxes.selectors import mailboxes
+from mailservers.models import MailDomain
 from mpanel.core import troubles
 from mpanel.core.troubles import Trouble
 

@@ -328,6 +328,7 @@ INSTALLED_APPS = [
     "billing",
     "domains",
     "dnszones",
+    "mailservers",
     "mailboxes",
     "deliverability",
     "outreach",
@@ -339,7 +340,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "mpanel.core.requests.RequestMiddleware",
     # Answers at names of customers, which `ALLOWED_HOSTS` does not list.
-    "mailboxes.discovery.DiscoveryMiddleware",
+    "mailservers.discovery.DiscoveryMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from mailboxes.providers.base import LoginSettings
 from mailboxes.services import Credential
+from mailservers.providers.base import LoginSettings
 from mpanel.core.csvcells import inert
 from outreach.services import USUAL
 from outreach.states import sender_login

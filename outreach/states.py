@@ -10,8 +10,8 @@ from uuid import UUID
 from django.utils import timezone
 
 from mailboxes.models import Mailbox
-from mailboxes.providers.base import Login, LoginSettings, Proof
 from mailboxes.vendors import mail_provider_of
+from mailservers.providers.base import Login, LoginSettings, Proof
 from mpanel.core.errors import NotFound, ProviderError
 from outreach import records
 from outreach.models import CampaignSeat, OutreachLink

@@ -16,8 +16,8 @@ from xdist.remote import Producer
 from mpanel.core.api import waiting
 from sandbox.management.commands.sandbox import database_url
 from tests.cast import Person, helper_of, owner
+from tests.dovecot_postfix import PrivateMailServer
 from tests.keypool import keys
-from tests.mailservers import PrivateMailServer
 from tests.placing import Scheduling, order, place
 from tests.powerdns import PrivatePowerDNS
 from tests.sandboxes import RunningSandbox

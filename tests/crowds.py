@@ -9,8 +9,9 @@ from deliverability.models import SendingDay
 from dnszones.dkim.keys import dkim_key
 from dnszones.models import Record, Zone
 from domains.models import Domain
-from mailboxes.models import Alias, Mailbox, MailDomain
+from mailboxes.models import Alias, Mailbox
 from mailboxes.services import place_domain
+from mailservers.models import MailDomain
 from tenants.models import Tenant
 from tests.cast import owner
 

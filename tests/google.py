@@ -9,8 +9,8 @@ from dnszones.models import ChangePlan, Record
 from dnszones.plans.services import apply_plan
 from domains.models import Domain
 from mailboxes.maildomains import attach_mail
-from mailboxes.models import MailDomain
 from mailboxes.providers.google_workspace import GoogleWorkspace
+from mailservers.models import MailDomain
 from provisioning.models import Job
 from tenants.models import ProviderCredential
 from tenants.services import add_credential

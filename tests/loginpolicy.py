@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator
 
 from mailboxes.logins.gate import LoginGate
-from mailboxes.logins.policy import LoginPolicy, key_of
+from mailboxes.logins.policy import LoginPolicy
 from mailboxes.logins.protocol import LoginPolicyServer
+from mailservers.shared_keys import key_of
 from tests.sandboxes import find_free_port_block
 
 

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-from mailboxes.signing.authors import AuthorCheck
-from mailboxes.signing.milter import MilterServer
+from mailservers.signing.authors import AuthorCheck
+from mailservers.signing.milter import MilterServer
 from tests.signers import Loop, free_port
 
 # Postfix 3.7 and 3.10 offer all changes and all omissions of version 6.

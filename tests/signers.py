@@ -12,7 +12,7 @@ from typing import Any, Self
 import dkim
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from mailboxes.signing.server import Signer, serve
+from mailservers.signing.server import Signer, serve
 
 
 def free_port() -> int:

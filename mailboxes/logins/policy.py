@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 from django.db import Error, connection, transaction
-from django.utils.crypto import salted_hmac
 
 from mailboxes.logins import guesses
 from mailboxes.logins.gate import Attempt, LoginGate, Refusals, Seen
@@ -16,11 +15,6 @@ logger = logging.getLogger(__name__)
 
 EVERY = 1.0  # seconds between two looks into the database
 PATIENCE = 5_000  # ms that one statement may take
-
-
-def key_of(purpose: str) -> str:
-    """A secret that Dovecot's files and the service share, made of SECRET_KEY."""
-    return salted_hmac("mailboxes.logins", purpose, algorithm="sha256").hexdigest()[:48]
 
 
 class LoginPolicy:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import h11
 
 from mailboxes.logins.gate import Attempt
-from mailboxes.serving import LONGEST, Connection, ProtocolBroken, RequestServer
+from mailservers.serving import LONGEST, Connection, ProtocolBroken, RequestServer
 
 KEY_HEADER = b"x-api-key"
 GO_ON = {"status": 0, "msg": ""}

@@ -2,22 +2,17 @@
 
 from mailboxes.models.addresses import Alias
 from mailboxes.models.logins import LoginGuesses, LoginNetwork
-from mailboxes.models.logs import LogPosition
 from mailboxes.models.mailbox import REVEAL_LASTS, Batch, Mailbox, MailboxQuerySet
 from mailboxes.models.rules import DeliveryRules
 from mailboxes.models.senders import OutsideSender
-from mailboxes.models.servers import MailDomain, MailServer
 
 __all__ = [
     "REVEAL_LASTS",
     "Alias",
     "Batch",
     "DeliveryRules",
-    "LogPosition",
     "LoginGuesses",
     "LoginNetwork",
-    "MailDomain",
-    "MailServer",
     "Mailbox",
     "MailboxQuerySet",
     "OutsideSender",

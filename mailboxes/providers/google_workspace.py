@@ -18,7 +18,14 @@ from googleapiclient.discovery import build
 from googleapiclient.errors import Error as ClientError
 from googleapiclient.errors import HttpError
 
-from mailboxes.providers.base import (
+from mailboxes.providers.google_tokens import (
+    Token,
+    service_account_problem,
+    silence,
+    token_for,
+    transport,
+)
+from mailservers.providers.base import (
     AccountState,
     DomainClaim,
     DomainDirectory,
@@ -28,13 +35,6 @@ from mailboxes.providers.base import (
     Outcome,
     Proof,
     WantedAccount,
-)
-from mailboxes.providers.google_tokens import (
-    Token,
-    service_account_problem,
-    silence,
-    token_for,
-    transport,
 )
 from mpanel.core.addresses import clean_address
 from mpanel.core.errors import ProviderError

@@ -70,7 +70,6 @@ from mailboxes.services.rules import (
     Vacation,
     set_rules,
 )
-from mailboxes.services.servers import ServerNotFound, open_server
 
 __all__ = [
     "ACTIONS",
@@ -94,7 +93,6 @@ __all__ = [
     "Outcome",
     "OutsideSenderNotFound",
     "RulesUnavailable",
-    "ServerNotFound",
     "StillProvisioning",
     "TooManyAliases",
     "Vacation",
@@ -121,7 +119,6 @@ __all__ = [
     "give_up_unproved",
     "has_inboxes_already",
     "leads_elsewhere",
-    "open_server",
     "place_domain",
     "preview_addresses",
     "provision_mailboxes",

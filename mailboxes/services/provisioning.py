@@ -23,10 +23,11 @@ from mailboxes.maildomains import (
     proved_by,
     require_attached,
 )
-from mailboxes.models import Batch, Mailbox, MailDomain
+from mailboxes.models import Batch, Mailbox
 from mailboxes.naming import Address, Persona, plan_addresses
 from mailboxes.services import roles
 from mailboxes.services.drafts import Choices, Draft
+from mailservers.models import MailDomain
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, MPanelError
 from provisioning.models import Job

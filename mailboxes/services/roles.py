@@ -19,8 +19,9 @@ from django.utils import timezone
 from dnszones.models import Record
 from domains.models import Domain
 from events.services import record
-from mailboxes.models import Alias, Mailbox, MailDomain
+from mailboxes.models import Alias, Mailbox
 from mailboxes.naming import local_part_error
+from mailservers.models import MailDomain
 from mpanel.core.actor import Actor, system
 
 ROLES = ("postmaster", "abuse")

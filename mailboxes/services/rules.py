@@ -11,11 +11,11 @@ from django.utils import timezone
 from domains.models import Domain
 from events.services import record
 from mailboxes import selectors
-from mailboxes.mailserver.configuration import MOST_REDIRECTS
 from mailboxes.models import Alias, DeliveryRules, Mailbox
 from mailboxes.services.lifecycle import ManagedElsewhere
 from mailboxes.services.reveal import PROVED
 from mailboxes.vendors import holds_rules, is_ours
+from mailservers.configuration import MOST_REDIRECTS
 from mpanel.core.actor import ADMIN, Actor
 from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Conflict, Forbidden, Invalid

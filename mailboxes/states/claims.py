@@ -6,8 +6,8 @@ from dnszones.models import Zone
 from dnszones.records import RecordData
 from dnszones.vendor_records import is_published, publish_record
 from mailboxes import maildomains
-from mailboxes.models import MailDomain
-from mailboxes.vendors import directory_of, provider_of_domain
+from mailservers.models import MailDomain
+from mailservers.vendors import directory_of, provider_of_domain
 from mpanel.core.errors import NotFound
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job

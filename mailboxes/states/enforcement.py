@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from mailboxes.models import Mailbox, MailboxQuerySet
 from mailboxes.passwords import mail_hashes
-from mailboxes.providers.base import MailProvider
 from mailboxes.services import PROVED
 from mailboxes.states.remote import Result, bring_about, note, observed, raise_troubles
-from mailboxes.vendors import provider_of_domain_id
+from mailservers.providers.base import MailProvider
+from mailservers.vendors import provider_of_domain_id
 from mpanel.core.errors import ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job

@@ -13,10 +13,11 @@ from django.utils import timezone
 from mailboxes import services
 from mailboxes.models import Batch, Mailbox, MailboxQuerySet
 from mailboxes.passwords import mail_hashes, proof_digest
-from mailboxes.providers.base import Login, MailProvider, Proof
 from mailboxes.services import PROVED
 from mailboxes.states.remote import Result, bring_about, note, observed, raise_troubles
-from mailboxes.vendors import mail_provider_of, provider_of_domain_id
+from mailboxes.vendors import mail_provider_of
+from mailservers.providers.base import Login, MailProvider, Proof
+from mailservers.vendors import provider_of_domain_id
 from mpanel.core.errors import NotFound, ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from django.utils import timezone
 
 from mailboxes.models import Mailbox, MailboxQuerySet
-from mailboxes.providers.base import AccountState, MailProvider, WantedAccount
+from mailservers.providers.base import AccountState, MailProvider, WantedAccount
 from mpanel.core import registry
 from mpanel.core.errors import ProviderError
 from provisioning.run import say

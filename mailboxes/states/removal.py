@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from mailboxes import services
 from mailboxes.models import Mailbox
-from mailboxes.providers.base import MailProvider
 from mailboxes.states.provisioning import prove
 from mailboxes.states.remote import Result, bring_about, note, observed, raise_troubles
 from mailboxes.vendors import mail_provider_of
+from mailservers.providers.base import MailProvider
 from mpanel.core.errors import ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job

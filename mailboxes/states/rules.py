@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from mailboxes import sieve
 from mailboxes.models import DeliveryRules, Mailbox
-from mailboxes.providers.base import ActiveScript, MailboxScripts
-from mailboxes.vendors import provider_of_domain_id
+from mailservers.providers.base import ActiveScript, MailboxScripts
+from mailservers.vendors import provider_of_domain_id
 from mpanel.core.errors import ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
 from provisioning.models import Job

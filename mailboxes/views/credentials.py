@@ -12,9 +12,10 @@ from mailboxes import selectors, services
 from mailboxes.csvfiles import CredentialRow, credentials_csv, import_files
 from mailboxes.forms import RevealForm
 from mailboxes.models import Mailbox
-from mailboxes.vendors import logins_of, mail_provider_of
+from mailboxes.vendors import mail_provider_of
 from mailboxes.views.lists import uuid_or_none
 from mailboxes.views.one import mailbox_page
+from mailservers.vendors import logins_of
 from mpanel.core.errors import Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, confirmed, signed_in
 from mpanel.core.places import require_POST

@@ -19,7 +19,8 @@ from mailboxes.maildomains import (
     attachment_of,
     platform_in_force,
 )
-from mailboxes.vendors import provider_of_domain
+from mailservers import selectors as server_selectors
+from mailservers.vendors import provider_of_domain
 from mpanel.core.errors import Conflict, Invalid, NotFound
 from mpanel.core.pages import PageRequest, add_errors, paginate, safe_next, search_text, signed_in
 from mpanel.core.places import require_POST
@@ -120,7 +121,7 @@ def _page(request: PageRequest, domain_id: UUID, *, form: Form | None = None) ->
     search = search_text(request)
     place = selectors.place_of(request.actor, domain_id)
     number = selectors.mailboxes(request.actor, domain_id=domain_id).count()
-    regions = selectors.regions(request.actor, provider=OUR_SERVER)
+    regions = server_selectors.regions(request.actor, provider=OUR_SERVER)
     found = selectors.aliases(request.actor, domain_id=domain_id)
     here = {"region": place.server.region} if place and place.server else None
     context = {

@@ -11,7 +11,7 @@ from mailboxes import accounts, imports
 from mailboxes.forms import ImportForm, NewMailboxForm
 from mailboxes.imports import RowOutcome
 from mailboxes.services import READY, Credential, Outcome
-from mailboxes.vendors import logins_of
+from mailservers.vendors import logins_of
 from mpanel.core.errors import Conflict, Invalid, LimitExceeded, NotFound
 from mpanel.core.pages import PageRequest, add_errors, confirmed, safe_next, signed_in
 

@@ -14,8 +14,9 @@ from mailboxes.cards import cards_of_ours, mailbox_cards
 from mailboxes.forms import AliasForm, PasswordForm, QuotaForm
 from mailboxes.logins.selectors import guesses_at
 from mailboxes.models import Mailbox
-from mailboxes.vendors import is_ours, provider_of_domain
+from mailboxes.vendors import is_ours
 from mailboxes.views.lists import ask_to_delete
+from mailservers.vendors import provider_of_domain
 from mpanel.core.errors import Conflict, Invalid, TooManyRequests
 from mpanel.core.pages import PageRequest, add_errors, safe_next, signed_in
 from mpanel.core.places import require_POST

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import httpx
 
-from mailboxes.providers.base import LoginSettings
+from mailservers.providers.base import LoginSettings
 from mpanel.core.authorities import certificate_authorities
 from mpanel.core.errors import ProviderError
 from mpanel.core.registry import CredentialField

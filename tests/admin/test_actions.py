@@ -14,9 +14,9 @@ from events.models import Chain, Event, WebhookDelivery
 from events.relay import relay
 from events.services import create_webhook, record
 from mailboxes.models import Mailbox, OutsideSender
-from mailboxes.selectors import regions
-from mailboxes.signing.authors import may_write_as_outsider
-from mailboxes.vendors import house_server
+from mailboxes.on_servers import may_write_as_outsider
+from mailservers.selectors import regions
+from mailservers.vendors import house_server
 from provisioning.models import Job
 from tenants.models import ApiKey, Session, Tenant, User
 from tenants.services import create_api_key, start_session

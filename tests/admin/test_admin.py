@@ -29,6 +29,7 @@ OURS = {
     "billing",
     "domains",
     "dnszones",
+    "mailservers",
     "mailboxes",
     "deliverability",
     "outreach",

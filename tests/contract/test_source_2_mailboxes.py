@@ -8,7 +8,8 @@ import pytest
 from billing.models import Account
 from domains.models import Domain
 from events.models import Event
-from mailboxes.models import Alias, Batch, Mailbox, MailDomain
+from mailboxes.models import Alias, Batch, Mailbox
+from mailservers.models import MailDomain
 from provisioning.models import Job
 from tenants.services import create_api_key
 from tests.api import Answer, Api, early_in_a_minute

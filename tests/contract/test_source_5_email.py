@@ -7,9 +7,10 @@ import pytest
 
 from domains.models import Domain
 from events.models import Event
-from mailboxes.models import Alias, Mailbox, MailDomain, MailServer
+from mailboxes.models import Alias, Mailbox
 from mailboxes.selectors import taken_local_parts
 from mailboxes.services import create_alias
+from mailservers.models import MailDomain, MailServer
 from tests.api import Api
 from tests.cast import Person
 from tests.contract.test_source_1 import ready

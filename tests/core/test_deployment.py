@@ -154,7 +154,7 @@ def test_the_image_has_no_secrets_databases_or_tests(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     ["manage.py", "mpanel/settings.py", "pyproject.toml", "sandbox/apps.py",
-     "mailboxes/mailserver/templates/postfix/main.cf"],
+     "mailservers/conf/postfix/main.cf"],
 )  # fmt: skip
 def test_the_image_has_what_it_runs(path: str) -> None:
     assert not is_left_out(path)

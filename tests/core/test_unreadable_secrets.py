@@ -7,8 +7,8 @@ from events.delivery import deliver
 from events.models import WebhookDelivery, WebhookEndpoint
 from events.relay import relay
 from events.services import create_webhook, record, rotate_secret
-from mailboxes.models import MailServer
-from mailboxes.vendors import house_server
+from mailservers.models import MailServer
+from mailservers.vendors import house_server
 from mpanel.core.errors import Invalid
 from mpanel.core.secrets import Unsealable, new_key
 from provisioning.models import Job

@@ -15,7 +15,8 @@ from deliverability.bounces import Entry, parse, read_log
 from deliverability.limits import today
 from deliverability.models import QueuedMessage, SendingDay
 from events.models import Event
-from mailboxes.models import LogPosition, Mailbox
+from mailboxes.models import Mailbox
+from mailservers.models import LogPosition
 from tests.cast import Person
 from tests.wizard.rows import estate
 

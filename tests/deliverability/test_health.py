@@ -15,8 +15,9 @@ from deliverability.health import Fates, Part
 from deliverability.limits import today
 from deliverability.models import SendingDay
 from dnszones.models import Record
-from mailboxes.models import Mailbox, MailDomain
-from mailboxes.vendors import house_server
+from mailboxes.models import Mailbox
+from mailservers.models import MailDomain
+from mailservers.vendors import house_server
 from mpanel.dns.messages import Answer
 from tests.api import Api
 from tests.cast import Person

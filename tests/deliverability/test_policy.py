@@ -27,9 +27,10 @@ from deliverability.counting import Over, count, sender_of
 from deliverability.limits import today
 from deliverability.models import SendingDay
 from deliverability.policy import Policy, decide
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
 from mailboxes.services import place_domain
-from mailboxes.serving import LONGEST
+from mailservers.models import MailDomain
+from mailservers.serving import LONGEST
 from tenants.models import Tenant
 from tests.cast import Person
 from tests.policy import Postfix, policy_service, request, serving
@@ -235,7 +236,7 @@ def test_half_a_request_and_silence_end(monkeypatch: pytest.MonkeyPatch) -> None
     async def always(asked: protocol.Request) -> str:
         return "DUNNO"
 
-    monkeypatch.setattr("mailboxes.serving.HALF", 0.1)
+    monkeypatch.setattr("mailservers.serving.HALF", 0.1)
     with serving(always) as port, Postfix(port) as half, Postfix(port) as idle:
         assert half.ask("a@b.test") == "DUNNO"
         half.send(b"request=smtpd_acc")
@@ -247,7 +248,7 @@ def test_one_connection_too_many_and_one_that_never_reads(monkeypatch: pytest.Mo
     async def always(asked: protocol.Request) -> str:
         return "DUNNO"
 
-    monkeypatch.setattr("mailboxes.serving.MOST_CONNECTIONS", 2)
+    monkeypatch.setattr("mailservers.serving.MOST_CONNECTIONS", 2)
     with serving(always) as port, Postfix(port) as first, Postfix(port) as second:
         assert first.ask("a@b.test") == second.ask("a@b.test") == "DUNNO"
         with Postfix(port) as third:

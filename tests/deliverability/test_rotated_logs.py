@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from deliverability import bounces
 from deliverability.bounces import read_log
-from mailboxes.models import LogPosition, Mailbox
+from mailboxes.models import Mailbox
+from mailservers.models import LogPosition
 from mpanel.core import probes
 from tests.cast import Person
 from tests.deliverability.test_bounces import Log, counts, fate, removed, sender, signed

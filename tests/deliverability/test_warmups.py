@@ -25,8 +25,9 @@ from deliverability.services import (
     stop_warmup,
 )
 from events.models import Event
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
 from mailboxes.services import activate_mailbox, place_domain, suspend_mailbox
+from mailservers.models import MailDomain
 from mpanel.core.actor import system
 from mpanel.core.errors import Forbidden, Invalid, NotFound
 from mpanel.core.models import new_id

@@ -318,7 +318,7 @@ def test_the_host_s_own_names_are_refused(ada: Person, settings: LazySettings) -
     settings.MAILSERVER_MX = "mx.mail-of-host.net"
     settings.HOUSE_POWERDNS_NAMESERVERS = "ns1.dns-of-host.org, ns2.dns-of-host.org"
     settings.REFUSED_DOMAINS = ["Listed.example.com", "listed.net"]
-    from mailboxes.models import MailServer
+    from mailservers.models import MailServer
 
     MailServer.objects.create(
         slug="eu", label="EU", host="mail.eu-host.com", mx_host="mx.eu-mx.com"

@@ -16,9 +16,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mailboxes.providers.base import Login, MailProvider, Proof, WantedAccount
 from mailboxes.providers.google_tokens import service_account_problem
 from mailboxes.providers.google_workspace import GoogleWorkspace
+from mailservers.providers.base import Login, MailProvider, Proof, WantedAccount
 from mpanel.core.addresses import address_problem
 from mpanel.core.errors import ProviderError
 from tests.google import google_does, google_provider, google_users, google_values

@@ -7,7 +7,7 @@ import pytest
 
 from mailboxes.csvfiles import COLUMNS, CredentialRow, credentials_csv
 from mailboxes.passwords import make_password
-from mailboxes.providers.base import LoginSettings
+from mailservers.providers.base import LoginSettings
 
 SETTINGS = LoginSettings(
     smtp_host="mail.example.test", smtp_port=587, imap_host="mail.example.test", imap_port=993

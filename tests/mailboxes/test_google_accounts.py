@@ -8,7 +8,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from domains.models import Domain
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
 from mailboxes.services import (
     change_password,
     delete_mailboxes,
@@ -16,6 +16,7 @@ from mailboxes.services import (
     retry_mailbox,
     suspend_mailbox,
 )
+from mailservers.models import MailDomain
 from provisioning.engine import advance
 from provisioning.models import Job
 from provisioning.services import retry_job

@@ -9,7 +9,7 @@ from dnszones.models import Record
 from dnszones.plans.services import apply_plan
 from domains.services import DomainInUse, disconnect_domain
 from mailboxes.maildomains import InboxesElsewhere, attach_mail
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
 from mailboxes.services import (
     activate_mailbox,
     change_password,
@@ -17,6 +17,7 @@ from mailboxes.services import (
     provision_mailboxes,
     suspend_mailbox,
 )
+from mailservers.models import MailDomain
 from mpanel.core.errors import Conflict, Invalid
 from provisioning.models import Job
 from provisioning.services import retry_job

@@ -13,9 +13,9 @@ from events.models import Event
 from mailboxes.logins import gate, guesses
 from mailboxes.logins.gate import Attempt, LoginGate, Seen
 from mailboxes.logins.guesses import KNOWN, MAILBOX, NETWORK, STRANGER
-from mailboxes.logins.policy import key_of
 from mailboxes.logins.selectors import guesses_at
 from mailboxes.models import LoginGuesses, LoginNetwork, Mailbox
+from mailservers.shared_keys import key_of
 from mpanel.core.errors import Forbidden
 from tests.cast import Person
 from tests.loginpolicy import login_policy

@@ -12,8 +12,9 @@ from django.urls import reverse
 from billing.models import Account
 from domains.models import Domain
 from events.models import Event
-from mailboxes.models import Alias, Mailbox, MailDomain
+from mailboxes.models import Alias, Mailbox
 from mailboxes.services import create_alias
+from mailservers.models import MailDomain
 from provisioning.models import Job
 from tests.cast import Person
 from tests.contract.test_source_5_email import second_server

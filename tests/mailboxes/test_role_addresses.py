@@ -8,10 +8,11 @@ from dnszones.mail_records import MailSetup, setup_warnings
 from dnszones.models import Record, Zone
 from domains.models import Domain
 from events.models import Event
-from mailboxes.models import Alias, Mailbox, MailDomain
+from mailboxes.models import Alias, Mailbox
 from mailboxes.selectors import aliases
 from mailboxes.services import create_alias, delete_alias, delete_mailboxes, provision_mailboxes
 from mailboxes.services.roles import MOST_AUTOMATIC, give_way, sweep
+from mailservers.models import MailDomain
 from tests.api import Api
 from tests.cast import Person
 from tests.wizard.rows import estate

@@ -13,7 +13,7 @@ from events.models import Event
 from mailboxes import sieve
 from mailboxes.models import DeliveryRules, Mailbox
 from mailboxes.services import RulesUnavailable, Vacation, create_alias, set_rules
-from mailboxes.vendors import house_server
+from mailservers.vendors import house_server
 from mpanel.core.errors import Invalid
 from provisioning.desired import workflow_called
 from provisioning.models import Job

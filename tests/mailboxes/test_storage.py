@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from events.models import Event
 from mailboxes import storage
-from mailboxes.models import Mailbox, MailDomain, MailServer
+from mailboxes.models import Mailbox
 from mailboxes.models.mailbox import ALMOST_FULL, FULL, MEGABYTE, filled_to
 from mailboxes.storage import level_after, sweep
+from mailservers.models import MailDomain, MailServer
 from mpanel.core import periodic, troubles
 from tests.api import Api
 from tests.cast import Person

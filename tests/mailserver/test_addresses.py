@@ -5,9 +5,9 @@ import pytest
 from dnszones.models import Record, Zone
 from mailboxes.models import Alias
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, domain_of, inbox
 from tests.mailserver.test_sieve import arrived, bring
-from tests.mailservers import PrivateMailServer
 from tests.processes import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]

@@ -5,8 +5,8 @@ import contextlib
 import pytest
 
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

@@ -16,16 +16,17 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailboxes.mailserver import files, purge
-from mailboxes.mailserver.configuration import DOVECOTS, Configuration, Database
-from mailboxes.mailserver.purge import MARK, folder_of
-from mailboxes.mailserver.role import VIEWS, grant_views_again
-from mailboxes.models import Mailbox, MailServer
+from mailboxes.models import Mailbox
+from mailservers import files, purge
+from mailservers.configuration import DOVECOTS, Configuration, Database
+from mailservers.models import MailServer
+from mailservers.purge import MARK, folder_of
+from mailservers.role import VIEWS, grant_views_again
 from mpanel.core.errors import Invalid
 from mpanel.core.models import new_id
 from tests.cast import Person
+from tests.dovecot_postfix import manage
 from tests.mailserver.rooms import inbox
-from tests.mailservers import manage
 from tests.processes import test_database_url
 
 PASSWORD = "a-password-of-the-tests"

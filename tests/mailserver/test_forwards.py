@@ -5,9 +5,9 @@ import pytest
 from deliverability.bounces import read_log
 from events.models import Event
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import inbox
 from tests.mailserver.test_sieve import ManageSieve, arrived, bring, set_and_tell
-from tests.mailservers import PrivateMailServer
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

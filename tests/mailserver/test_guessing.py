@@ -13,9 +13,9 @@ from events.models import Event
 from mailboxes.logins.guesses import STRANGER
 from mailboxes.models import LoginGuesses, LoginNetwork
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.loginpolicy import RunningLoginPolicy, login_policy
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 

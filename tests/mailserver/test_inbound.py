@@ -11,12 +11,12 @@ import dkim
 import pytest
 
 from dnszones.dkim.records import make_key
-from mailboxes.mailserver.owndomains import write_own_domains
 from mailboxes.models import Mailbox
+from mailservers.owndomains import write_own_domains
 from tests.cast import Person
 from tests.dnsservers import FakeServer, dns_servers
+from tests.dovecot_postfix import HOST, PrivateMailServer
 from tests.mailserver.rooms import domain_of, inbox
-from tests.mailservers import HOST, PrivateMailServer
 from tests.processes import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]

@@ -22,8 +22,8 @@ from mpanel.core.secrets import front_key_id, new_key
 from mpanel.operations.resealing import SLICE, values_by_key
 from tenants.models import ProviderCredential
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer
 from tests.processes import Process, eventually
 from tests.signers import verifies
 

@@ -12,9 +12,9 @@ from deliverability.limits import today
 from deliverability.models import SendingDay
 from mailboxes.models import Mailbox
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailserver.test_sieve import ManageSieve, arrived, bring, set_and_tell
-from tests.mailservers import PrivateMailServer
 from tests.policy import policy_service
 from tests.processes import eventually
 

@@ -18,14 +18,14 @@ from dnszones.models import Record, Zone
 from domains.models import Domain
 from mailboxes.models import Alias, Mailbox
 from mailboxes.passwords import mail_hash
-from mailboxes.providers.base import Login
 from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
 from mailboxes.services.roles import sweep
 from mailboxes.vendors import mail_provider_of
+from mailservers.providers.base import Login
 from provisioning.models import Job
 from tests.cast import Person
+from tests.dovecot_postfix import HOST, PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, inbox, move_domain
-from tests.mailservers import HOST, PrivateMailServer
 from tests.processes import eventually
 from tests.work import until
 

@@ -14,10 +14,10 @@ from dnszones.models import DkimKey, Zone
 from mailboxes.models import Mailbox
 from mailboxes.services import Vacation, create_alias
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import inbox
 from tests.mailserver.test_sieve import arrived, bring, set_and_tell
 from tests.mailserver.test_signed import signer
-from tests.mailservers import PrivateMailServer
 from tests.processes import eventually
 from tests.signers import verifies, wait_for
 from tests.work import work_off

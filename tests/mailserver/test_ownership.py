@@ -16,9 +16,9 @@ from mailboxes.models import Alias, Mailbox
 from mailboxes.services import place_domain
 from provisioning.models import Job
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, inbox
 from tests.mailserver.test_mail_flows import incoming, received, send
-from tests.mailservers import PrivateMailServer
 from tests.powerdns import NAMESERVERS, PrivatePowerDNS
 from tests.sandboxes import RunningSandbox
 from tests.stories import connected, use_powerdns, verified

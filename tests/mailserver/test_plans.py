@@ -13,12 +13,12 @@ from django.db import connection
 from deliverability import bounces
 from deliverability.models import SendingDay
 from deliverability.policy import decide
-from mailboxes.mailserver import files, role
-from mailboxes.mailserver.configuration import DOVECOTS, Configuration, Database
-from mailboxes.signing.authors import check
-from mailboxes.signing.keys import KeyRing
-from mailboxes.signing.server import Signer
-from mailboxes.signing.signatures import NotTheAuthor
+from mailservers import files, role
+from mailservers.configuration import DOVECOTS, Configuration, Database
+from mailservers.signing.authors import check
+from mailservers.signing.keys import KeyRing
+from mailservers.signing.server import Signer
+from mailservers.signing.signatures import NotTheAuthor
 from tests.crowds import REAL, Crowd
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db]

@@ -14,8 +14,8 @@ import pytest
 
 from mailboxes.logins.readiness import PASS, LoginReadiness
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer
 from tests.processes import Process, eventually
 from tests.programs import listens
 

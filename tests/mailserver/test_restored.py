@@ -16,8 +16,8 @@ from events.relay import relay
 from events.services import record
 from mailboxes.models import Mailbox
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer
 from tests.processes import eventually
 
 pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]

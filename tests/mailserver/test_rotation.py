@@ -13,10 +13,11 @@ from django.db import connection
 
 from deliverability.bounces import read_log
 from deliverability.models import SendingDay
-from mailboxes.models import LogPosition, Mailbox
+from mailboxes.models import Mailbox
+from mailservers.models import LogPosition
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer, manage
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer, manage
 from tests.processes import Process, eventually
 from tests.programs import run
 

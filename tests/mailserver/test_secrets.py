@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mailboxes.mailserver import files
-from mailboxes.mailserver.configuration import DOVECOTS, Configuration, Database
+from mailservers import files
+from mailservers.configuration import DOVECOTS, Configuration, Database
 
 PASSWORD, KEY = "a-password-of-the-tests", "a-key-for-tests-of-sessions"
 POLICY_KEY, NONCE = "a-key-that-dovecot-shows", "a-nonce-of-password-hashes"

@@ -17,8 +17,8 @@ from mailboxes.models import DeliveryRules, Mailbox
 from mailboxes.services import Vacation, create_alias, set_rules
 from provisioning.models import Job
 from tests.cast import Person
+from tests.dovecot_postfix import HOST, PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import HOST, PrivateMailServer
 from tests.processes import eventually
 from tests.work import work_off
 

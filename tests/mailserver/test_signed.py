@@ -9,8 +9,8 @@ from dnszones.dkim.keys import dkim_key
 from dnszones.models import DkimKey, Zone
 from mailboxes.models import Mailbox
 from tests.cast import Person
+from tests.dovecot_postfix import PrivateMailServer
 from tests.mailserver.rooms import PASSWORD, inbox
-from tests.mailservers import PrivateMailServer
 from tests.milters import author_check
 from tests.processes import Process, eventually
 from tests.signers import verifies, wait_for

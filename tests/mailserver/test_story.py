@@ -7,7 +7,7 @@ from deliverability.models import SendingDay
 from mailboxes.models import Mailbox
 from tests.api import Api
 from tests.cast import Person
-from tests.mailservers import PrivateMailServer
+from tests.dovecot_postfix import PrivateMailServer
 from tests.policy import policy_service
 from tests.powerdns import PrivatePowerDNS
 from tests.processes import Process, eventually

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mailboxes.passwords import proof_digest
-from mailboxes.providers.base import LoginSettings
+from mailservers.providers.base import LoginSettings
 from mpanel.core import registry
 from mpanel.core.errors import ProviderError
 from outreach.providers.base import (

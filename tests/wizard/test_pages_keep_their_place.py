@@ -9,8 +9,9 @@ from django.utils import timezone
 from dnszones.models import PropagationSession, Record
 from dnszones.plans import ExistingRecord, plan_removal
 from dnszones.records import RecordData
-from mailboxes.models import Mailbox, MailDomain
-from mailboxes.vendors import house_server
+from mailboxes.models import Mailbox
+from mailservers.models import MailDomain
+from mailservers.vendors import house_server
 from tests.cast import Person
 from tests.wizard.rows import Estate, estate
 from tests.wizard.test_every_page import LISTS

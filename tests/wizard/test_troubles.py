@@ -9,7 +9,8 @@ from django.utils import timezone
 from dnszones.models import PropagationSession, Record, SpfFlattening, ZoneDiscovery
 from domains.models import Domain, Registration
 from events.models import WebhookEndpoint
-from mailboxes.models import Mailbox, MailDomain
+from mailboxes.models import Mailbox
+from mailservers.models import MailDomain
 from mpanel.core import troubles
 from outreach.models import OutreachLink
 from provisioning.models import Job

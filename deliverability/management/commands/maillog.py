@@ -7,8 +7,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from deliverability.bounces import follow_log, read_log
-from mailboxes.models import MailServer
-from mailboxes.vendors import house_server
+from mailservers.models import MailServer
+from mailservers.vendors import house_server
 from mpanel.core.database import once_available
 
 

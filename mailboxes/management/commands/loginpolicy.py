@@ -8,8 +8,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from mailboxes.logins.policy import LoginPolicy, key_of
+from mailboxes.logins.policy import LoginPolicy
 from mailboxes.logins.protocol import LoginPolicyServer
+from mailservers.shared_keys import key_of
 
 
 class Command(BaseCommand):
