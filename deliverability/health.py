@@ -24,6 +24,7 @@ from dnszones.models import Record
 from mailboxes.models import Mailbox
 from mailservers.models import MailDomain
 from mpanel.core.bulk import ROWS_AT_ONCE, update_in_slices
+from mpanel.core.extensions import Extensions
 from mpanel.core.periodic import Slice
 
 WEIGHTS: Final = {
@@ -215,12 +216,8 @@ def _recipients(number: int) -> str:
 # Of the mailboxes of domains: what the tools that warm them up say of them, 0 to 100.
 Reputations = Callable[[Iterable[UUID]], Mapping[UUID, float]]
 
-_reputations: list[Reputations] = []
-
-
-def register_reputations(read: Reputations) -> None:
-    """Count what `read` answers in the warm-up part; an app above registers it."""
-    _reputations.append(read)
+_reputations: Extensions[Reputations] = Extensions("reputations of mailboxes that warm up")
+register_reputations = _reputations.register
 
 
 # --- Measuring -------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dnszones.providers.base import DNSProvider
 from domains.models import Domain
 from mpanel.core import registry
 from mpanel.core.errors import ProviderError
+from mpanel.core.extensions import Extensions
 from mpanel.dns.client import DNSClient, Server
 from mpanel.dns.resolvers import parse_resolvers
 from tenants.models import ProviderCredential
@@ -60,32 +61,23 @@ class MailHosts:
     sieve_port: int
 
 
-# Which of our mail servers a domain is placed on; the app above knows.
-_mail_hosts: list[Callable[[Domain], MailHosts]] = []
+# The names of the mail server on which a domain is placed.
+_mail_hosts: Extensions[Callable[[Domain], MailHosts]] = Extensions("a domain's mail server")
+register_mail_hosts = _mail_hosts.register
 
-
-def register_mail_hosts(hosts: Callable[[Domain], MailHosts]) -> None:
-    """Make known how the names of a domain's mail server are found."""
-    _mail_hosts[:] = [hosts]
-
-
-# The MX hosts of all our mail servers; the app above knows.
-_own_mail_hosts: list[Callable[[], frozenset[str]]] = []
-
-
-def register_own_mail_hosts(hosts: Callable[[], frozenset[str]]) -> None:
-    """Make known which MX hosts are our own mail servers."""
-    _own_mail_hosts[:] = [hosts]
+# The MX hosts of all our mail servers.
+_own_mail_hosts: Extensions[Callable[[], frozenset[str]]] = Extensions("our own mail servers")
+register_own_mail_hosts = _own_mail_hosts.register
 
 
 def own_mail_hosts() -> frozenset[str]:
     """The MX hosts of our own mail servers."""
-    return _own_mail_hosts[0]()
+    return _own_mail_hosts.only()()
 
 
 def chosen_setup(domain: Domain, choices: dict[str, Any]) -> MailSetup:
     """The setup that a person chose, with the names of the domain's mail server filled in."""
-    hosts = _mail_hosts[0](domain)
+    hosts = _mail_hosts.only()(domain)
     return MailSetup(
         domain=domain.name,
         mailserver_mx=hosts.mx,

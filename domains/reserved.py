@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from mpanel.core.errors import Invalid
+from mpanel.core.extensions import Extensions
 from mpanel.dns.messages import canonical_name, is_within
 
 _LIST = Path(__file__).with_name("mail_providers.txt")
@@ -23,13 +24,9 @@ class NameReserved(Invalid):
     code = "NAME_RESERVED"
 
 
-# Names of the host's that an app above knows.
-_sources: list[Callable[[], Iterable[str]]] = []
-
-
-def register_host_names(source: Callable[[], Iterable[str]]) -> None:
-    """Let an app above name hosts of the host's own, such as its mail servers."""
-    _sources.append(source)
+# Names of the host's own, such as its mail servers.
+_sources: Extensions[Callable[[], Iterable[str]]] = Extensions("names of the host's own")
+register_host_names = _sources.register
 
 
 def check_not_reserved(name: str) -> None:

@@ -17,6 +17,7 @@ from events.services import record
 from mpanel.core import queues
 from mpanel.core.actor import ADMIN, Actor, system
 from mpanel.core.errors import Conflict, Invalid
+from mpanel.core.extensions import Extensions
 from mpanel.core.losses import Loss, require_confirmation
 from provisioning.models import Job
 from provisioning.selectors import latest_job
@@ -49,13 +50,9 @@ class DnsNotConnected(Conflict):
     code = "DNS_NOT_CONNECTED"
 
 
-# What stands on a domain; each app above says why it cannot go yet, or "".
-_blockers: list[Callable[[Domain], str]] = []
-
-
-def register_blocker(reason: Callable[[Domain], str]) -> None:
-    """Let an app above say why a domain cannot be disconnected; "" when it can."""
-    _blockers.append(reason)
+# Why a domain cannot be disconnected yet, or "".
+_blockers: Extensions[Callable[[Domain], str]] = Extensions("what keeps a domain")
+register_blocker = _blockers.register
 
 
 @dataclass(frozen=True)
@@ -70,22 +67,13 @@ class Departure:
     is_known: bool = True
 
 
-# What a domain's zone serves now, which is asked outside of any transaction; the app above knows.
-_departures: list[Callable[[Domain], Departure]] = []
+# What goes dark when a domain is disconnected, which is asked outside of any transaction.
+_departures: Extensions[Callable[[Domain], Departure]] = Extensions("what a domain's zone serves")
+register_departure = _departures.register
 
-
-def register_departure(look: Callable[[Domain], Departure]) -> None:
-    """Let the app above say what goes dark when a domain is disconnected."""
-    _departures[:] = [look]
-
-
-# What follows when a domain's records have spread; each app above says so.
-_ready_hooks: list[Callable[[Domain], None]] = []
-
-
-def register_ready_hook(hook: Callable[[Domain], None]) -> None:
-    """Let an app above act when a domain becomes ready for inboxes."""
-    _ready_hooks.append(hook)
+# What follows when a domain's records have propagated and it is ready for inboxes.
+_ready_hooks: Extensions[Callable[[Domain], None]] = Extensions("what a ready domain begins")
+register_ready_hook = _ready_hooks.register
 
 
 @transaction.atomic
@@ -189,7 +177,7 @@ def departure_of(actor: Actor, domain_id: UUID) -> Departure:
     """
     domain = selectors.get_domain(actor, domain_id)
     known = latest_job(actor, workflow="domains.disconnect", subject_id=domain.pk)
-    return Departure() if known and known.is_active else _departures[0](domain)
+    return Departure() if known and known.is_active else _departures.only()(domain)
 
 
 def disconnect_domain(actor: Actor, domain_id: UUID, *, confirmation: str = "") -> Job:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from mpanel.core.extensions import Extensions
+
 
 @dataclass(frozen=True)
 class Recipient:
@@ -17,12 +19,9 @@ class Recipient:
 
 type Find = Callable[[Iterable[UUID]], Iterable[Recipient]]
 
-_finders: list[Find] = []
-
-
-def register(find: Find) -> None:
-    """Make known who finds the members of tenants, with one query for all of them."""
-    _finders[:] = [find]
+# Finds the members of tenants, with one query for all of them.
+_finders: Extensions[Find] = Extensions("the members of tenants")
+register = _finders.register
 
 
 def members_of(tenant_ids: Iterable[UUID]) -> dict[UUID, list[Recipient]]:

@@ -11,6 +11,7 @@ from domains.models import Domain
 from mailboxes.models import Mailbox
 from mailservers.models import MailDomain
 from mpanel.core.actor import Actor
+from mpanel.core.extensions import Extensions
 
 
 @dataclass(frozen=True)
@@ -25,24 +26,17 @@ MailboxCards = Callable[[Actor, Mailbox], Sequence[Card]]
 # Of a domain: how its mail is handled, None where nobody chose, and how many mailboxes it has.
 DomainCards = Callable[[Actor, Domain, MailDomain | None, int], Sequence[Card]]
 
-_of_ours: list[MailboxCards] = []
-_of_mailbox: list[MailboxCards] = []
-_of_domain: list[DomainCards] = []
+# On pages of mailboxes on our servers, above forwarding.
+_of_ours: Extensions[MailboxCards] = Extensions("cards of mailboxes on our servers")
+register_cards_of_ours = _of_ours.register
 
+# On a mailbox's page, below the other cards.
+_of_mailbox: Extensions[MailboxCards] = Extensions("cards of mailboxes")
+register_mailbox_cards = _of_mailbox.register
 
-def register_mailbox_cards(build: MailboxCards) -> None:
-    """Show what `build` answers below the other cards of a mailbox's page."""
-    _of_mailbox.append(build)
-
-
-def register_cards_of_ours(build: MailboxCards) -> None:
-    """Show what `build` answers on pages of mailboxes on our servers, above forwarding."""
-    _of_ours.append(build)
-
-
-def register_domain_cards(build: DomainCards) -> None:
-    """Show what `build` answers on the page of a domain's mail, above the aliases."""
-    _of_domain.append(build)
+# On the page of a domain's mail, above the aliases.
+_of_domain: Extensions[DomainCards] = Extensions("cards of a domain's mail")
+register_domain_cards = _of_domain.register
 
 
 def mailbox_cards(actor: Actor, mailbox: Mailbox) -> list[Card]:

@@ -5,22 +5,18 @@ from uuid import UUID
 
 from mailboxes.models import Mailbox
 from mpanel.core.actor import Actor
+from mpanel.core.extensions import Extensions
 
 PasswordHook = Callable[[Actor, Sequence[Mailbox]], None]
 InboxesHook = Callable[[Iterable[UUID]], None]
 
-_password_hooks: list[PasswordHook] = []
-_inboxes_hooks: list[InboxesHook] = []
+# Called in the transaction in which passwords of mailboxes change.
+_password_hooks: Extensions[PasswordHook] = Extensions("who is told of new passwords")
+register_password_hook = _password_hooks.register
 
-
-def register_password_hook(hook: PasswordHook) -> None:
-    """Have `hook` called in the transaction in which passwords of mailboxes change."""
-    _password_hooks.append(hook)
-
-
-def register_inboxes_hook(hook: InboxesHook) -> None:
-    """Have `hook` called in the transaction in which domains get working inboxes."""
-    _inboxes_hooks.append(hook)
+# Called in the transaction in which domains get working inboxes.
+_inboxes_hooks: Extensions[InboxesHook] = Extensions("who is told of working inboxes")
+register_inboxes_hook = _inboxes_hooks.register
 
 
 def passwords_changed(actor: Actor, mailboxes: Sequence[Mailbox]) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from mailboxes.models import Mailbox
 from mailboxes.selectors import InboxRow
+from mpanel.core.extensions import Extensions
 
 
 class Measures(Protocol):
@@ -27,14 +28,10 @@ class Measures(Protocol):
         """Give each mailbox of a list its `use` of today's limit; None where a vendor counts."""
 
 
-_registered: list[Measures] = []
-
-
-def register(measures: Measures) -> None:
-    """Have lists read from `measures`, a module or an object."""
-    _registered[:] = [measures]
+_registered: Extensions[Measures] = Extensions("what mailboxes send")
+register = _registered.register
 
 
 def of_sending() -> Measures:
     """Who knows what mailboxes send."""
-    return _registered[0]
+    return _registered.only()

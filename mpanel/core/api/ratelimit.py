@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from mpanel.core.actor import Actor
 from mpanel.core.errors import TooManyRequests
+from mpanel.core.extensions import Extensions
 from mpanel.core.models import RateWindow
 from mpanel.core.networks import network_of
 from mpanel.core.pruning import prune
@@ -116,18 +117,14 @@ def headers(allowances: list[Allowance]) -> dict[str, str]:
     }
 
 
-# What a tenant's plan allows is known above; billing says so when Django starts.
-_plan_rate: list[Callable[[Actor], int]] = []
-
-
-def register_plan_rate(rate: Callable[[Actor], int]) -> None:
-    """Make known how many requests a minute an actor's plan allows."""
-    _plan_rate[:] = [rate]
+# How many requests a minute an actor's plan allows.
+_plan_rate: Extensions[Callable[[Actor], int]] = Extensions("the plan's rate of requests")
+register_plan_rate = _plan_rate.register
 
 
 def limits_of(actor: Actor) -> list[Limit]:
     """Of the user or key, and of the whole tenant, as the plan says."""
-    rate = _plan_rate[0](actor)
+    rate = _plan_rate.only()(actor)
     name, who = ("key", actor.key_id) if actor.key_id else ("user", actor.user_id)
     return [
         Limit(name, f"{name}:{who}", rate),
