@@ -20,6 +20,7 @@ from twisted.cred.credentials import UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet import asyncioreactor, defer, interfaces, protocol
 from twisted.mail import imap4
+from twisted.python.failure import Failure
 from twisted.python.log import PythonLoggingObserver
 from zope.interface import implementer
 
@@ -275,7 +276,7 @@ class ImapServer(imap4.IMAP4Server):
         self._service.began(self, address)
         return imap4.IAccount, ImapAccount(address, self._service.mails), lambda: None
 
-    def connectionLost(self, reason: Any) -> None:  # noqa: N802
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:  # noqa: N802
         self._service.ended(self)
         super().connectionLost(reason)
 

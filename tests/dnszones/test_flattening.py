@@ -399,11 +399,11 @@ def test_a_record_that_somebody_changes_during_the_look_is_not_written(
         SpfFlattening.objects.update(error="Silence.")
     rows = list(SpfFlattening.objects.select_related("zone__domain"))
     looks = asyncio.run(flattened_sweep._look(rows))
-    meanwhile: dict[str, Any] = {
+    meanwhile: dict[str, dict[str, Any]] = {
         "stopped": {"status": SpfFlattening.STOPPED},
         "published": {"published_at": timezone.now(), "lookups_before": 7, "answers": []},
-    }[change]
-    SpfFlattening.objects.update(**meanwhile)
+    }
+    SpfFlattening.objects.update(**meanwhile[change])
     before = SpfFlattening.objects.values().get()
     flattened_sweep._keep(rows, looks, timezone.now())
     assert SpfFlattening.objects.values().get() == before
