@@ -40,6 +40,8 @@ BOTH_DATABASES = {
     "provisioning/test_worker.py",
     "tenants/test_guesses.py",
 }
+# What the pass on PostgreSQL need not even collect: schemas take seconds to turn into tests.
+NEVER_ON_POSTGRESQL = ("browser", "contract/test_schemathesis.py", "sandbox", "terminal")
 # Fixtures that count queries.
 COUNTING = {"django_assert_num_queries", "django_assert_max_num_queries"}
 # Fixtures that start a server, and names by whose import a module tells that it starts processes.
