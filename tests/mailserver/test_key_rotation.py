@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.mailserver, pytest.mark.django_db(transaction=True)]
 ENOUGH = 3  # messages and logins that each step must see
 LATER = {421, 450, 451, 454}
 PATIENCE = 900.0  # seconds; bounds a hang, not the machine
+PACE = 0.1  # seconds that a client rests before its next act, which others need, too
 
 
 class Signers:
@@ -91,6 +92,7 @@ class Traffic:
                         self.failures.append(repr(error))
                 except (smtplib.SMTPException, OSError) as error:
                     self.failures.append(repr(error))
+                self.over.wait(PACE)
 
     def _send(self, mailbox: Mailbox, subject: str) -> None:
         head = f"From: {mailbox.address}\r\nTo: {mailbox.address}\r\nSubject: {subject}\r\n"
@@ -107,6 +109,7 @@ class Traffic:
                         self.logins += 1
                 except (IMAP4.error, OSError) as error:
                     self.failures.append(repr(error))
+                self.over.wait(PACE)
 
     def goes_on(self) -> None:
         """Come back when more mail was taken and more people logged in."""
