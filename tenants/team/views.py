@@ -197,6 +197,8 @@ def join(request: PageRequest) -> HttpResponseBase:
     context = {
         "invitation": invitation,
         "is_invited": is_invited,
+        "is_member": is_invited
+        and selectors.organisations(request.actor).filter(tenant_id=invitation.tenant_id).exists(),
         "other": request.actor.email if request.actor and not is_invited else "",
         "page_title": "Join a team",
     }

@@ -110,6 +110,17 @@ def test_who_opens_an_invitation_and_signs_up_otherwise_does_not_join(ada: Perso
     assert Membership.objects.filter(user__email="di@new.test", tenant=ada.tenant).exists()
 
 
+def test_who_became_a_member_meanwhile_is_told_so_and_keeps_the_role(ada: Person) -> None:
+    di = owner("di")
+    token = invited(ada, "di@people.test")
+    membership = Membership.objects.create(tenant_id=ada.tenant.pk, user=di.user, role=ADMIN)
+    di.client.get(f"/join/{token}")
+    assert "You already work in" in di.client.get("/join/").content.decode()
+    assert di.client.post("/join/", follow=True).redirect_chain[-1][0] == "/overview/"
+    assert di.session.membership == membership
+    assert di.session.membership.role == ADMIN
+
+
 def test_an_existing_person_accepts_on_the_page_and_switches_between_tenants(ada: Person) -> None:
     di = owner("di")
     token = invited(ada, "di@people.test")
