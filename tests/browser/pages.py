@@ -10,6 +10,7 @@ PUBLIC = {
     "sign-in": "/sign-in/",
     "sign-in-password": "/sign-in/password/",
     "not-found": "/nothing-here/",
+    "invitation-gone": "/join/",
 }
 
 LISTS = {
@@ -38,6 +39,8 @@ LISTS = {
     "webhooks": "/settings/webhooks/",
     "webhook-add": "/settings/webhooks/add/",
     "audit": "/settings/audit/",
+    "not-found-inside": "/nothing-here/",
+    "no-page": "/mailboxes/bulk/",
 }
 
 

@@ -58,13 +58,17 @@ class Stack:
 
     def code_for(self, email: str, *, known: int = 0) -> str:
         """The newest one-time code that was sent to an address after `known` mails."""
+        return self.text_for(email, r"\b(\d{6})\b", known=known)
+
+    def text_for(self, email: str, pattern: str, *, known: int = 0) -> str:
+        """What the pattern's group finds in the newest of more than `known` mails to an address."""
         deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             mails = self.control("GET", f"mail?to={email}")
-            if len(mails) > known and (found := re.search(r"\b\d{6}\b", mails[0]["text"])):
-                return found[0]
+            if len(mails) > known and (found := re.search(pattern, mails[0]["text"])):
+                return found[1]
             time.sleep(0.1)
-        raise AssertionError(f"no code came for {email}")
+        raise AssertionError(f"nothing like {pattern} came for {email}")
 
     def mail_count(self, email: str) -> int:
         return len(self.control("GET", f"mail?to={email}"))

@@ -44,7 +44,7 @@ def test_axe_finds_nothing(opened: Open, ada_session: StorageState) -> None:
 def test_titles_are_unique_and_headings_in_order(opened: Open, ada_session: StorageState) -> None:
     titles: dict[str, str] = {}
     # The same page in another state.
-    again = {"setup-dns-again", "setup-more-inboxes", "no-domains"}
+    again = {"setup-dns-again", "setup-more-inboxes", "no-domains", "not-found-inside"}
     for name, page in every_page(opened, ada_session):
         levels = page.evaluate(HEADINGS)
         assert levels[0] == 1, name
