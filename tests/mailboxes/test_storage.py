@@ -14,6 +14,7 @@ from mailboxes import storage
 from mailboxes.models import Mailbox
 from mailboxes.models.mailbox import ALMOST_FULL, FULL, MEGABYTE, filled_to
 from mailboxes.storage import level_after, sweep
+from mailboxes.vendors import measured_providers
 from mailservers.models import MailDomain, MailServer
 from mpanel.core import periodic, troubles
 from tests.api import Api
@@ -180,6 +181,10 @@ def test_the_database_and_the_page_agree_who_is_full(
         assert is_full == ((box.storage_percent or 0) >= percent)
         if octets > quota_mb * MEGABYTE * percent // 100 + 1:
             break
+
+
+def test_only_who_keeps_mail_for_us_is_asked() -> None:
+    assert measured_providers() == {"mailserver"}
 
 
 @pytest.mark.django_db

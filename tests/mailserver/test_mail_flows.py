@@ -16,7 +16,9 @@ from dnszones.dkim.records import make_key
 from dnszones.mail_records import MailSetup, desired_records
 from dnszones.models import Record, Zone
 from domains.models import Domain
+from mailboxes import storage
 from mailboxes.models import Alias, Mailbox
+from mailboxes.models.mailbox import FULL
 from mailboxes.passwords import mail_hash
 from mailboxes.services import change_password, delete_mailboxes, suspend_mailbox
 from mailboxes.services.roles import sweep
@@ -357,6 +359,10 @@ def test_a_full_mailbox_is_refused_at_once_by_all_its_addresses(
     received(mail_server, full, 2)
     for address in (full.address, "full+tag@ada.test", "a@ada.test"):
         assert incoming(mail_server, "x@out.test", address).startswith("552 5.2.2"), address
+    # The panel says so, too.
+    storage.sweep()
+    assert Mailbox.objects.get(pk=full.pk).storage_told == FULL
+    assert Mailbox.objects.get(pk=sender.pk).storage_percent == 0
     # Where an alias has two mailboxes, the other one gets its mail.
     Alias.objects.create(
         tenant=full.tenant, domain=full.domain, mailbox=sender, local_part="a", address="a@ada.test"
