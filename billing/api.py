@@ -3,7 +3,7 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing import serializers as shapes
+from billing import serializers
 from billing.selectors import standing
 from billing.services import TrialExpired
 from mpanel.core.api.views import ApiView, operation
@@ -11,25 +11,30 @@ from tenants import selectors as people
 from tenants.examples import ACCOUNTS, EXAMPLE_TRIAL, EXAMPLE_USER, TRIAL
 
 
-class TrialStatus(ApiView):
+class TrialStatusView(ApiView):
     scopes = {"GET": "account:read"}
 
-    @operation("How the trial stands", tag=TRIAL, answers=shapes.Trial, example=EXAMPLE_TRIAL)
+    @operation(
+        "How the trial stands",
+        tag=TRIAL,
+        answers=serializers.TrialSerializer,
+        example=EXAMPLE_TRIAL,
+    )
     def get(self, request: Request) -> Response:
         """403 TRIAL_EXPIRED once it is over."""
         found = standing(self.actor)
         if not found.active:
             raise TrialExpired
-        return Response(shapes.Trial(found).data)
+        return Response(serializers.TrialSerializer(found).data)
 
 
-class UserWithSubscription(ApiView):
+class UserWithSubscriptionView(ApiView):
     scopes = {"GET": "account:read"}
 
     @operation(
         "Who am I, and what do I pay",
         tag=ACCOUNTS,
-        answers=shapes.UserWithSubscription,
+        answers=serializers.UserWithSubscriptionSerializer,
         example={
             "id": EXAMPLE_USER["id"],
             "email": EXAMPLE_USER["email"],
@@ -47,6 +52,6 @@ class UserWithSubscription(ApiView):
             "id": user.pk,
             "email": user.email,
             "tier": found.limits.key,
-            **shapes.subscription_of(found),
+            **serializers.subscription_of(found),
         }
-        return Response(shapes.UserWithSubscription(answer).data)
+        return Response(serializers.UserWithSubscriptionSerializer(answer).data)

@@ -1,29 +1,29 @@
-"""JSON shapes of what is paid: trial, limits, tier."""
+"""Serializers of what is paid: trial, limits, tier."""
 
 from rest_framework import serializers
 
 from billing.selectors import Standing
-from mpanel.core.api.shapes import Shape
+from mpanel.core.api.serializers import Serializer
 
 
-class PlanLimits(Shape):
+class PlanLimitsSerializer(Serializer):
     """The limits in force now; null for none."""
 
     max_inboxes = serializers.IntegerField(source="inboxes", allow_null=True)
     max_domains = serializers.IntegerField(source="domains", allow_null=True)
 
 
-class Trial(Shape):
+class TrialSerializer(Serializer):
     """The trial, or the plan after it. `daysLeft` and `expiresAt` are null without a trial."""
 
     active = serializers.BooleanField()
     daysLeft = serializers.IntegerField(source="days_left", allow_null=True)  # noqa: N815
     plan = serializers.CharField()
     expiresAt = serializers.DateTimeField(source="ends_at", allow_null=True)  # noqa: N815
-    plan_limits = PlanLimits(source="limits")
+    plan_limits = PlanLimitsSerializer(source="limits")
 
 
-class UserWithSubscription(Shape):
+class UserWithSubscriptionSerializer(Serializer):
     """A user and what they pay; the four last are null without a subscription."""
 
     id = serializers.UUIDField()

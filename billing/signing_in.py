@@ -5,7 +5,7 @@ from typing import Any
 
 from billing.plans import PLANS, TRIAL
 from billing.selectors import standing
-from billing.serializers import Trial
+from billing.serializers import TrialSerializer
 from billing.services import begin_trial as begin
 from mpanel.core.actor import Actor
 
@@ -14,13 +14,13 @@ def plans() -> Sequence[str]:
     return [plan for plan in PLANS if plan != TRIAL]
 
 
-def trial_shape() -> Trial:
-    return Trial()
+def trial_shape() -> TrialSerializer:
+    return TrialSerializer()
 
 
 def begin_trial(actor: Actor, plan: str) -> Any:
     begin(actor, plan=plan)
-    return Trial(standing(actor)).data
+    return TrialSerializer(standing(actor)).data
 
 
 def tier(actor: Actor) -> str:

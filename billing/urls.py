@@ -5,6 +5,6 @@ from django.urls import path
 from billing import api as json
 
 api_v1 = [
-    path("user/me", json.UserWithSubscription.as_view()),
-    path("trial/status", json.TrialStatus.as_view()),
+    path("user/me", json.UserWithSubscriptionView.as_view()),
+    path("trial/status", json.TrialStatusView.as_view()),
 ]

@@ -5,10 +5,9 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from deliverability import serializers as shapes
-from deliverability import services
+from deliverability import serializers, services
 from deliverability.selectors import sending_of
-from mpanel.core.api.shapes import Shape
+from mpanel.core.api.serializers import Serializer
 from mpanel.core.api.views import ApiView, operation
 
 SENDING = "Sending"
@@ -33,29 +32,29 @@ EXAMPLE = {
 }
 
 
-class MailboxSending(ApiView):
+class MailboxSendingView(ApiView):
     scopes = {"GET": "mailboxes:read"}
 
     @operation(
         "Get what a mailbox sends",
         tag=SENDING,
-        answers=shapes.SendingShape,
+        answers=serializers.SendingSerializer,
         errors=(404,),
         example=EXAMPLE,
     )
     def get(self, request: Request, mailbox_id: UUID) -> Response:
         """Today's use of its limit, its warm-up, and the last thirty days."""
-        return Response(shapes.sending_as_json(sending_of(self.actor, mailbox_id)))
+        return Response(serializers.sending_as_json(sending_of(self.actor, mailbox_id)))
 
 
-class MailboxLimits(ApiView):
+class MailboxLimitsView(ApiView):
     scopes = {"PUT": "mailboxes:write"}
 
     @operation(
         "Set a mailbox's limits",
         tag=SENDING,
-        takes=shapes.NewLimits,
-        answers=shapes.SendingShape,
+        takes=serializers.NewLimitsSerializer,
+        answers=serializers.SendingSerializer,
         errors=(404, 409),
         request_example={"dailyLimit": 40, "warmup": {"start": 5, "step": 5}},
         example=EXAMPLE,
@@ -64,23 +63,25 @@ class MailboxLimits(ApiView):
         """In force for the next message. A warm-up with the same numbers goes on; with others it
         begins anew today, and without one the whole limit holds. 409 MAILBOX_NOT_ACTIVE for a
         warm-up of a mailbox that does not work."""
-        given = self.body(request, shapes.NewLimits)
-        services.change_limits(self.actor, [mailbox_id], **shapes.NewLimits.wish(given))
-        return Response(shapes.sending_as_json(sending_of(self.actor, mailbox_id)))
+        given = self.body(request, serializers.NewLimitsSerializer)
+        services.change_limits(
+            self.actor, [mailbox_id], **serializers.NewLimitsSerializer.wish(given)
+        )
+        return Response(serializers.sending_as_json(sending_of(self.actor, mailbox_id)))
 
 
-class MailboxResume(ApiView):
+class MailboxResumeView(ApiView):
     scopes = {"POST": "mailboxes:write"}
 
     @operation(
         "Resume the sending of a mailbox",
         tag=SENDING,
-        answers=shapes.SendingShape,
+        answers=serializers.SendingSerializer,
         errors=(404,),
         example=EXAMPLE,
     )
     def post(self, request: Request, mailbox_id: UUID) -> Response:
         """After it was paused for the reason in `pausedReason`. Twice is harmless."""
-        self.body(request, Shape)
+        self.body(request, Serializer)
         services.resume_sending(self.actor, mailbox_id)
-        return Response(shapes.sending_as_json(sending_of(self.actor, mailbox_id)))
+        return Response(serializers.sending_as_json(sending_of(self.actor, mailbox_id)))

@@ -13,7 +13,7 @@ from mailboxes import selectors
 from mailboxes.models import Mailbox
 from mailboxes.panel_api import EMAIL, MAILBOXES
 from mailservers.models import MailDomain
-from mpanel.core.api.shapes import CamelShape
+from mpanel.core.api.serializers import CamelSerializer
 from mpanel.core.api.views import ApiView, operation
 
 EXAMPLE = {
@@ -33,7 +33,7 @@ EXAMPLE = {
 }
 
 
-class HealthPart(CamelShape):
+class HealthPartSerializer(CamelSerializer):
     """One part of a score; `score` is null where nobody knows, and then it does not count."""
 
     key = serializers.ChoiceField(choices=list(LABELS))
@@ -44,21 +44,21 @@ class HealthPart(CamelShape):
     advice = serializers.CharField(help_text="How it gets better; empty where it cannot.")
 
 
-class HealthReport(CamelShape):
+class HealthReportSerializer(CamelSerializer):
     """How well mail is likely to arrive. `score` and `measured_at` are null until measured."""
 
     score = serializers.IntegerField(allow_null=True, help_text="0 to 100.")
     measured_at = serializers.DateTimeField(allow_null=True)
-    parts = HealthPart(many=True)
+    parts = HealthPartSerializer(many=True)
 
 
-class MailboxHealth(ApiView):
+class MailboxHealthView(ApiView):
     scopes = {"GET": "mailboxes:read"}
 
     @operation(
         "Get a mailbox's health",
         tag=MAILBOXES,
-        answers=HealthReport,
+        answers=HealthReportSerializer,
         errors=(404,),
         example=EXAMPLE,
     )
@@ -67,13 +67,13 @@ class MailboxHealth(ApiView):
         return Response(_report(selectors.get_mailbox(self.actor, mailbox_id)))
 
 
-class MailDomainHealth(ApiView):
+class MailDomainHealthView(ApiView):
     scopes = {"GET": "mailboxes:read"}
 
     @operation(
         "Get the health of a domain's mail",
         tag=EMAIL,
-        answers=HealthReport,
+        answers=HealthReportSerializer,
         errors=(404,),
         example=EXAMPLE,
     )
@@ -98,4 +98,4 @@ def _report(row: Mailbox | MailDomain) -> dict[str, Any]:
         for part in parts_of(row.health)
     ]
     shown = {"score": row.health_score, "measured_at": row.health_at, "parts": parts}
-    return dict(HealthReport(shown).data)
+    return dict(HealthReportSerializer(shown).data)

@@ -1,4 +1,4 @@
-"""JSON shapes of limits and of what was sent."""
+"""Serializers of limits and of what was sent."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from rest_framework import serializers
 
 from deliverability.limits import MOST_A_DAY
 from deliverability.selectors import Sending
-from mpanel.core.api.shapes import CamelShape, Whole
+from mpanel.core.api.serializers import CamelSerializer, Whole
 
 
-class NewRamp(CamelShape):
+class NewRampSerializer(CamelSerializer):
     """A warm-up: so many recipients today, so many more each day after."""
 
     start = Whole(min_value=1, max_value=MOST_A_DAY)
     step = Whole(min_value=1, max_value=MOST_A_DAY)
 
 
-class NewLimits(CamelShape):
+class NewLimitsSerializer(CamelSerializer):
     """How much a mailbox may send."""
 
     daily_limit = Whole(
@@ -25,7 +25,7 @@ class NewLimits(CamelShape):
         allow_null=True,
         help_text="Recipients a day (UTC); null for the usual limit.",
     )
-    warmup = NewRamp(allow_null=True, help_text="null for none.")
+    warmup = NewRampSerializer(allow_null=True, help_text="null for none.")
 
     @staticmethod
     def wish(given: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +33,7 @@ class NewLimits(CamelShape):
         return {"daily_limit": given["daily_limit"], **(given["warmup"] or {})}
 
 
-class RampShape(CamelShape):
+class RampSerializer(CamelSerializer):
     """A warm-up that runs."""
 
     since = serializers.DateField()
@@ -42,7 +42,7 @@ class RampShape(CamelShape):
     reaches_limit_on = serializers.DateField()
 
 
-class SendingDayShape(CamelShape):
+class SendingDaySerializer(CamelSerializer):
     """What was sent on a day, in recipients, and what became of it as far as is known."""
 
     date = serializers.DateField()
@@ -53,17 +53,17 @@ class SendingDayShape(CamelShape):
     complaints = serializers.IntegerField()
 
 
-class SendingShape(CamelShape):
+class SendingSerializer(CamelSerializer):
     """How a mailbox sends. Days are UTC days."""
 
     daily_sent = serializers.IntegerField(help_text="Recipients of this day.")
     daily_limit = serializers.IntegerField(help_text="Of this day, the warm-up included.")
     full_limit = serializers.IntegerField(help_text="The limit after the warm-up.")
     is_usual_limit = serializers.BooleanField(help_text="Whether no other limit was chosen.")
-    warmup = RampShape(allow_null=True)
+    warmup = RampSerializer(allow_null=True)
     paused_at = serializers.DateTimeField(allow_null=True)
     paused_reason = serializers.CharField(help_text='"" unless sending is paused.')
-    days = SendingDayShape(many=True, help_text="The last thirty, the oldest first.")
+    days = SendingDaySerializer(many=True, help_text="The last thirty, the oldest first.")
 
 
 def sending_as_json(sending: Sending) -> dict[str, Any]:
@@ -85,5 +85,5 @@ def sending_as_json(sending: Sending) -> dict[str, Any]:
         "paused_reason": sending.mailbox.paused_reason,
         "days": sending.days,
     }
-    shown: dict[str, Any] = SendingShape(values).data
+    shown: dict[str, Any] = SendingSerializer(values).data
     return shown

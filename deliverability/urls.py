@@ -15,9 +15,9 @@ pages = [
 ]
 
 api = [
-    path("mailboxes/<uuid:mailbox_id>/sending", sending.MailboxSending.as_view()),
-    path("mailboxes/<uuid:mailbox_id>/limits", sending.MailboxLimits.as_view()),
-    path("mailboxes/<uuid:mailbox_id>/resume", sending.MailboxResume.as_view()),
-    path("mailboxes/<uuid:mailbox_id>/health", health.MailboxHealth.as_view()),
-    path("email/domains/<uuid:domain_id>/health", health.MailDomainHealth.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/sending", sending.MailboxSendingView.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/limits", sending.MailboxLimitsView.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/resume", sending.MailboxResumeView.as_view()),
+    path("mailboxes/<uuid:mailbox_id>/health", health.MailboxHealthView.as_view()),
+    path("email/domains/<uuid:domain_id>/health", health.MailDomainHealthView.as_view()),
 ]

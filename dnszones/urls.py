@@ -6,11 +6,11 @@ from dnszones import views
 from dnszones.api import panel as zones
 from dnszones.api import v1 as json
 from dnszones.discovery import api as existing
-from dnszones.dkim.api import Dkim, RotateDkim
+from dnszones.dkim.api import DkimView, RotateDkimView
 from dnszones.dkim.views import dkim_rotate
 from dnszones.dnssec import views as dnssec_views
-from dnszones.dnssec.api import OneZonesDnssec
-from dnszones.spf.flattened.api import CheckSpf, SpfRecord, StopSpf
+from dnszones.dnssec.api import OneZonesDnssecView
+from dnszones.spf.flattened.api import CheckSpfView, SpfRecordView, StopSpfView
 from dnszones.spf.flattened.views import domain_spf, spf_check, spf_stop
 from dnszones.zones import views as zone_views
 
@@ -48,42 +48,48 @@ dns_pages = [
 ]
 
 api = [
-    path("dns/zones", zones.Zones.as_view()),
-    path("dns/zones/<uuid:zone_id>", zones.OneZone.as_view()),
-    path("dns/zones/<uuid:zone_id>/records", zones.ZoneRecords.as_view()),
-    path("dns/zones/<uuid:zone_id>/records/<str:record_id>", zones.OneZoneRecord.as_view()),
-    path("dns/zones/<uuid:zone_id>/export", zones.ExportZone.as_view()),
-    path("dns/zones/<uuid:zone_id>/import", zones.ImportZone.as_view()),
-    path("dns/zones/<uuid:zone_id>/changes", zones.ZoneChanges.as_view()),
-    path("dns/changes/<uuid:change_id>", zones.OneChange.as_view()),
-    path("dns/changes/<uuid:change_id>/apply", zones.ApplyChange.as_view()),
-    path("dns/changes/<uuid:change_id>/revert", zones.RevertChange.as_view()),
-    path("dns/zones/<uuid:zone_id>/dnssec", OneZonesDnssec.as_view()),
+    path("dns/zones", zones.ZonesView.as_view()),
+    path("dns/zones/<uuid:zone_id>", zones.OneZoneView.as_view()),
+    path("dns/zones/<uuid:zone_id>/records", zones.ZoneRecordsView.as_view()),
+    path("dns/zones/<uuid:zone_id>/records/<str:record_id>", zones.OneZoneRecordView.as_view()),
+    path("dns/zones/<uuid:zone_id>/export", zones.ExportZoneView.as_view()),
+    path("dns/zones/<uuid:zone_id>/import", zones.ImportZoneView.as_view()),
+    path("dns/zones/<uuid:zone_id>/changes", zones.ZoneChangesView.as_view()),
+    path("dns/changes/<uuid:change_id>", zones.OneChangeView.as_view()),
+    path("dns/changes/<uuid:change_id>/apply", zones.ApplyChangeView.as_view()),
+    path("dns/changes/<uuid:change_id>/revert", zones.RevertChangeView.as_view()),
+    path("dns/zones/<uuid:zone_id>/dnssec", OneZonesDnssecView.as_view()),
 ]
 
 api_v1 = [
-    path("domains/<uuid:domain_id>/existing-records", existing.GetExistingRecords.as_view()),
+    path("domains/<uuid:domain_id>/existing-records", existing.GetExistingRecordsView.as_view()),
     path(
         "domains/<uuid:domain_id>/existing-records/look",
-        existing.LookForExistingRecords.as_view(),
+        existing.LookForExistingRecordsView.as_view(),
     ),
-    path("domains/<uuid:domain_id>/existing-records/take-over", existing.TakeOverRecords.as_view()),
     path(
-        "domains/<uuid:domain_id>/existing-records/compare", existing.CompareNameservers.as_view()
+        "domains/<uuid:domain_id>/existing-records/take-over",
+        existing.TakeOverRecordsView.as_view(),
     ),
-    path("domains/<uuid:domain_id>/existing-records/skip", existing.GoOnWithoutRecords.as_view()),
-    path("domains/<uuid:domain_id>/dns/preview", json.PreviewSetup.as_view()),
-    path("domains/<uuid:domain_id>/dns/setup", json.SetUp.as_view()),
-    path("domains/<uuid:domain_id>/dns/verify", json.VerifySetup.as_view()),
-    path("domains/<uuid:domain_id>/dns/status", json.PropagationStatus.as_view()),
-    path("domains/<uuid:domain_id>/dkim", Dkim.as_view()),
-    path("domains/<uuid:domain_id>/dkim/rotate", RotateDkim.as_view()),
-    path("domains/<uuid:domain_id>/spf", SpfRecord.as_view()),
-    path("domains/<uuid:domain_id>/spf/check", CheckSpf.as_view()),
-    path("domains/<uuid:domain_id>/spf/stop", StopSpf.as_view()),
-    path("domains/<uuid:domain_id>/dns/polling", json.StartPolling.as_view()),
-    path("dns/polling/<uuid:session_id>", json.OnePolling.as_view()),
-    path("dns/polling/<uuid:session_id>/check", json.CheckPolling.as_view()),
-    path("dns/polling/<uuid:session_id>/cancel", json.CancelPolling.as_view()),
-    path("dns/spf/flatten", json.FlattenSPF.as_view()),
+    path(
+        "domains/<uuid:domain_id>/existing-records/compare",
+        existing.CompareNameserversView.as_view(),
+    ),
+    path(
+        "domains/<uuid:domain_id>/existing-records/skip", existing.GoOnWithoutRecordsView.as_view()
+    ),
+    path("domains/<uuid:domain_id>/dns/preview", json.PreviewSetupView.as_view()),
+    path("domains/<uuid:domain_id>/dns/setup", json.SetUpView.as_view()),
+    path("domains/<uuid:domain_id>/dns/verify", json.VerifySetupView.as_view()),
+    path("domains/<uuid:domain_id>/dns/status", json.PropagationStatusView.as_view()),
+    path("domains/<uuid:domain_id>/dkim", DkimView.as_view()),
+    path("domains/<uuid:domain_id>/dkim/rotate", RotateDkimView.as_view()),
+    path("domains/<uuid:domain_id>/spf", SpfRecordView.as_view()),
+    path("domains/<uuid:domain_id>/spf/check", CheckSpfView.as_view()),
+    path("domains/<uuid:domain_id>/spf/stop", StopSpfView.as_view()),
+    path("domains/<uuid:domain_id>/dns/polling", json.StartPollingView.as_view()),
+    path("dns/polling/<uuid:session_id>", json.OnePollingView.as_view()),
+    path("dns/polling/<uuid:session_id>/check", json.CheckPollingView.as_view()),
+    path("dns/polling/<uuid:session_id>/cancel", json.CancelPollingView.as_view()),
+    path("dns/spf/flatten", json.FlattenSPFView.as_view()),
 ]

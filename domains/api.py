@@ -6,12 +6,11 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from domains import registration, selectors, services, verification
-from domains import serializers as shapes
+from domains import registration, selectors, serializers, services, verification
 from domains.selectors import DomainNotFound
 from domains.verification import NameserverCheck
 from mpanel.core.api.errors import error_body
-from mpanel.core.api.shapes import rows_of_page
+from mpanel.core.api.serializers import rows_of_page
 from mpanel.core.api.views import ApiView, operation
 
 DOMAINS = "Domains"
@@ -61,14 +60,14 @@ EXAMPLE_CONTACT = {
 }
 
 
-class Domains(ApiView):
+class DomainsView(ApiView):
     scopes = {"GET": "domains:read"}
 
     @operation(
         "List domains",
         tag=DOMAINS,
-        query=shapes.DomainsQuery,
-        answers=shapes.DomainList,
+        query=serializers.DomainsQuerySerializer,
+        answers=serializers.DomainListSerializer,
         example={
             "domains": [
                 {
@@ -84,17 +83,19 @@ class Domains(ApiView):
     )
     def get(self, request: Request) -> Response:
         """All of them, by name; a page of them with `page` or `page_size`. `total` counts all."""
-        query = self.query(request, shapes.DomainsQuery)
+        query = self.query(request, serializers.DomainsQuerySerializer)
         found = selectors.domains(self.actor, search=query["search"], status=query["status"])
         rows, total = rows_of_page(found.order_by(query["order"], "id"), query)
-        return Response({"domains": shapes.DomainRow(rows, many=True).data, "total": total})
+        return Response(
+            {"domains": serializers.DomainRowSerializer(rows, many=True).data, "total": total}
+        )
 
 
-class RegisterDomain(ApiView):
+class RegisterDomainView(ApiView):
     scopes = {"POST": "domains:write"}
 
     def prepare(self, request: Request) -> None:
-        given = self.body(request, shapes.RegisterDomain)
+        given = self.body(request, serializers.RegisterDomainSerializer)
         self.order = registration.prepare_order(
             self.actor,
             given["domain"],
@@ -108,8 +109,8 @@ class RegisterDomain(ApiView):
     @operation(
         "Register a new domain",
         tag=DOMAINS,
-        takes=shapes.RegisterDomain,
-        answers=shapes.DomainRegistered,
+        takes=serializers.RegisterDomainSerializer,
+        answers=serializers.DomainRegisteredSerializer,
         status=201,
         errors=(402, 404, 502),
         request_example={"domain": "example.com", "contact": EXAMPLE_CONTACT, "max_cost": 12.5},
@@ -131,18 +132,20 @@ class RegisterDomain(ApiView):
         registered = registration.register_domain(self.actor, self.order)
         assert registered.domain_id is not None
         deployment_id = selectors.deployment_of(self.actor, registered.domain_id)
-        answer = shapes.DomainRegistered(registered, context={"deployment_id": deployment_id})
+        answer = serializers.DomainRegisteredSerializer(
+            registered, context={"deployment_id": deployment_id}
+        )
         return Response(answer.data, 201)
 
 
-class ConnectDomain(ApiView):
+class ConnectDomainView(ApiView):
     scopes = {"POST": "domains:write"}
 
     @operation(
         "Connect a domain",
         tag=DOMAINS,
-        takes=shapes.ConnectDomain,
-        answers=shapes.DomainConnected,
+        takes=serializers.ConnectDomainSerializer,
+        answers=serializers.DomainConnectedSerializer,
         status=201,
         errors=(402, 404),
         request_example={"domain": "example.com", "provider": "godaddy"},
@@ -163,7 +166,7 @@ class ConnectDomain(ApiView):
         nameservers is looked for: see `existing-records`. `nameserver-instructions` has the rest
         as soon as the zone is complete (`zone_complete`). 409 DNS_NOT_CONNECTED,
         DOMAIN_ALREADY_CONNECTED or DOMAIN_TAKEN."""
-        given = self.body(request, shapes.ConnectDomain)
+        given = self.body(request, serializers.ConnectDomainSerializer)
         domain = services.connect_domain(
             self.actor,
             given["domain"],
@@ -176,31 +179,33 @@ class ConnectDomain(ApiView):
             "nameserver_instructions": None,
             "deployment_id": selectors.deployment_of(self.actor, domain.pk),
         }
-        return Response(shapes.DomainConnected(answer).data, 201)
+        return Response(serializers.DomainConnectedSerializer(answer).data, 201)
 
 
-class OneDomain(ApiView):
+class OneDomainView(ApiView):
     scopes = {"GET": "domains:read"}
 
     @operation(
         "Get a domain",
         tag=DOMAINS,
-        answers=shapes.DomainShape,
+        answers=serializers.DomainSerializer,
         errors=(404,),
         example=EXAMPLE_DOMAIN,
     )
     def get(self, request: Request, domain_id: UUID) -> Response:
         """With how far its setup is."""
-        return Response(shapes.DomainShape(selectors.get_domain(self.actor, domain_id)).data)
+        return Response(
+            serializers.DomainSerializer(selectors.get_domain(self.actor, domain_id)).data
+        )
 
 
-class NameserverInstructions(ApiView):
+class NameserverInstructionsView(ApiView):
     scopes = {"GET": "domains:read"}
 
     @operation(
         "What to do at the registrar",
         tag=DOMAINS,
-        answers=shapes.NameserverSteps,
+        answers=serializers.NameserverStepsSerializer,
         errors=(404, 409),
         example=EXAMPLE_STEPS,
     )
@@ -208,10 +213,10 @@ class NameserverInstructions(ApiView):
         """Step by step. 409 NAMESERVERS_NOT_ASSIGNED while the zone is being made, and 409
         ZONE_NOT_COMPLETE while changing the nameservers would take a website or mail away."""
         found = verification.instructions(self.actor, domain_id)
-        return Response(shapes.NameserverSteps(found).data)
+        return Response(serializers.NameserverStepsSerializer(found).data)
 
 
-class VerifyNameservers(ApiView):
+class VerifyNameserversView(ApiView):
     scopes = {"POST": "domains:read"}
 
     def prepare(self, request: Request, domain_id: UUID) -> None:
@@ -220,7 +225,7 @@ class VerifyNameservers(ApiView):
     @operation(
         "Look at the nameservers now",
         tag=DOMAINS,
-        answers=shapes.NameserversSeen,
+        answers=serializers.NameserversSeenSerializer,
         errors=(404,),
         example=EXAMPLE_SEEN,
     )
@@ -228,21 +233,21 @@ class VerifyNameservers(ApiView):
         """The servers of the zone above the domain are asked, for 8 seconds at most; where they
         do not answer, `is_verified` is false and `message` says so. The job that waits for the
         nameservers looks too, and moves the domain on."""
-        return Response(shapes.NameserversSeen(self.seen).data)
+        return Response(serializers.NameserversSeenSerializer(self.seen).data)
 
 
-class VerifyManyNameservers(ApiView):
+class VerifyManyNameserversView(ApiView):
     scopes = {"POST": "domains:read"}
 
     def prepare(self, request: Request) -> None:
-        self.ids = self.body(request, shapes.DomainIds)["domain_ids"]
+        self.ids = self.body(request, serializers.DomainIdsSerializer)["domain_ids"]
         self.found = verification.verify_many_nameservers(self.actor, self.ids)
 
     @operation(
         "Look at the nameservers of several domains now",
         tag=DOMAINS,
-        takes=shapes.DomainIds,
-        answers=shapes.ManyNameserversSeen,
+        takes=serializers.DomainIdsSerializer,
+        answers=serializers.ManyNameserversSeenSerializer,
         request_example={"domain_ids": [AN_ID]},
         example={"results": [{"domain_id": AN_ID, **EXAMPLE_SEEN}]},
     )
@@ -257,4 +262,4 @@ def _row(domain_id: UUID, found: NameserverCheck | DomainNotFound) -> dict[str, 
     if isinstance(found, DomainNotFound):
         body = error_body(found.status, found.code, found.message, found.details)
         return {"domain_id": str(domain_id), "error": body["error"]}
-    return {"domain_id": str(domain_id), **shapes.NameserversSeen(found).data}
+    return {"domain_id": str(domain_id), **serializers.NameserversSeenSerializer(found).data}

@@ -1,4 +1,4 @@
-"""JSON shapes of domains."""
+"""Serializers of domains."""
 
 from datetime import datetime
 from typing import Any
@@ -13,15 +13,15 @@ from domains.registrars import REGISTRARS
 from domains.registration import MOST_YEARS
 from domains.verification import MOST_AT_ONCE
 from mpanel.core.addresses import MAX_INPUT
-from mpanel.core.api.shapes import (
+from mpanel.core.api.serializers import (
     Country,
     Email,
-    ErrorDetail,
+    ErrorDetailSerializer,
     Id,
-    Shape,
+    Serializer,
     Text,
     Whole,
-    WholeListQuery,
+    WholeListQuerySerializer,
 )
 
 MAIL_RECORDS_STAND = {Domain.READY, Domain.PROVISIONED, Domain.CONNECTED}
@@ -43,7 +43,7 @@ class Amount(serializers.DecimalField):
 # --- Coming in -------------------------------------------------------------------------------
 
 
-class DomainsQuery(WholeListQuery):
+class DomainsQuerySerializer(WholeListQuerySerializer):
     """Which domains."""
 
     search = Text(max_length=253, required=False, default="", allow_blank=True)
@@ -55,7 +55,7 @@ class DomainsQuery(WholeListQuery):
     )
 
 
-class RegistrantContact(Shape):
+class RegistrantContactSerializer(Serializer):
     """Who the domain is registered for. `phone` begins with + and the country's code."""
 
     first_name = Text(max_length=120)
@@ -71,12 +71,12 @@ class RegistrantContact(Shape):
     country = Country(help_text="Two letters (ISO 3166).")
 
 
-class RegisterDomain(Shape):
+class RegisterDomainSerializer(Serializer):
     """A domain to be bought."""
 
     domain = Text(max_length=MAX_INPUT)
     years = Whole(min_value=1, max_value=MOST_YEARS, default=1)
-    contact = RegistrantContact(
+    contact = RegistrantContactSerializer(
         required=False, default=None, help_text="Without it, the one that was used last."
     )
     max_cost = Amount(
@@ -93,7 +93,7 @@ class RegisterDomain(Shape):
     )
 
 
-class ConnectDomain(Shape):
+class ConnectDomainSerializer(Serializer):
     """A domain that is registered already."""
 
     domain = Text(max_length=MAX_INPUT)
@@ -106,7 +106,7 @@ class ConnectDomain(Shape):
     )
 
 
-class DomainIds(Shape):
+class DomainIdsSerializer(Serializer):
     """Several domains."""
 
     domain_ids = serializers.ListField(child=Id(), min_length=1, max_length=MOST_AT_ONCE)
@@ -115,7 +115,7 @@ class DomainIds(Shape):
 # --- Going out -------------------------------------------------------------------------------
 
 
-class DomainRow(Shape):
+class DomainRowSerializer(Serializer):
     """A domain of the list."""
 
     id = serializers.UUIDField()
@@ -128,14 +128,14 @@ class DomainRow(Shape):
         return domain.status in MAIL_RECORDS_STAND
 
 
-class DomainList(Shape):
+class DomainListSerializer(Serializer):
     """The domains that were asked for: all, or a page of them. `total`: how many on all pages."""
 
-    domains = DomainRow(many=True)
+    domains = DomainRowSerializer(many=True)
     total = serializers.IntegerField()
 
 
-class DomainRegistered(Shape):
+class DomainRegisteredSerializer(Serializer):
     """What was asked for, and what it costs. The deployment tells when it is bought."""
 
     domain_id = serializers.UUIDField()
@@ -153,7 +153,7 @@ class DomainRegistered(Shape):
         return deployment
 
 
-class DomainShape(Shape):
+class DomainSerializer(Serializer):
     """A domain and how far its setup is."""
 
     id = serializers.UUIDField()
@@ -200,7 +200,7 @@ class DomainShape(Shape):
         return mail.health_score if mail else None
 
 
-class NameserverSteps(Shape):
+class NameserverStepsSerializer(Serializer):
     """What to do at the registrar."""
 
     provider = serializers.ChoiceField(choices=list(REGISTRARS))
@@ -211,15 +211,15 @@ class NameserverSteps(Shape):
     estimated_propagation_time = serializers.CharField()
 
 
-class DomainConnected(Shape):
+class DomainConnectedSerializer(Serializer):
     """The domain, and what to do next as soon as its zone has nameservers."""
 
-    domain = DomainShape()
-    nameserver_instructions = NameserverSteps(allow_null=True)
+    domain = DomainSerializer()
+    nameserver_instructions = NameserverStepsSerializer(allow_null=True)
     deployment_id = serializers.UUIDField()
 
 
-class NameserversSeen(Shape):
+class NameserversSeenSerializer(Serializer):
     """What the zone above the domain says."""
 
     is_verified = serializers.BooleanField()
@@ -227,10 +227,10 @@ class NameserversSeen(Shape):
     expected_nameservers = serializers.ListField(child=serializers.CharField())
     message = serializers.CharField()
     checked_at = serializers.DateTimeField()
-    domain = DomainShape()
+    domain = DomainSerializer()
 
 
-class NameserversSeenRow(Shape):
+class NameserversSeenRowSerializer(Serializer):
     """The same of one of several domains, or why there is nothing."""
 
     domain_id = serializers.UUIDField()
@@ -239,11 +239,11 @@ class NameserversSeenRow(Shape):
     expected_nameservers = serializers.ListField(child=serializers.CharField(), required=False)
     message = serializers.CharField(required=False)
     checked_at = serializers.DateTimeField(required=False)
-    domain = DomainShape(required=False)
-    error = ErrorDetail(required=False)
+    domain = DomainSerializer(required=False)
+    error = ErrorDetailSerializer(required=False)
 
 
-class ManyNameserversSeen(Shape):
+class ManyNameserversSeenSerializer(Serializer):
     """One result for each id, in their order."""
 
-    results = NameserversSeenRow(many=True)
+    results = NameserversSeenRowSerializer(many=True)

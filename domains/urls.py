@@ -13,14 +13,14 @@ pages = [
 ]
 
 api_v1 = [
-    path("domains", json.Domains.as_view()),
-    path("domains/register", json.RegisterDomain.as_view()),
-    path("domains/connect", json.ConnectDomain.as_view()),
-    path("domains/verify-nameservers", json.VerifyManyNameservers.as_view()),
-    path("domains/<uuid:domain_id>", json.OneDomain.as_view()),
+    path("domains", json.DomainsView.as_view()),
+    path("domains/register", json.RegisterDomainView.as_view()),
+    path("domains/connect", json.ConnectDomainView.as_view()),
+    path("domains/verify-nameservers", json.VerifyManyNameserversView.as_view()),
+    path("domains/<uuid:domain_id>", json.OneDomainView.as_view()),
     path(
         "domains/<uuid:domain_id>/nameserver-instructions",
-        json.NameserverInstructions.as_view(),
+        json.NameserverInstructionsView.as_view(),
     ),
-    path("domains/<uuid:domain_id>/verify-nameservers", json.VerifyNameservers.as_view()),
+    path("domains/<uuid:domain_id>/verify-nameservers", json.VerifyNameserversView.as_view()),
 ]

@@ -5,11 +5,10 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events import selectors, services
-from events import serializers as shapes
+from events import selectors, serializers, services
 from events.selectors import AuditFilter
 from events.services.notifications import Wish
-from mpanel.core.api.shapes import page_of, paged, single
+from mpanel.core.api.serializers import page_of, paged, single
 from mpanel.core.api.views import ApiView, operation
 
 NOTIFICATIONS, WEBHOOKS, AUDIT = "Notifications", "Webhooks", "Audit log"
@@ -79,49 +78,49 @@ EXAMPLE_EVENT = {
 }
 
 
-class Notifications(ApiView):
+class NotificationsView(ApiView):
     scopes = {"GET": "account:read"}
 
     @operation(
         "List notifications",
         tag=NOTIFICATIONS,
-        query=shapes.NotificationQuery,
-        answers=paged(shapes.NotificationShape),
+        query=serializers.NotificationQuerySerializer,
+        answers=paged(serializers.NotificationSerializer),
         example={"items": [EXAMPLE_NOTIFICATION], "total": 1, "page": 1, "page_size": 20},
     )
     def get(self, request: Request) -> Response:
         """What the person was told in the panel, the newest first."""
-        query = self.query(request, shapes.NotificationQuery)
+        query = self.query(request, serializers.NotificationQuerySerializer)
         found = selectors.notifications(
             self.actor, unread=query["unread"] == "true", kind=query["kind"]
         ).order_by(ORDERS[query["order"]])
-        return Response(page_of(found, query, shapes.NotificationShape))
+        return Response(page_of(found, query, serializers.NotificationSerializer))
 
 
-class MarkRead(ApiView):
+class MarkReadView(ApiView):
     scopes = {"POST": "account:write"}
 
     @operation(
         "Mark notifications as read",
         tag=NOTIFICATIONS,
-        takes=shapes.MarkRead,
-        answers=single(shapes.Marked),
+        takes=serializers.MarkReadSerializer,
+        answers=single(serializers.MarkedSerializer),
         request_example={"ids": [EXAMPLE_ID]},
         example={"data": {"marked": 1}},
     )
     def post(self, request: Request) -> Response:
         """Ids that are unknown or another person's are passed over."""
-        given = self.body(request, shapes.MarkRead)
+        given = self.body(request, serializers.MarkReadSerializer)
         return Response({"data": {"marked": services.mark_read(self.actor, given["ids"])}})
 
 
-class MarkAllRead(ApiView):
+class MarkAllReadView(ApiView):
     scopes = {"POST": "account:write"}
 
     @operation(
         "Mark all notifications as read",
         tag=NOTIFICATIONS,
-        answers=single(shapes.Marked),
+        answers=single(serializers.MarkedSerializer),
         example={"data": {"marked": 3}},
     )
     def post(self, request: Request) -> Response:
@@ -129,13 +128,13 @@ class MarkAllRead(ApiView):
         return Response({"data": {"marked": services.mark_all_read(self.actor)}})
 
 
-class NotificationSettings(ApiView):
+class NotificationSettingsView(ApiView):
     scopes = {"GET": "account:read", "PATCH": "account:write"}
 
     @operation(
         "Get how one is told",
         tag=NOTIFICATIONS,
-        answers=single(shapes.PreferencesShape),
+        answers=single(serializers.PreferencesSerializer),
         example={"data": EXAMPLE_PREFERENCES},
     )
     def get(self, request: Request) -> Response:
@@ -145,14 +144,14 @@ class NotificationSettings(ApiView):
     @operation(
         "Change how one is told",
         tag=NOTIFICATIONS,
-        takes=shapes.PreferencesChange,
-        answers=single(shapes.PreferencesShape),
+        takes=serializers.PreferencesChangeSerializer,
+        answers=single(serializers.PreferencesSerializer),
         request_example={"preferences": {"mailboxes.proved": {"email": False}}},
         example={"data": EXAMPLE_PREFERENCES},
     )
     def patch(self, request: Request) -> Response:
         """Only the kinds and ways that are given change."""
-        given = self.body(request, shapes.PreferencesChange)["preferences"]
+        given = self.body(request, serializers.PreferencesChangeSerializer)["preferences"]
         wishes = {kind: Wish(**ways) for kind, ways in given.items()}
         services.change_preferences(self.actor, wishes)
         return self._answer()
@@ -166,27 +165,29 @@ class NotificationSettings(ApiView):
         return Response({"data": {"preferences": ways}})
 
 
-class Webhooks(ApiView):
+class WebhooksView(ApiView):
     scopes = {"GET": "webhooks:read", "POST": "webhooks:write"}
 
     @operation(
         "List webhooks",
         tag=WEBHOOKS,
-        query=shapes.WebhookQuery,
-        answers=paged(shapes.WebhookShape),
+        query=serializers.WebhookQuerySerializer,
+        answers=paged(serializers.WebhookSerializer),
         example={"items": [EXAMPLE_WEBHOOK], "total": 1, "page": 1, "page_size": 20},
     )
     def get(self, request: Request) -> Response:
         """For admins. Secrets are not shown again."""
-        query = self.query(request, shapes.WebhookQuery)
+        query = self.query(request, serializers.WebhookQuerySerializer)
         found = selectors.webhooks(self.actor, search=query["search"])
-        return Response(page_of(found.order_by(ORDERS[query["order"]]), query, shapes.WebhookShape))
+        return Response(
+            page_of(found.order_by(ORDERS[query["order"]]), query, serializers.WebhookSerializer)
+        )
 
     @operation(
         "Add a webhook",
         tag=WEBHOOKS,
-        takes=shapes.NewWebhook,
-        answers=single(shapes.WebhookMade),
+        takes=serializers.NewWebhookSerializer,
+        answers=single(serializers.WebhookMadeSerializer),
         status=201,
         request_example={
             "url": "https://hooks.example.com/mpanel",
@@ -198,29 +199,29 @@ class Webhooks(ApiView):
     def post(self, request: Request) -> Response:
         """`secret` is shown only once. Deliveries are signed after the Standard Webhooks
         specification. Ten webhooks at most: 409 WEBHOOK_LIMIT."""
-        given = self.body(request, shapes.NewWebhook)
+        given = self.body(request, serializers.NewWebhookSerializer)
         endpoint, secret = services.create_webhook(self.actor, **given)
-        made = {**shapes.WebhookShape(endpoint).data, "secret": secret}
+        made = {**serializers.WebhookSerializer(endpoint).data, "secret": secret}
         return Response({"data": made}, 201)
 
 
-class OneWebhook(ApiView):
+class OneWebhookView(ApiView):
     scopes = {"PATCH": "webhooks:write", "DELETE": "webhooks:write"}
 
     @operation(
         "Change a webhook",
         tag=WEBHOOKS,
-        takes=shapes.WebhookChange,
-        answers=single(shapes.WebhookShape),
+        takes=serializers.WebhookChangeSerializer,
+        answers=single(serializers.WebhookSerializer),
         errors=(404,),
         request_example={"enabled": True, "actions": ["*"]},
         example={"data": EXAMPLE_WEBHOOK},
     )
     def patch(self, request: Request, webhook_id: UUID) -> Response:
         """What is on its way to a webhook that is switched off is given up."""
-        given = self.body(request, shapes.WebhookChange)
+        given = self.body(request, serializers.WebhookChangeSerializer)
         endpoint = services.change_webhook(self.actor, webhook_id, **given)
-        return Response({"data": shapes.WebhookShape(endpoint).data})
+        return Response({"data": serializers.WebhookSerializer(endpoint).data})
 
     @operation("Delete a webhook", tag=WEBHOOKS, status=204, errors=(404,))
     def delete(self, request: Request, webhook_id: UUID) -> Response:
@@ -229,13 +230,13 @@ class OneWebhook(ApiView):
         return Response(status=204)
 
 
-class RotateSecret(ApiView):
+class RotateSecretView(ApiView):
     scopes = {"POST": "webhooks:write"}
 
     @operation(
         "Make a new signing secret",
         tag=WEBHOOKS,
-        answers=single(shapes.NewSecret),
+        answers=single(serializers.NewSecretSerializer),
         errors=(404,),
         example={
             "data": {
@@ -249,17 +250,17 @@ class RotateSecret(ApiView):
         secret = services.rotate_secret(self.actor, webhook_id)
         endpoint = selectors.get_webhook(self.actor, webhook_id)
         answer = {"secret": secret, "previous_until": endpoint.previous_until}
-        return Response({"data": shapes.NewSecret(answer).data})
+        return Response({"data": serializers.NewSecretSerializer(answer).data})
 
 
-class TestWebhook(ApiView):
+class TestWebhookView(ApiView):
     __test__ = False
     scopes = {"POST": "webhooks:write"}
 
     @operation(
         "Send a test to a webhook",
         tag=WEBHOOKS,
-        answers=single(shapes.TestSent),
+        answers=single(serializers.TestSentSerializer),
         status=202,
         errors=(404,),
         example={"data": {"event_id": EXAMPLE_ID}},
@@ -267,36 +268,36 @@ class TestWebhook(ApiView):
     def post(self, request: Request, webhook_id: UUID) -> Response:
         """An event `webhook.tested`, to this webhook alone. 409 while it is switched off."""
         event = services.send_test(self.actor, webhook_id)
-        return Response({"data": shapes.TestSent(event).data}, 202)
+        return Response({"data": serializers.TestSentSerializer(event).data}, 202)
 
 
-class Deliveries(ApiView):
+class DeliveriesView(ApiView):
     scopes = {"GET": "webhooks:read"}
 
     @operation(
         "List what was sent to a webhook",
         tag=WEBHOOKS,
-        query=shapes.DeliveryQuery,
-        answers=paged(shapes.DeliveryShape),
+        query=serializers.DeliveryQuerySerializer,
+        answers=paged(serializers.DeliverySerializer),
         errors=(404,),
         example={"items": [EXAMPLE_DELIVERY], "total": 1, "page": 1, "page_size": 20},
     )
     def get(self, request: Request, webhook_id: UUID) -> Response:
         """Of the last 30 days, the newest first."""
-        query = self.query(request, shapes.DeliveryQuery)
+        query = self.query(request, serializers.DeliveryQuerySerializer)
         found = selectors.deliveries(self.actor, webhook_id, status=query["status"])
         return Response(
-            page_of(found.order_by(ORDERS[query["order"]]), query, shapes.DeliveryShape)
+            page_of(found.order_by(ORDERS[query["order"]]), query, serializers.DeliverySerializer)
         )
 
 
-class Redeliver(ApiView):
+class RedeliverView(ApiView):
     scopes = {"POST": "webhooks:write"}
 
     @operation(
         "Send a delivery once more",
         tag=WEBHOOKS,
-        answers=single(shapes.DeliveryShape),
+        answers=single(serializers.DeliverySerializer),
         status=202,
         errors=(404,),
         example={"data": {**EXAMPLE_DELIVERY, "status": "pending"}},
@@ -304,22 +305,22 @@ class Redeliver(ApiView):
     def post(self, request: Request, webhook_id: UUID, delivery_id: UUID) -> Response:
         """Under the same `webhook-id`. 409 while the webhook is switched off."""
         delivery = services.redeliver(self.actor, webhook_id, delivery_id)
-        return Response({"data": shapes.DeliveryShape(delivery).data}, 202)
+        return Response({"data": serializers.DeliverySerializer(delivery).data}, 202)
 
 
-class Audit(ApiView):
+class AuditView(ApiView):
     scopes = {"GET": "audit:read"}
 
     @operation(
         "Read the audit log",
         tag=AUDIT,
-        query=shapes.AuditQuery,
-        answers=paged(shapes.AuditEvent),
+        query=serializers.AuditQuerySerializer,
+        answers=paged(serializers.AuditEventSerializer),
         example={"items": [EXAMPLE_EVENT], "total": 1},
     )
     def get(self, request: Request) -> Response:
         """For admins: who did what, when and from where, the newest first."""
-        query = self.query(request, shapes.AuditQuery)
+        query = self.query(request, serializers.AuditQuerySerializer)
         wanted = AuditFilter(
             user_id=query["actor_id"],
             action=query["type"],
@@ -330,4 +331,4 @@ class Audit(ApiView):
             search=query["search"],
         )
         found = selectors.audit(self.actor, wanted).order_by(ORDERS[query["order"]])
-        return Response(page_of(found, query, shapes.AuditEvent))
+        return Response(page_of(found, query, serializers.AuditEventSerializer))

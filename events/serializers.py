@@ -1,4 +1,4 @@
-"""JSON shapes of what happened: notifications, webhooks, the audit log."""
+"""Serializers of what happened: notifications, webhooks, the audit log."""
 
 from typing import Any
 
@@ -7,14 +7,21 @@ from rest_framework import serializers
 
 from events.models import WebhookDelivery
 from events.services.webhooks import MOST_PATTERNS
-from mpanel.core.api.shapes import CamelPageQuery, CamelShape, PageQuery, Shape, Text, YesNo
+from mpanel.core.api.serializers import (
+    CamelPageQuerySerializer,
+    CamelSerializer,
+    PageQuerySerializer,
+    Serializer,
+    Text,
+    YesNo,
+)
 
 TIMES = ["created_at", "-created_at"]
 
 # --- Notifications ---------------------------------------------------------------------------
 
 
-class NotificationQuery(PageQuery):
+class NotificationQuerySerializer(PageQuerySerializer):
     """Which notifications."""
 
     unread = serializers.ChoiceField(choices=["true", "false"], default="false")
@@ -22,7 +29,7 @@ class NotificationQuery(PageQuery):
     order = serializers.ChoiceField(choices=TIMES, default="-created_at")
 
 
-class NotificationShape(Shape):
+class NotificationSerializer(Serializer):
     """What a person was told. `link`: the path of a page here."""
 
     id = serializers.UUIDField()
@@ -34,19 +41,19 @@ class NotificationShape(Shape):
     read_at = serializers.DateTimeField(allow_null=True)
 
 
-class MarkRead(Shape):
+class MarkReadSerializer(Serializer):
     """Which ones were read; others' and unknown ids are passed over."""
 
     ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=500)
 
 
-class Marked(Shape):
+class MarkedSerializer(Serializer):
     """How many were unread before."""
 
     marked = serializers.IntegerField()
 
 
-class Ways(Shape):
+class WaysSerializer(Serializer):
     """How a person is told of one kind."""
 
     label = serializers.CharField()  # type: ignore[assignment]
@@ -54,29 +61,29 @@ class Ways(Shape):
     email = serializers.BooleanField()
 
 
-class PreferencesShape(Shape):
+class PreferencesSerializer(Serializer):
     """How a person is told, by kind."""
 
-    preferences = serializers.DictField(child=Ways())
+    preferences = serializers.DictField(child=WaysSerializer())
 
 
-class WaysChange(Shape):
+class WaysChangeSerializer(Serializer):
     """What is given changes."""
 
     in_app = YesNo(required=False)
     email = YesNo(required=False)
 
 
-class PreferencesChange(Shape):
+class PreferencesChangeSerializer(Serializer):
     """The kinds that change."""
 
-    preferences = serializers.DictField(child=WaysChange())
+    preferences = serializers.DictField(child=WaysChangeSerializer())
 
 
 # --- Webhooks --------------------------------------------------------------------------------
 
 
-class WebhookQuery(PageQuery):
+class WebhookQuerySerializer(PageQuerySerializer):
     """Which webhooks."""
 
     search = Text(max_length=80, required=False, default="", allow_blank=True)
@@ -92,7 +99,7 @@ class Actions(serializers.ListField):
         )
 
 
-class NewWebhook(Shape):
+class NewWebhookSerializer(Serializer):
     """Where to tell, and of what."""
 
     url = Text(max_length=2000)
@@ -100,7 +107,7 @@ class NewWebhook(Shape):
     description = Text(max_length=200, required=False, default="", allow_blank=True)
 
 
-class WebhookChange(Shape):
+class WebhookChangeSerializer(Serializer):
     """What is given changes."""
 
     url = Text(max_length=2000, required=False)
@@ -109,7 +116,7 @@ class WebhookChange(Shape):
     enabled = YesNo(required=False)
 
 
-class WebhookShape(Shape):
+class WebhookSerializer(Serializer):
     """A webhook, without its secret. `disabled_reason`: why it is off, if it is."""
 
     id = serializers.UUIDField()
@@ -123,27 +130,27 @@ class WebhookShape(Shape):
     created_at = serializers.DateTimeField()
 
 
-class WebhookMade(WebhookShape):
+class WebhookMadeSerializer(WebhookSerializer):
     """A new webhook; `secret` is shown only once."""
 
     secret = serializers.CharField()
 
 
-class NewSecret(Shape):
+class NewSecretSerializer(Serializer):
     """A new signing secret, shown only once; until then the old one signs as well."""
 
     secret = serializers.CharField()
     previous_until = serializers.DateTimeField(allow_null=True)
 
 
-class TestSent(Shape):
+class TestSentSerializer(Serializer):
     """The event that is on its way to this webhook alone."""
 
     __test__ = False
     event_id = serializers.UUIDField(source="pk")
 
 
-class DeliveryQuery(PageQuery):
+class DeliveryQuerySerializer(PageQuerySerializer):
     """Which deliveries."""
 
     status = serializers.ChoiceField(
@@ -152,7 +159,7 @@ class DeliveryQuery(PageQuery):
     order = serializers.ChoiceField(choices=TIMES, default="-created_at")
 
 
-class DeliveryShape(Shape):
+class DeliverySerializer(Serializer):
     """An event on its way to a webhook. `message_id`: the header `webhook-id` of every try."""
 
     id = serializers.UUIDField()
@@ -179,7 +186,7 @@ class DeliveryShape(Shape):
 # --- Audit log -------------------------------------------------------------------------------
 
 
-class AuditQuery(CamelPageQuery):
+class AuditQuerySerializer(CamelPageQuerySerializer):
     """Which events. `type`: an action, or all about a noun, such as `mailbox.*`."""
 
     actor_id = serializers.UUIDField(required=False, default=None)
@@ -192,7 +199,7 @@ class AuditQuery(CamelPageQuery):
     order = serializers.ChoiceField(choices=["createdAt", "-createdAt"], default="-createdAt")
 
 
-class AuditEvent(CamelShape):
+class AuditEventSerializer(CamelSerializer):
     """Somebody did something. `sequence` and `hash`: its place in the chain, once it is sealed."""
 
     id = serializers.UUIDField()

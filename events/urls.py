@@ -39,21 +39,21 @@ pages = [
 ]
 
 api_v1 = [
-    path("notifications", json.Notifications.as_view()),
-    path("notifications/mark-read", json.MarkRead.as_view()),
-    path("notifications/mark-all-read", json.MarkAllRead.as_view()),
-    path("notifications/settings", json.NotificationSettings.as_view()),
-    path("webhooks", json.Webhooks.as_view()),
-    path("webhooks/<uuid:webhook_id>", json.OneWebhook.as_view()),
-    path("webhooks/<uuid:webhook_id>/rotate-secret", json.RotateSecret.as_view()),
-    path("webhooks/<uuid:webhook_id>/test", json.TestWebhook.as_view()),
-    path("webhooks/<uuid:webhook_id>/deliveries", json.Deliveries.as_view()),
+    path("notifications", json.NotificationsView.as_view()),
+    path("notifications/mark-read", json.MarkReadView.as_view()),
+    path("notifications/mark-all-read", json.MarkAllReadView.as_view()),
+    path("notifications/settings", json.NotificationSettingsView.as_view()),
+    path("webhooks", json.WebhooksView.as_view()),
+    path("webhooks/<uuid:webhook_id>", json.OneWebhookView.as_view()),
+    path("webhooks/<uuid:webhook_id>/rotate-secret", json.RotateSecretView.as_view()),
+    path("webhooks/<uuid:webhook_id>/test", json.TestWebhookView.as_view()),
+    path("webhooks/<uuid:webhook_id>/deliveries", json.DeliveriesView.as_view()),
     path(
         "webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/redeliver",
-        json.Redeliver.as_view(),
+        json.RedeliverView.as_view(),
     ),
 ]
 
 api = [
-    path("audit", json.Audit.as_view()),
+    path("audit", json.AuditView.as_view()),
 ]

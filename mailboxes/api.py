@@ -9,14 +9,13 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mailboxes import accounts, measures, selectors
-from mailboxes import serializers as shapes
+from mailboxes import accounts, measures, selectors, serializers
 from mailboxes.csvfiles import COLUMNS, CredentialRow, credentials_csv
 from mailboxes.models import Mailbox
 from mailboxes.services import Credential
 from mailservers.vendors import logins_of
 from mpanel.core.api.errors import error_body
-from mpanel.core.api.shapes import rows_of_page
+from mpanel.core.api.serializers import rows_of_page
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.errors import MPanelError
 
@@ -73,19 +72,19 @@ EXAMPLE_WISH = {
 }
 
 
-class Provision(ApiView):
+class ProvisionView(ApiView):
     scopes = {"POST": "mailboxes:write"}
 
     def compute(self, request: Request) -> None:
-        given = self.body(request, shapes.Provision)
-        self._given = given["domain_id"], shapes.Provision.wish(given)
+        given = self.body(request, serializers.ProvisionSerializer)
+        self._given = given["domain_id"], serializers.ProvisionSerializer.wish(given)
         self._draft = accounts.draft(self.actor, self._given[0], **self._given[1])
 
     @operation(
         "Provision inboxes",
         tag=INBOXES,
-        takes=shapes.Provision,
-        answers=shapes.Provisioned,
+        takes=serializers.ProvisionSerializer,
+        answers=serializers.ProvisionedSerializer,
         status=201,
         errors=(402, 404),
         request_example={
@@ -125,14 +124,14 @@ class Provision(ApiView):
         return Response(answer, 201)
 
 
-class Inboxes(ApiView):
+class InboxesView(ApiView):
     scopes = {"GET": "mailboxes:read"}
 
     @operation(
         "List inboxes",
         tag=INBOXES,
-        query=shapes.InboxQuery,
-        answers=shapes.InboxList,
+        query=serializers.InboxQuerySerializer,
+        answers=serializers.InboxListSerializer,
         example={
             "inboxes": [EXAMPLE_INBOX],
             "total": 1,
@@ -149,7 +148,7 @@ class Inboxes(ApiView):
     def get(self, request: Request) -> Response:
         """All of them, by address; a page of them with `page` or `page_size`. `total` counts all
         that were asked for."""
-        query = self.query(request, shapes.InboxQuery)
+        query = self.query(request, serializers.InboxQuerySerializer)
         where = {name: query[name] for name in ("domain_id", "search")}
         found = selectors.inbox_rows(self.actor, status=query["status"], **where)
         columns, total = rows_of_page(found, query)
@@ -170,25 +169,25 @@ class Inboxes(ApiView):
                 for row, limit in zip(rows, measures.of_sending().limits_today(rows), strict=True)
             ],
             "total": total,
-            "status_breakdown": {status: counts[status] for status in shapes.SHOWN_STATUSES},
+            "status_breakdown": {status: counts[status] for status in serializers.SHOWN_STATUSES},
         }
         return Response(answer)
 
 
-class InboxFile(ApiView):
+class InboxFileView(ApiView):
     scopes = {"GET": "mailboxes:read"}
 
     @operation(
         "Download inboxes as CSV",
         tag=INBOXES,
-        query=shapes.InboxFileQuery,
+        query=serializers.InboxFileQuerySerializer,
         media_type="text/csv",
         errors=(404,),
     )
     def get(self, request: Request) -> HttpResponse:
         """All of them, a domain's, or a deployment's: email, username, password, smtp_host,
         smtp_port, smtp_auth, smtp_tls. Every password reads ***HIDDEN***."""
-        query = self.query(request, shapes.InboxFileQuery)
+        query = self.query(request, serializers.InboxFileQuerySerializer)
         found = selectors.mailboxes(self.actor, domain_id=query["domain_id"])
         if query["deployment_id"]:
             found = found.filter(
@@ -202,14 +201,14 @@ class InboxFile(ApiView):
         )
 
 
-class EmailAccounts(ApiView):
+class EmailAccountsView(ApiView):
     scopes = {"POST": "mailboxes:write"}
 
     @operation(
         "Create an e-mail account",
         tag=ACCOUNTS,
-        takes=shapes.NewEmailAccount,
-        answers=shapes.EmailAccount,
+        takes=serializers.NewEmailAccountSerializer,
+        answers=serializers.CreatedEmailAccountSerializer,
         status=201,
         errors=(402, 404),
         request_example=EXAMPLE_WISH,
@@ -219,8 +218,8 @@ class EmailAccounts(ApiView):
         """One inbox with a name of its own, its credentials in the answer; the deployment proves
         the login. A key needs the scope mailboxes:reveal too. 400 INVALID_USERNAME; 402
         PLAN_LIMIT_EXCEEDED; 404 DOMAIN_NOT_FOUND; 409 USER_ALREADY_EXISTS or DOMAIN_NOT_READY."""
-        given = self.body(request, shapes.NewEmailAccount)
-        wish = accounts.NewMailbox(**shapes.NewEmailAccount.wish(given))
+        given = self.body(request, serializers.NewEmailAccountSerializer)
+        wish = accounts.NewMailbox(**serializers.NewEmailAccountSerializer.wish(given))
         return Response(self._account(accounts.create_mailbox(self.actor, wish)), 201)
 
     def _account(self, credential: Credential) -> dict[str, Any]:
@@ -230,16 +229,16 @@ class EmailAccounts(ApiView):
             "email": mailbox.address,
             "status": mailbox.status,
             "deployment_id": selectors.deployment_of(self.actor, mailbox.batch_id),
-            "credentials": shapes.credentials_of(credential),
+            "credentials": serializers.credentials_of(credential),
         }
 
 
-class EmailAccountBatch(EmailAccounts):
+class EmailAccountBatchView(EmailAccountsView):
     @operation(
         "Create up to five e-mail accounts",
         tag=ACCOUNTS,
-        takes=shapes.NewEmailAccounts,
-        answers=shapes.EmailAccountResults,
+        takes=serializers.NewEmailAccountsSerializer,
+        answers=serializers.EmailAccountResultsSerializer,
         request_example={"accounts": [EXAMPLE_WISH]},
         example={
             "success": True,
@@ -249,8 +248,10 @@ class EmailAccountBatch(EmailAccounts):
     )
     def post(self, request: Request) -> Response:
         """Each row as if it came alone: one that is refused, with its `error`, blocks no other."""
-        given = self.body(request, shapes.NewEmailAccounts)["accounts"]
-        wishes = [accounts.NewMailbox(**shapes.NewEmailAccount.wish(row)) for row in given]
+        given = self.body(request, serializers.NewEmailAccountsSerializer)["accounts"]
+        wishes = [
+            accounts.NewMailbox(**serializers.NewEmailAccountSerializer.wish(row)) for row in given
+        ]
         found = accounts.create_mailboxes(self.actor, wishes)
         results = [self._result(one) for one in found]
         successful = sum(result["success"] for result in results)
@@ -268,13 +269,13 @@ class EmailAccountBatch(EmailAccounts):
         return {"success": True, "email_account": self._account(found)}
 
 
-class OneEmailAccount(ApiView):
+class OneEmailAccountView(ApiView):
     scopes = {"GET": "mailboxes:read"}
 
     @operation(
         "Get an e-mail account",
         tag=ACCOUNTS,
-        answers=shapes.EmailAccountShape,
+        answers=serializers.EmailAccountSerializer,
         errors=(404,),
         example={
             **EXAMPLE_INBOX,
@@ -295,14 +296,14 @@ class OneEmailAccount(ApiView):
         )
 
 
-class EmailAccountCredentials(ApiView):
+class EmailAccountCredentialsView(ApiView):
     scopes = {"GET": "mailboxes:reveal"}
     token_only = True
 
     @operation(
         "Get an e-mail account's credentials",
         tag=ACCOUNTS,
-        answers=shapes.EmailCredentials,
+        answers=serializers.EmailCredentialsSerializer,
         errors=(404,),
         example=EXAMPLE_CREDENTIALS,
     )
@@ -310,7 +311,7 @@ class EmailAccountCredentials(ApiView):
         """Recorded in the audit log. For access tokens, and keys with the scope mailboxes:reveal;
         in the browser a one-time code is asked for instead."""
         credential = accounts.reveal_credentials(self.actor, account_id)
-        return Response(shapes.credentials_of(credential))
+        return Response(serializers.credentials_of(credential))
 
 
 def _inbox(row: selectors.InboxRow | Mailbox, sent: int, limit: int | None) -> dict[str, Any]:

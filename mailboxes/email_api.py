@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mailboxes import accounts, selectors, services
-from mailboxes import panel_serializers as shapes
+from mailboxes import panel_serializers as serializers
 from mailboxes.maildomains import attach_mail
 from mailboxes.panel_api import (
     A_DOMAIN,
@@ -16,12 +16,12 @@ from mailboxes.panel_api import (
     EXAMPLE_MADE,
     EXAMPLE_MAILBOX,
     MADE,
-    MailboxList,
+    MailboxListView,
 )
 from mailservers import selectors as server_selectors
-from mpanel.core.api.shapes import CamelPageQuery, page_of, paged
+from mpanel.core.api.serializers import CamelPageQuerySerializer, page_of, paged
 from mpanel.core.api.views import ApiView, operation
-from provisioning.serializers import PanelJob
+from provisioning.serializers import PanelJobSerializer
 
 AN_ALIAS = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b14"
 EXAMPLE_DOMAIN = {
@@ -51,12 +51,12 @@ EXAMPLE_ALIAS = {
 }
 
 
-class DomainMailboxes(MailboxList):
+class DomainMailboxesView(MailboxListView):
     @operation(
         "List mailboxes of domains",
         tag=EMAIL,
-        query=shapes.PanelMailboxQuery,
-        answers=paged(shapes.PanelMailbox),
+        query=serializers.PanelMailboxQuerySerializer,
+        answers=paged(serializers.PanelMailboxSerializer),
         example={"items": [EXAMPLE_MAILBOX], "total": 1},
     )
     def get(self, request: Request) -> Response:
@@ -66,8 +66,8 @@ class DomainMailboxes(MailboxList):
     @operation(
         "Create a mailbox on a domain",
         tag=EMAIL,
-        takes=shapes.NewDomainMailbox,
-        answers=shapes.PanelMailboxMade,
+        takes=serializers.NewDomainMailboxSerializer,
+        answers=serializers.PanelMailboxMadeSerializer,
         status=201,
         errors=(402, 404),
         request_example={
@@ -80,18 +80,18 @@ class DomainMailboxes(MailboxList):
     )
     def post(self, request: Request) -> Response:
         """As POST /api/mailboxes, with the same errors."""
-        given = self.body(request, shapes.NewDomainMailbox)
+        given = self.body(request, serializers.NewDomainMailboxSerializer)
         return self.made(accounts.create_mailbox_at(self.actor, **given))
 
 
-class DomainMailbox(ApiView):
+class DomainMailboxView(ApiView):
     scopes = {"PUT": "mailboxes:write", "DELETE": "mailboxes:write"}
 
     @operation(
         "Change a mailbox",
         tag=EMAIL,
-        takes=shapes.PanelMailboxChange,
-        answers=shapes.PanelMailbox,
+        takes=serializers.PanelMailboxChangeSerializer,
+        answers=serializers.PanelMailboxSerializer,
         errors=(404, 409),
         request_example={"quotaMb": 4096, "status": "suspended"},
         example={**EXAMPLE_MAILBOX, "quotaMb": 4096, "status": "suspended"},
@@ -99,16 +99,16 @@ class DomainMailbox(ApiView):
     def put(self, request: Request, mailbox_id: UUID) -> Response:
         """All of it or nothing. An old password stops at once. 409 MANAGED_ELSEWHERE for the quota
         of a mailbox that a vendor holds, 403 TOKEN_NEEDED for a password from the browser."""
-        given = self.body(request, shapes.PanelMailboxChange)
+        given = self.body(request, serializers.PanelMailboxChangeSerializer)
         if given.get("password"):
             self.require_token()
         mailbox = services.change_mailbox(self.actor, mailbox_id, **given)
-        return Response(shapes.PanelMailbox(mailbox).data)
+        return Response(serializers.PanelMailboxSerializer(mailbox).data)
 
     @operation(
         "Delete a mailbox of a domain",
         tag=EMAIL,
-        answers=PanelJob,
+        answers=PanelJobSerializer,
         status=202,
         errors=(404, 409),
         example=DELETING,
@@ -116,31 +116,31 @@ class DomainMailbox(ApiView):
     def delete(self, request: Request, mailbox_id: UUID) -> Response:
         """The same as DELETE /api/mailboxes/{id}."""
         job = services.delete_mailboxes(self.actor, [mailbox_id])
-        return Response(PanelJob(job).data, 202)
+        return Response(PanelJobSerializer(job).data, 202)
 
 
-class EmailDomains(ApiView):
+class EmailDomainsView(ApiView):
     scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
 
     @operation(
         "List mail domains",
         tag=EMAIL,
-        query=shapes.EmailDomainQuery,
-        answers=paged(shapes.EmailDomain),
+        query=serializers.EmailDomainQuerySerializer,
+        answers=paged(serializers.EmailDomainSerializer),
         example={"items": [EXAMPLE_DOMAIN], "total": 1},
     )
     def get(self, request: Request) -> Response:
         """The domains whose mail is handled by us or by a vendor for you, by name."""
-        query = self.query(request, shapes.EmailDomainQuery)
+        query = self.query(request, serializers.EmailDomainQuerySerializer)
         names = ("domain_id", "customer_id", "search")
         found = selectors.mail_domains(self.actor, **{name: query[name] for name in names})
-        return Response(page_of(found, query, shapes.EmailDomain))
+        return Response(page_of(found, query, serializers.EmailDomainSerializer))
 
     @operation(
         "Attach e-mail to a domain",
         tag=EMAIL,
-        takes=shapes.NewEmailDomain,
-        answers=shapes.EmailDomain,
+        takes=serializers.NewEmailDomainSerializer,
+        answers=serializers.EmailDomainSerializer,
         status=201,
         errors=(404,),
         request_example={"domainId": A_DOMAIN, "planProductId": "prod-email"},
@@ -149,21 +149,21 @@ class EmailDomains(ApiView):
     def post(self, request: Request) -> Response:
         """Where its mailboxes will be: on a mail server of a region, or at a vendor. Its DNS setup
         then publishes the right records. 409 where mailboxes of another provider stand on it."""
-        given = self.body(request, shapes.NewEmailDomain)
+        given = self.body(request, serializers.NewEmailDomainSerializer)
         names = ("provider", "credential_id", "region")
         attach_mail(self.actor, given["domain_id"], **{name: given[name] for name in names})
         row = selectors.mail_domains(self.actor, domain_id=given["domain_id"]).get()
-        return Response(shapes.EmailDomain(row).data, 201)
+        return Response(serializers.EmailDomainSerializer(row).data, 201)
 
 
-class EmailRegions(ApiView):
+class EmailRegionsView(ApiView):
     scopes = {"GET": "mailboxes:read"}
 
     @operation(
         "List regions",
         tag=EMAIL,
-        query=CamelPageQuery,
-        answers=paged(shapes.MailRegion),
+        query=CamelPageQuerySerializer,
+        answers=paged(serializers.MailRegionSerializer),
         example={
             "items": [{"region": "eu-central", "label": "Frankfurt", "provider": "mailserver"}],
             "total": 1,
@@ -171,32 +171,36 @@ class EmailRegions(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Where mail servers take new domains."""
-        query = self.query(request, CamelPageQuery)
-        return Response(page_of(server_selectors.regions(self.actor), query, shapes.MailRegion))
+        query = self.query(request, CamelPageQuerySerializer)
+        return Response(
+            page_of(server_selectors.regions(self.actor), query, serializers.MailRegionSerializer)
+        )
 
 
-class Aliases(ApiView):
+class AliasesView(ApiView):
     scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
 
     @operation(
         "List aliases",
         tag=EMAIL,
-        query=shapes.AliasQuery,
-        answers=paged(shapes.PanelAlias),
+        query=serializers.AliasQuerySerializer,
+        answers=paged(serializers.PanelAliasSerializer),
         example={"items": [EXAMPLE_ALIAS], "total": 1},
     )
     def get(self, request: Request) -> Response:
         """By address; a catch-all, whose address is `@example.com`, comes first."""
-        query = self.query(request, shapes.AliasQuery)
+        query = self.query(request, serializers.AliasQuerySerializer)
         names = ("domain_id", "mailbox_id", "search")
         found = selectors.aliases(self.actor, **{name: query[name] for name in names})
-        return Response(page_of(found.order_by("address", "id"), query, shapes.PanelAlias))
+        return Response(
+            page_of(found.order_by("address", "id"), query, serializers.PanelAliasSerializer)
+        )
 
     @operation(
         "Create an alias",
         tag=EMAIL,
-        takes=shapes.NewAlias,
-        answers=shapes.PanelAlias,
+        takes=serializers.NewAliasSerializer,
+        answers=serializers.PanelAliasSerializer,
         status=201,
         errors=(404,),
         request_example={"mailboxId": A_MAILBOX, "localPart": "sales"},
@@ -207,14 +211,14 @@ class Aliases(ApiView):
         empty localPart is the catch-all: mail for what nobody else of the domain has; nobody sends
         as it. The same alias for several mailboxes gives each a copy. 409 ADDRESS_TAKEN,
         ALIAS_EXISTS, TOO_MANY_ALIASES (100 of a mailbox) or MANAGED_ELSEWHERE."""
-        given = self.body(request, shapes.NewAlias)
+        given = self.body(request, serializers.NewAliasSerializer)
         alias = services.create_alias(
             self.actor, given["mailbox_id"], local_part=given["local_part"]
         )
-        return Response(shapes.PanelAlias(alias).data, 201)
+        return Response(serializers.PanelAliasSerializer(alias).data, 201)
 
 
-class OneAlias(ApiView):
+class OneAliasView(ApiView):
     scopes = {"DELETE": "mailboxes:write"}
 
     @operation("Delete an alias", tag=EMAIL, status=204, errors=(404,))

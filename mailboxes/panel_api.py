@@ -10,15 +10,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mailboxes import accounts, imports, selectors, services
-from mailboxes import panel_serializers as shapes
+from mailboxes import panel_serializers as serializers
 from mailboxes.services import Credential
 from mpanel.core.api.errors import error_body
 from mpanel.core.api.parsing import StrictJSON
-from mpanel.core.api.shapes import camel, page_of, paged
+from mpanel.core.api.serializers import camel, page_of, paged
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.errors import MPanelError, TooLarge
 from provisioning.api import EXAMPLE_JOB
-from provisioning.serializers import PanelJob
+from provisioning.serializers import PanelJobSerializer
 
 MAILBOXES, EMAIL = "Mailboxes", "E-mail"
 A_TENANT = "01994f2c-6a70-7c3e-9d0a-1f6f2f0a6b10"
@@ -77,35 +77,35 @@ class CsvText(BaseParser):
         return {"parsed": imports.parse_csv(raw)}
 
 
-class MailboxList(ApiView):
+class MailboxListView(ApiView):
     """Mailboxes, under either of their paths."""
 
     scopes = {"GET": "mailboxes:read", "POST": "mailboxes:write"}
 
     def listed(self, request: Request) -> Response:
-        query = self.query(request, shapes.PanelMailboxQuery)
+        query = self.query(request, serializers.PanelMailboxQuerySerializer)
         names = ("domain_id", "customer_id", "status", "search")
         found = selectors.mailboxes(self.actor, **{name: query[name] for name in names})
-        found = found.order_by(*shapes.order_by(query["order"]))
-        return Response(page_of(found, query, shapes.PanelMailbox))
+        found = found.order_by(*serializers.order_by(query["order"]))
+        return Response(page_of(found, query, serializers.PanelMailboxSerializer))
 
     def made(self, credential: Credential) -> Response:
         mailbox = credential.mailbox
         job_id = selectors.deployment_of(self.actor, mailbox.batch_id)
         answer = {
-            **shapes.PanelMailbox(mailbox).data,
+            **serializers.PanelMailboxSerializer(mailbox).data,
             "generatedPassword": credential.password,
             "jobId": job_id,
         }
         return Response(answer, 201)
 
 
-class Mailboxes(MailboxList):
+class MailboxesView(MailboxListView):
     @operation(
         "List mailboxes",
         tag=MAILBOXES,
-        query=shapes.PanelMailboxQuery,
-        answers=paged(shapes.PanelMailbox),
+        query=serializers.PanelMailboxQuerySerializer,
+        answers=paged(serializers.PanelMailboxSerializer),
         example={"items": [EXAMPLE_MAILBOX], "total": 1},
     )
     def get(self, request: Request) -> Response:
@@ -115,8 +115,8 @@ class Mailboxes(MailboxList):
     @operation(
         "Create a mailbox",
         tag=MAILBOXES,
-        takes=shapes.NewPanelMailbox,
-        answers=shapes.PanelMailboxMade,
+        takes=serializers.NewPanelMailboxSerializer,
+        answers=serializers.PanelMailboxMadeSerializer,
         status=201,
         errors=(402, 404),
         request_example={"email": "anna@example.com", "quotaMb": 2048},
@@ -127,28 +127,30 @@ class Mailboxes(MailboxList):
         proves its login. A key needs the scope mailboxes:reveal too. 402 PLAN_LIMIT_EXCEEDED; 403
         TRIAL_EXPIRED; 404 DOMAIN_NOT_FOUND; 409 USER_ALREADY_EXISTS, DOMAIN_NOT_READY or
         MAIL_ELSEWHERE."""
-        given = self.body(request, shapes.NewPanelMailbox)
+        given = self.body(request, serializers.NewPanelMailboxSerializer)
         return self.made(accounts.create_mailbox_at(self.actor, **given))
 
 
-class OneMailbox(ApiView):
+class OneMailboxView(ApiView):
     scopes = {"GET": "mailboxes:read", "DELETE": "mailboxes:write"}
 
     @operation(
         "Get a mailbox",
         tag=MAILBOXES,
-        answers=shapes.PanelMailbox,
+        answers=serializers.PanelMailboxSerializer,
         errors=(404,),
         example=EXAMPLE_MAILBOX,
     )
     def get(self, request: Request, mailbox_id: UUID) -> Response:
         """How far it is, and what is wrong with it, if anything."""
-        return Response(shapes.PanelMailbox(selectors.get_mailbox(self.actor, mailbox_id)).data)
+        return Response(
+            serializers.PanelMailboxSerializer(selectors.get_mailbox(self.actor, mailbox_id)).data
+        )
 
     @operation(
         "Delete a mailbox",
         tag=MAILBOXES,
-        answers=PanelJob,
+        answers=PanelJobSerializer,
         status=202,
         errors=(404, 409),
         example=DELETING,
@@ -158,17 +160,17 @@ class OneMailbox(ApiView):
         that fails, it stays so with the reason, and the job can be retried. Its mail is kept for a
         while."""
         job = services.delete_mailboxes(self.actor, [mailbox_id])
-        return Response(PanelJob(job).data, 202)
+        return Response(PanelJobSerializer(job).data, 202)
 
 
-class MailboxPassword(ApiView):
+class MailboxPasswordView(ApiView):
     scopes = {"PUT": "mailboxes:write"}
 
     @operation(
         "Change a mailbox's password",
         tag=MAILBOXES,
-        takes=shapes.NewMailboxPassword,
-        answers=shapes.PanelMailboxPassword,
+        takes=serializers.NewMailboxPasswordSerializer,
+        answers=serializers.PanelMailboxPasswordSerializer,
         errors=(404, 409),
         request_example={"password": "SecurePass123!"},
         example={**EXAMPLE_MAILBOX, "passwordPending": True, "generatedPassword": "wT7..."},
@@ -179,20 +181,20 @@ class MailboxPassword(ApiView):
         scope mailboxes:reveal too; 403 TOKEN_NEEDED in the browser, whose page asks for a code
         instead. 409 while the mailbox is being set up or deleted."""
         self.require_token()
-        given = self.body(request, shapes.NewMailboxPassword)
+        given = self.body(request, serializers.NewMailboxPasswordSerializer)
         credential = services.change_password(self.actor, mailbox_id, **given)
-        mailbox = shapes.PanelMailbox(credential.mailbox).data
+        mailbox = serializers.PanelMailboxSerializer(credential.mailbox).data
         return Response({**mailbox, "generatedPassword": credential.password})
 
 
-class MailboxQuota(ApiView):
+class MailboxQuotaView(ApiView):
     scopes = {"PUT": "mailboxes:write"}
 
     @operation(
         "Change a mailbox's quota",
         tag=MAILBOXES,
-        takes=shapes.NewMailboxQuota,
-        answers=shapes.PanelMailbox,
+        takes=serializers.NewMailboxQuotaSerializer,
+        answers=serializers.PanelMailboxSerializer,
         errors=(404, 409),
         request_example={"quotaMb": 4096},
         example={**EXAMPLE_MAILBOX, "quotaMb": 4096},
@@ -200,52 +202,52 @@ class MailboxQuota(ApiView):
     def put(self, request: Request, mailbox_id: UUID) -> Response:
         """In MB. A mailbox that holds more keeps what it has and gets no more. 409
         MANAGED_ELSEWHERE where a vendor holds it."""
-        given = self.body(request, shapes.NewMailboxQuota)
+        given = self.body(request, serializers.NewMailboxQuotaSerializer)
         mailbox = services.set_quota(self.actor, mailbox_id, **given)
-        return Response(shapes.PanelMailbox(mailbox).data)
+        return Response(serializers.PanelMailboxSerializer(mailbox).data)
 
 
-class SuspendMailbox(ApiView):
+class SuspendMailboxView(ApiView):
     scopes = {"POST": "mailboxes:write"}
 
     @operation(
         "Suspend a mailbox",
         tag=MAILBOXES,
-        answers=shapes.PanelMailbox,
+        answers=serializers.PanelMailboxSerializer,
         errors=(404,),
         example={**EXAMPLE_MAILBOX, "status": "suspended"},
     )
     def post(self, request: Request, mailbox_id: UUID) -> Response:
         """Login and sending stop, running sessions end; mail still arrives. Twice is harmless."""
         mailbox = services.suspend_mailbox(self.actor, mailbox_id)
-        return Response(shapes.PanelMailbox(mailbox).data)
+        return Response(serializers.PanelMailboxSerializer(mailbox).data)
 
 
-class ActivateMailbox(ApiView):
+class ActivateMailboxView(ApiView):
     scopes = {"POST": "mailboxes:write"}
 
     @operation(
         "Activate a mailbox",
         tag=MAILBOXES,
-        answers=shapes.PanelMailbox,
+        answers=serializers.PanelMailboxSerializer,
         errors=(404,),
         example=EXAMPLE_MAILBOX,
     )
     def post(self, request: Request, mailbox_id: UUID) -> Response:
         """Undoes a suspension. Twice is harmless. 409 for one that is not suspended."""
         mailbox = services.activate_mailbox(self.actor, mailbox_id)
-        return Response(shapes.PanelMailbox(mailbox).data)
+        return Response(serializers.PanelMailboxSerializer(mailbox).data)
 
 
-class MailboxBulk(ApiView):
+class MailboxBulkView(ApiView):
     sliced = True
     scopes = {"POST": "mailboxes:write"}
 
     @operation(
         "Change many mailboxes",
         tag=MAILBOXES,
-        takes=shapes.MailboxBulk,
-        answers=shapes.MailboxOutcomes,
+        takes=serializers.MailboxBulkSerializer,
+        answers=serializers.MailboxOutcomesSerializer,
         request_example={"action": "suspend", "ids": [A_MAILBOX]},
         example={
             "success": True,
@@ -263,7 +265,7 @@ class MailboxBulk(ApiView):
         """suspend, activate, delete, reset-password or set-quota (with `quotaMb`) for up to 500.
         One that cannot be changed has its `error` and blocks no other. For reset-password, a key
         needs the scope mailboxes:reveal too, and the browser is refused (403 TOKEN_NEEDED)."""
-        given = self.body(request, shapes.MailboxBulk)
+        given = self.body(request, serializers.MailboxBulkSerializer)
         if given["action"] == "reset-password":
             self.require_token()
         found = services.change_mailboxes(
@@ -272,7 +274,7 @@ class MailboxBulk(ApiView):
         return Response(_tallied(found, _outcome))
 
 
-class MailboxImport(ApiView):
+class MailboxImportView(ApiView):
     scopes = {"POST": "mailboxes:write"}
     parser_classes = (StrictJSON, CsvText)
 
@@ -283,9 +285,9 @@ class MailboxImport(ApiView):
     @operation(
         "Create mailboxes from a list",
         tag=MAILBOXES,
-        takes=shapes.MailboxImport,
+        takes=serializers.MailboxImportSerializer,
         also_takes={"text/csv": {"type": "string"}},
-        answers=shapes.MailboxRowOutcomes,
+        answers=serializers.MailboxRowOutcomesSerializer,
         request_example={
             "rows": [{"email": "anna@example.com", "firstName": "Anna", "quotaMb": 2048}]
         },
@@ -315,7 +317,7 @@ class MailboxImport(ApiView):
         if isinstance(request.data, Mapping) and "parsed" in request.data:
             parsed: list[imports.Row] = request.data["parsed"]
             return parsed
-        given = self.body(request, shapes.MailboxImport)
+        given = self.body(request, serializers.MailboxImportSerializer)
         if "csv" in given:
             return imports.parse_csv(given["csv"].encode())
         return [imports.Row(**row) for row in given["rows"]]
@@ -332,7 +334,7 @@ def _tallied[T](found: Sequence[T], shown: Callable[[T], dict[str, Any]]) -> dic
 def _outcome(found: services.Outcome) -> dict[str, Any]:
     answer: dict[str, Any] = {"id": found.mailbox_id, "success": found.error is None}
     if found.mailbox:
-        answer["mailbox"] = shapes.PanelMailbox(found.mailbox).data
+        answer["mailbox"] = serializers.PanelMailboxSerializer(found.mailbox).data
     if found.password:
         answer["generatedPassword"] = found.password
     return answer | _why(found.error)
@@ -345,7 +347,7 @@ def _row_outcome(found: imports.RowOutcome) -> dict[str, Any]:
         "success": found.error is None,
     }
     if found.credential:
-        answer["mailbox"] = shapes.PanelMailbox(found.credential.mailbox).data
+        answer["mailbox"] = serializers.PanelMailboxSerializer(found.credential.mailbox).data
         answer["generatedPassword"] = found.credential.password
     return answer | _why(found.error)
 

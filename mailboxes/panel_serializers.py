@@ -1,4 +1,4 @@
-"""JSON shapes of mailboxes, aliases and mail domains as the panel shows them (sources 2 and 5)."""
+"""Serializers of mailboxes, aliases and mail domains as the panel shows them (sources 2 and 5)."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,15 @@ from mailboxes.naming import MAX_LOCAL_PART, MAX_NAME, local_part_error, name_er
 from mailboxes.serializers import SHOWN_STATUSES
 from mailboxes.services import ACTIONS, MOST_AT_ONCE, QUOTAS_MB
 from mailservers.models import MailDomain
-from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Email, ErrorDetail, Id, Text, Whole
+from mpanel.core.api.serializers import (
+    CamelPageQuerySerializer,
+    CamelSerializer,
+    Email,
+    ErrorDetailSerializer,
+    Id,
+    Text,
+    Whole,
+)
 
 ORDERS = {"email": "address", "createdAt": "id", "storedBytes": "stored_bytes"}
 
@@ -64,7 +72,7 @@ class MailboxQuota(Whole):
 # --- Coming in -------------------------------------------------------------------------------
 
 
-class PanelMailboxQuery(CamelPageQuery):
+class PanelMailboxQuerySerializer(CamelPageQuerySerializer):
     """Which mailboxes."""
 
     domain_id = serializers.UUIDField(required=False, default=None)
@@ -80,7 +88,7 @@ class PanelMailboxQuery(CamelPageQuery):
     )
 
 
-class NewPanelMailbox(CamelShape):
+class NewPanelMailboxSerializer(CamelSerializer):
     """A mailbox: by its whole `email`, or by `domainId` and `localPart`."""
 
     email = Email(required=False)
@@ -104,7 +112,7 @@ class NewPanelMailbox(CamelShape):
         return given
 
 
-class NewDomainMailbox(CamelShape):
+class NewDomainMailboxSerializer(CamelSerializer):
     """A mailbox on a domain."""
 
     domain_id = Id()
@@ -120,19 +128,19 @@ class NewDomainMailbox(CamelShape):
         return given
 
 
-class NewMailboxPassword(CamelShape):
+class NewMailboxPasswordSerializer(CamelSerializer):
     """A new password."""
 
     password = MailboxPassword()
 
 
-class NewMailboxQuota(CamelShape):
+class NewMailboxQuotaSerializer(CamelSerializer):
     """A new quota."""
 
     quota_mb = MailboxQuota()
 
 
-class PanelMailboxChange(CamelShape):
+class PanelMailboxChangeSerializer(CamelSerializer):
     """What is to change; what is left out stays."""
 
     first_name = MailboxName(required=False)
@@ -147,7 +155,7 @@ class PanelMailboxChange(CamelShape):
     status = serializers.ChoiceField(choices=[Mailbox.ACTIVE, Mailbox.SUSPENDED], required=False)
 
 
-class MailboxBulk(CamelShape):
+class MailboxBulkSerializer(CamelSerializer):
     """What is done to which mailboxes."""
 
     action = serializers.ChoiceField(choices=list(ACTIONS))
@@ -160,7 +168,7 @@ class MailboxBulk(CamelShape):
         return given
 
 
-class MailboxRow(CamelShape):
+class MailboxRowSerializer(CamelSerializer):
     """One row of a list. What is wrong with its values is said in its own outcome."""
 
     email = Text(max_length=1000, allow_blank=True)
@@ -170,11 +178,11 @@ class MailboxRow(CamelShape):
     quota_mb = Whole(required=False, min_value=-(2**53), max_value=2**53)
 
 
-class MailboxImport(CamelShape):
+class MailboxImportSerializer(CamelSerializer):
     """Either rows, or the text of a CSV file with a header."""
 
     rows = serializers.ListField(
-        child=MailboxRow(), required=False, min_length=1, max_length=MOST_ROWS
+        child=MailboxRowSerializer(), required=False, min_length=1, max_length=MOST_ROWS
     )
     csv = serializers.CharField(
         required=False,
@@ -189,7 +197,7 @@ class MailboxImport(CamelShape):
         return given
 
 
-class EmailDomainQuery(CamelPageQuery):
+class EmailDomainQuerySerializer(CamelPageQuerySerializer):
     """Which domains."""
 
     domain_id = serializers.UUIDField(required=False, default=None)
@@ -199,7 +207,7 @@ class EmailDomainQuery(CamelPageQuery):
     search = Text(max_length=254, required=False, default="", allow_blank=True)
 
 
-class NewEmailDomain(CamelShape):
+class NewEmailDomainSerializer(CamelSerializer):
     """How a domain's mail is to be handled."""
 
     domain_id = Id()
@@ -222,7 +230,7 @@ class NewEmailDomain(CamelShape):
     )
 
 
-class AliasQuery(CamelPageQuery):
+class AliasQuerySerializer(CamelPageQuerySerializer):
     """Which aliases."""
 
     domain_id = serializers.UUIDField(required=False, default=None)
@@ -230,7 +238,7 @@ class AliasQuery(CamelPageQuery):
     search = Text(max_length=254, required=False, default="", allow_blank=True)
 
 
-class NewAlias(CamelShape):
+class NewAliasSerializer(CamelSerializer):
     """A further address of a mailbox, on its domain."""
 
     mailbox_id = Id()
@@ -249,7 +257,7 @@ class NewAlias(CamelShape):
 # --- Going out -------------------------------------------------------------------------------
 
 
-class MailTrouble(CamelShape):
+class MailTroubleSerializer(CamelSerializer):
     """What is wrong, and what a person can do."""
 
     code = serializers.CharField()
@@ -262,7 +270,7 @@ def _trouble(row: Mailbox | MailDomain) -> dict[str, str] | None:
     return {"code": row.error_code or "FAILED", "message": row.error_message}
 
 
-class PanelMailbox(CamelShape):
+class PanelMailboxSerializer(CamelSerializer):
     """A mailbox. `passwordPending`: its provider was not told the newest password yet."""
 
     id = serializers.UUIDField()
@@ -293,46 +301,46 @@ class PanelMailbox(CamelShape):
     def get_sending_paused(self, row: Mailbox) -> str | None:
         return row.paused_reason if row.paused_at else None
 
-    @extend_schema_field(MailTrouble(allow_null=True))
+    @extend_schema_field(MailTroubleSerializer(allow_null=True))
     def get_error(self, row: Mailbox) -> dict[str, str] | None:
         return _trouble(row)
 
 
-class PanelMailboxMade(PanelMailbox):
+class PanelMailboxMadeSerializer(PanelMailboxSerializer):
     """A mailbox that was made; its password is answered this one time."""
 
     generated_password = serializers.CharField()
     job_id = serializers.UUIDField(help_text="The job that sets it up and proves its login.")
 
 
-class PanelMailboxPassword(PanelMailbox):
+class PanelMailboxPasswordSerializer(PanelMailboxSerializer):
     """A mailbox with its new password, which is answered this one time."""
 
     generated_password = serializers.CharField()
 
 
-class MailboxOutcome(CamelShape):
+class MailboxOutcomeSerializer(CamelSerializer):
     """What came of one mailbox of a bulk action."""
 
     id = serializers.UUIDField()
     success = serializers.BooleanField()
-    mailbox = PanelMailbox(required=False)
+    mailbox = PanelMailboxSerializer(required=False)
     generated_password = serializers.CharField(required=False, help_text="For reset-password.")
-    error = ErrorDetail(required=False)
+    error = ErrorDetailSerializer(required=False)
 
 
-class MailboxRowOutcome(CamelShape):
+class MailboxRowOutcomeSerializer(CamelSerializer):
     """What came of one row; `row` counts from 1, without a header."""
 
     row = serializers.IntegerField()
     email = serializers.CharField()
     success = serializers.BooleanField()
-    mailbox = PanelMailbox(required=False)
+    mailbox = PanelMailboxSerializer(required=False)
     generated_password = serializers.CharField(required=False)
-    error = ErrorDetail(required=False)
+    error = ErrorDetailSerializer(required=False)
 
 
-class MailboxTally(CamelShape):
+class MailboxTallySerializer(CamelSerializer):
     """How many came to what."""
 
     total = serializers.IntegerField()
@@ -340,23 +348,23 @@ class MailboxTally(CamelShape):
     failed = serializers.IntegerField()
 
 
-class MailboxOutcomes(CamelShape):
+class MailboxOutcomesSerializer(CamelSerializer):
     """The outcome of each mailbox, in the order asked."""
 
     success = serializers.BooleanField(help_text="Whether all of them succeeded.")
-    results = MailboxOutcome(many=True)
-    summary = MailboxTally()
+    results = MailboxOutcomeSerializer(many=True)
+    summary = MailboxTallySerializer()
 
 
-class MailboxRowOutcomes(CamelShape):
+class MailboxRowOutcomesSerializer(CamelSerializer):
     """The outcome of each row, in order."""
 
     success = serializers.BooleanField(help_text="Whether all of them succeeded.")
-    results = MailboxRowOutcome(many=True)
-    summary = MailboxTally()
+    results = MailboxRowOutcomeSerializer(many=True)
+    summary = MailboxTallySerializer()
 
 
-class EmailDomain(CamelShape):
+class EmailDomainSerializer(CamelSerializer):
     """How a domain's mail is handled. Region and host are null where a vendor holds it."""
 
     id = serializers.UUIDField()
@@ -381,12 +389,12 @@ class EmailDomain(CamelShape):
     def get_host(self, row: MailDomain) -> str | None:
         return row.server.host if row.server else None
 
-    @extend_schema_field(MailTrouble(allow_null=True))
+    @extend_schema_field(MailTroubleSerializer(allow_null=True))
     def get_error(self, row: MailDomain) -> dict[str, str] | None:
         return _trouble(row)
 
 
-class MailRegion(CamelShape):
+class MailRegionSerializer(CamelSerializer):
     """Where new domains' mail can be placed."""
 
     region = serializers.CharField()
@@ -394,7 +402,7 @@ class MailRegion(CamelShape):
     provider = serializers.CharField()
 
 
-class PanelAlias(CamelShape):
+class PanelAliasSerializer(CamelSerializer):
     """A further address of a mailbox."""
 
     id = serializers.UUIDField()

@@ -12,7 +12,7 @@ from mailboxes.models import DeliveryRules
 from mailboxes.panel_api import MAILBOXES
 from mailboxes.services import MOST_SUBJECT, MOST_TEXT, Vacation
 from mailservers.configuration import MOST_REDIRECTS
-from mpanel.core.api.shapes import CamelShape, Email, Text, YesNo
+from mpanel.core.api.serializers import CamelSerializer, Email, Text, YesNo
 from mpanel.core.api.views import ApiView, TokenNeeded, operation
 
 EXAMPLE_VACATION = {
@@ -30,7 +30,7 @@ EXAMPLE = {
 }
 
 
-class VacationShape(CamelShape):
+class VacationSerializer(CamelSerializer):
     """A note to who writes. Days are UTC; `endsOn` is the last one."""
 
     subject = Text(max_length=MOST_SUBJECT)
@@ -39,14 +39,14 @@ class VacationShape(CamelShape):
     ends_on = serializers.DateField(required=False, allow_null=True, default=None)
 
 
-class NewMailboxRules(CamelShape):
+class NewMailboxRulesSerializer(CamelSerializer):
     """All of a mailbox's rules: what is left out ends."""
 
     forward_to = serializers.ListField(
         child=Email(), required=False, default=list, max_length=MOST_REDIRECTS
     )
     keeps_copy = YesNo(required=False, default=True)
-    vacation = VacationShape(required=False, allow_null=True, default=None)
+    vacation = VacationSerializer(required=False, allow_null=True, default=None)
     replaces_script = YesNo(
         required=False,
         default=False,
@@ -54,30 +54,30 @@ class NewMailboxRules(CamelShape):
     )
 
 
-class RulesError(CamelShape):
+class RulesErrorSerializer(CamelSerializer):
     """Why the rules are not in force."""
 
     code = serializers.CharField()
     message = serializers.CharField()
 
 
-class MailboxRulesShape(CamelShape):
+class MailboxRulesSerializer(CamelSerializer):
     """A mailbox's rules, and whether the mail server has them."""
 
     forward_to = serializers.ListField(child=serializers.CharField())
     keeps_copy = serializers.BooleanField()
-    vacation = VacationShape(allow_null=True)
+    vacation = VacationSerializer(allow_null=True)
     status = serializers.ChoiceField(choices=["pending", "active", "failed"])
-    error = RulesError(allow_null=True)
+    error = RulesErrorSerializer(allow_null=True)
 
 
-class MailboxRules(ApiView):
+class MailboxRulesView(ApiView):
     scopes = {"GET": "mailboxes:read", "PUT": "mailboxes:write"}
 
     @operation(
         "Get a mailbox's forwarding and vacation note",
         tag=MAILBOXES,
-        answers=MailboxRulesShape,
+        answers=MailboxRulesSerializer,
         errors=(404,),
         example=EXAMPLE,
     )
@@ -89,8 +89,8 @@ class MailboxRules(ApiView):
     @operation(
         "Set a mailbox's forwarding and vacation note",
         tag=MAILBOXES,
-        takes=NewMailboxRules,
-        answers=MailboxRulesShape,
+        takes=NewMailboxRulesSerializer,
+        answers=MailboxRulesSerializer,
         errors=(404, 409),
         request_example={"forwardTo": ["ada@example.org"], "vacation": EXAMPLE_VACATION},
         example=EXAMPLE,
@@ -101,7 +101,7 @@ class MailboxRules(ApiView):
         `replacesScript` to switch it off. To forward to a new address, a key needs the scope
         mailboxes:reveal too, and the browser, whose page asks for a code, gets 403 TOKEN_NEEDED.
         409 MANAGED_ELSEWHERE or RULES_UNAVAILABLE."""
-        given = self.body(request, NewMailboxRules)
+        given = self.body(request, NewMailboxRulesSerializer)
         note = given.pop("vacation")
         vacation = Vacation(**note) if note else None
         try:

@@ -1,4 +1,4 @@
-"""JSON shapes of mailboxes and their credentials."""
+"""Serializers of mailboxes and their credentials."""
 
 from typing import Any
 
@@ -9,7 +9,14 @@ from mailboxes.naming import CONVENTIONS, MAX_ADDRESSES, Persona
 from mailboxes.services import Credential
 from mailboxes.vendors import mail_provider_of
 from mailservers.providers.base import LoginSettings
-from mpanel.core.api.shapes import ErrorDetail, Id, Shape, Text, Whole, WholeListQuery
+from mpanel.core.api.serializers import (
+    ErrorDetailSerializer,
+    Id,
+    Serializer,
+    Text,
+    Whole,
+    WholeListQuerySerializer,
+)
 
 # Those that source 1 names come first; a deleted one is not shown.
 SHOWN_STATUSES = (
@@ -26,14 +33,14 @@ MOST_AT_ONCE = 5  # e-mail accounts of one batch call
 # --- Coming in -------------------------------------------------------------------------------
 
 
-class PersonaShape(Shape):
+class PersonaSerializer(Serializer):
     """A person for whom an inbox is made."""
 
     first_name = Text(max_length=60)
     last_name = Text(max_length=60)
 
 
-class Provision(Shape):
+class ProvisionSerializer(Serializer):
     """How many inboxes on which domain, and how they are named."""
 
     domain_id = Id()
@@ -42,7 +49,7 @@ class Provision(Shape):
         choices=list(CONVENTIONS), default="firstname.lastname"
     )
     personas = serializers.ListField(
-        child=PersonaShape(),
+        child=PersonaSerializer(),
         required=False,
         default=list,
         max_length=MAX_ADDRESSES,
@@ -74,7 +81,7 @@ class Provision(Shape):
         }
 
 
-class InboxQuery(WholeListQuery):
+class InboxQuerySerializer(WholeListQuerySerializer):
     """Which inboxes."""
 
     domain_id = serializers.UUIDField(required=False, default=None)
@@ -84,14 +91,14 @@ class InboxQuery(WholeListQuery):
     search = Text(max_length=254, required=False, default="", allow_blank=True)
 
 
-class InboxFileQuery(Shape):
+class InboxFileQuerySerializer(Serializer):
     """Which inboxes' CSV."""
 
     domain_id = serializers.UUIDField(required=False, default=None)
     deployment_id = serializers.UUIDField(required=False, default=None)
 
 
-class NewEmailAccount(Shape):
+class NewEmailAccountSerializer(Serializer):
     """One e-mail account."""
 
     domain_id = Id()
@@ -114,16 +121,18 @@ class NewEmailAccount(Shape):
         return {**given, "username": given["username"].lower()}
 
 
-class NewEmailAccounts(Shape):
+class NewEmailAccountsSerializer(Serializer):
     """Several e-mail accounts."""
 
-    accounts = serializers.ListField(child=NewEmailAccount(), min_length=1, max_length=MOST_AT_ONCE)
+    accounts = serializers.ListField(
+        child=NewEmailAccountSerializer(), min_length=1, max_length=MOST_AT_ONCE
+    )
 
 
 # --- Going out -------------------------------------------------------------------------------
 
 
-class Provisioned(Shape):
+class ProvisionedSerializer(Serializer):
     """What was made. The passwords in `csv_data` are shown only once."""
 
     inboxes_created = serializers.IntegerField()
@@ -134,7 +143,7 @@ class Provisioned(Shape):
     next_steps = serializers.ListField(child=serializers.CharField())
 
 
-class InboxShape(Shape):
+class InboxSerializer(Serializer):
     """An inbox of the list. What is null is not measured."""
 
     id = serializers.UUIDField()
@@ -153,7 +162,7 @@ class InboxShape(Shape):
     created_at = serializers.DateTimeField()
 
 
-class StatusBreakdown(Shape):
+class StatusBreakdownSerializer(Serializer):
     """How many inboxes are in each status, whatever `status` was asked for."""
 
     active = serializers.IntegerField()
@@ -164,7 +173,7 @@ class StatusBreakdown(Shape):
     deleting = serializers.IntegerField()
 
 
-class EmailAccountShape(InboxShape):
+class EmailAccountSerializer(InboxSerializer):
     """An e-mail account. The error is why its login could not be proved."""
 
     first_name = serializers.CharField()
@@ -173,15 +182,15 @@ class EmailAccountShape(InboxShape):
     error_message = serializers.CharField()
 
 
-class InboxList(Shape):
+class InboxListSerializer(Serializer):
     """The inboxes that were asked for: all, or a page of them. `total`: how many on all pages."""
 
-    inboxes = InboxShape(many=True)
+    inboxes = InboxSerializer(many=True)
     total = serializers.IntegerField()
-    status_breakdown = StatusBreakdown()
+    status_breakdown = StatusBreakdownSerializer()
 
 
-class LoginShape(Shape):
+class LoginSerializer(Serializer):
     """How a program logs in."""
 
     host = serializers.CharField()
@@ -191,34 +200,34 @@ class LoginShape(Shape):
     use_tls = serializers.BooleanField()
 
 
-class EmailCredentials(Shape):
+class EmailCredentialsSerializer(Serializer):
     """A password, and where it is good. `imap` is null where the provider has none."""
 
     email = serializers.EmailField()
     password = serializers.CharField()
-    smtp = LoginShape()
-    imap = LoginShape(allow_null=True)
+    smtp = LoginSerializer()
+    imap = LoginSerializer(allow_null=True)
 
 
-class EmailAccount(Shape):
+class CreatedEmailAccountSerializer(Serializer):
     """An e-mail account that was made. Its login works when the deployment has proved it."""
 
     id = serializers.UUIDField()
     email = serializers.EmailField()
     status = serializers.ChoiceField(choices=list(SHOWN_STATUSES))
     deployment_id = serializers.UUIDField()
-    credentials = EmailCredentials()
+    credentials = EmailCredentialsSerializer()
 
 
-class EmailAccountResult(Shape):
+class EmailAccountResultSerializer(Serializer):
     """One row's outcome: the account, or why there is none."""
 
     success = serializers.BooleanField()
-    email_account = EmailAccount(required=False)
-    error = ErrorDetail(required=False)
+    email_account = CreatedEmailAccountSerializer(required=False)
+    error = ErrorDetailSerializer(required=False)
 
 
-class EmailAccountSummary(Shape):
+class EmailAccountSummarySerializer(Serializer):
     """How many rows came to what."""
 
     total = serializers.IntegerField()
@@ -226,12 +235,12 @@ class EmailAccountSummary(Shape):
     failed = serializers.IntegerField()
 
 
-class EmailAccountResults(Shape):
+class EmailAccountResultsSerializer(Serializer):
     """The outcome of each row, in their order. `success`: all of them."""
 
     success = serializers.BooleanField()
-    results = EmailAccountResult(many=True)
-    summary = EmailAccountSummary()
+    results = EmailAccountResultSerializer(many=True)
+    summary = EmailAccountSummarySerializer()
 
 
 def credentials_of(credential: Credential) -> dict[str, Any]:

@@ -9,11 +9,10 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import page_of, paged
+from mpanel.core.api.serializers import page_of, paged
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.api.waiting import PREFER, outside, wait
-from outreach import selectors, services
-from outreach import serializers as shapes
+from outreach import selectors, serializers, services
 from outreach.errors import refusal_of
 from outreach.models import CampaignSeat, OutreachLink
 from outreach.providers.base import Campaign
@@ -69,20 +68,20 @@ def under_way(example: dict[str, Any], status: str) -> dict[str, Any]:
     return {**example, "status": status}
 
 
-class Connection(ApiView):
+class ConnectionView(ApiView):
     """A mailbox at one tool."""
 
     scopes = {"POST": "mailboxes:write", "DELETE": "mailboxes:write"}
     provider: ClassVar[str]
 
     def connect(self, request: Request, account_id: UUID) -> Response:
-        given = self.body(request, shapes.ConnectAccount)
+        given = self.body(request, serializers.ConnectAccountSerializer)
         link = services.connect_mailbox(
             self.actor,
             account_id,
             provider=self.provider,
             credential_id=given["credential_id"],
-            warmup=shapes.ConnectAccount.wish(given),
+            warmup=serializers.ConnectAccountSerializer.wish(given),
         )
         return self._answer(request, link, over=201, moving=OutreachLink.CONNECTING)
 
@@ -106,20 +105,25 @@ class Connection(ApiView):
         headers = wait(request, is_over)
         if link.status == OutreachLink.FAILED:
             raise refusal_of(link)
-        answer = shapes.connection_of(link, job.pk if job else None)
+        answer = serializers.connection_of(link, job.pk if job else None)
         return Response(answer, 202 if link.status == moving else over, headers=headers)
 
 
-class Smartlead(Connection):
+class SmartleadView(ConnectionView):
     provider = "smartlead"
 
     @operation(
         "Connect an e-mail account to Smartlead",
         tag=OUTREACH,
-        takes=shapes.ConnectAccount,
-        answers=shapes.SmartleadConnection,
+        takes=serializers.ConnectAccountSerializer,
+        answers=serializers.SmartleadConnectionSerializer,
         status=201,
-        also={202: (shapes.SmartleadConnection, under_way(EXAMPLE_SMARTLEAD, "connecting"))},
+        also={
+            202: (
+                serializers.SmartleadConnectionSerializer,
+                under_way(EXAMPLE_SMARTLEAD, "connecting"),
+            )
+        },
         headers=[PREFER],
         errors=(402, 404, 502),
         request_example=EXAMPLE_WARMUP,
@@ -136,8 +140,13 @@ class Smartlead(Connection):
     @operation(
         "Disconnect an e-mail account from Smartlead",
         tag=OUTREACH,
-        answers=shapes.SmartleadConnection,
-        also={202: (shapes.SmartleadConnection, under_way(EXAMPLE_SMARTLEAD, "disconnecting"))},
+        answers=serializers.SmartleadConnectionSerializer,
+        also={
+            202: (
+                serializers.SmartleadConnectionSerializer,
+                under_way(EXAMPLE_SMARTLEAD, "disconnecting"),
+            )
+        },
         headers=[PREFER],
         errors=(404, 409, 502),
         example={**EXAMPLE_SMARTLEAD, "status": "disconnected"},
@@ -148,16 +157,21 @@ class Smartlead(Connection):
         return self.disconnect(request, account_id)
 
 
-class Instantly(Connection):
+class InstantlyView(ConnectionView):
     provider = "instantly"
 
     @operation(
         "Connect an e-mail account to Instantly",
         tag=OUTREACH,
-        takes=shapes.ConnectAccount,
-        answers=shapes.InstantlyConnection,
+        takes=serializers.ConnectAccountSerializer,
+        answers=serializers.InstantlyConnectionSerializer,
         status=201,
-        also={202: (shapes.InstantlyConnection, under_way(EXAMPLE_INSTANTLY, "connecting"))},
+        also={
+            202: (
+                serializers.InstantlyConnectionSerializer,
+                under_way(EXAMPLE_INSTANTLY, "connecting"),
+            )
+        },
         headers=[PREFER],
         errors=(402, 404, 502),
         request_example=EXAMPLE_WARMUP,
@@ -170,8 +184,13 @@ class Instantly(Connection):
     @operation(
         "Disconnect an e-mail account from Instantly",
         tag=OUTREACH,
-        answers=shapes.InstantlyConnection,
-        also={202: (shapes.InstantlyConnection, under_way(EXAMPLE_INSTANTLY, "disconnecting"))},
+        answers=serializers.InstantlyConnectionSerializer,
+        also={
+            202: (
+                serializers.InstantlyConnectionSerializer,
+                under_way(EXAMPLE_INSTANTLY, "disconnecting"),
+            )
+        },
         headers=[PREFER],
         errors=(404, 409, 502),
         example={**EXAMPLE_INSTANTLY, "status": "disconnected"},
@@ -181,14 +200,14 @@ class Instantly(Connection):
         return self.disconnect(request, account_id)
 
 
-class Warmup(ApiView):
+class WarmupView(ApiView):
     scopes = {"GET": "mailboxes:read"}
 
     @operation(
         "Get warm-up statistics",
         tag=OUTREACH,
-        query=shapes.WarmupQuery,
-        answers=shapes.WarmupStatsShape,
+        query=serializers.WarmupQuerySerializer,
+        answers=serializers.WarmupStatsSerializer,
         errors=(404,),
         example={
             "email_account_id": AN_ACCOUNT,
@@ -208,32 +227,32 @@ class Warmup(ApiView):
     def get(self, request: Request, account_id: UUID) -> Response:
         """The last seven days, as the outreach tool counted them; fetched once a day. No days
         where the mailbox was never connected. 404 ACCOUNT_NOT_FOUND."""
-        query = self.query(request, shapes.WarmupQuery)
+        query = self.query(request, serializers.WarmupQuerySerializer)
         stats = selectors.warmup_stats(self.actor, account_id, provider=query["provider"])
-        return Response(shapes.stats_of(stats))
+        return Response(serializers.stats_of(stats))
 
 
-class Campaigns(ApiView):
+class CampaignsView(ApiView):
     scopes = {"GET": "mailboxes:read"}
     provider: ClassVar[str]
 
     def read(self, request: Request) -> Response:
-        query = self.query(request, shapes.CampaignQuery)
+        query = self.query(request, serializers.CampaignQuerySerializer)
         with outside(self.actor.tenant_id):
             found = services.read_campaigns(
                 self.actor, provider=self.provider, credential_id=query["credential_id"]
             )
-        return Response(page_of(found, query, shapes.CampaignShape))
+        return Response(page_of(found, query, serializers.CampaignSerializer))
 
 
-class SmartleadCampaigns(Campaigns):
+class SmartleadCampaignsView(CampaignsView):
     provider = "smartlead"
 
     @operation(
         "List Smartlead's campaigns",
         tag=OUTREACH,
-        query=shapes.CampaignQuery,
-        answers=paged(shapes.CampaignShape),
+        query=serializers.CampaignQuerySerializer,
+        answers=paged(serializers.CampaignSerializer),
         errors=(404, 409, 502),
         example=EXAMPLE_CAMPAIGNS,
     )
@@ -243,14 +262,14 @@ class SmartleadCampaigns(Campaigns):
         return self.read(request)
 
 
-class InstantlyCampaigns(Campaigns):
+class InstantlyCampaignsView(CampaignsView):
     provider = "instantly"
 
     @operation(
         "List Instantly's campaigns",
         tag=OUTREACH,
-        query=shapes.CampaignQuery,
-        answers=paged(shapes.CampaignShape),
+        query=serializers.CampaignQuerySerializer,
+        answers=paged(serializers.CampaignSerializer),
         errors=(404, 409, 502),
         example=EXAMPLE_CAMPAIGNS,
     )
@@ -259,13 +278,13 @@ class InstantlyCampaigns(Campaigns):
         return self.read(request)
 
 
-class CampaignAccounts(ApiView):
+class CampaignAccountsView(ApiView):
     scopes = {"POST": "mailboxes:write"}
     provider: ClassVar[str]
     campaign: Campaign
 
     def prepare(self, request: Request, campaign_id: str) -> None:
-        self.given = self.body(request, shapes.SeatAccounts)
+        self.given = self.body(request, serializers.SeatAccountsSerializer)
         self.campaign = services.find_campaign(
             self.actor,
             self.given["ids"],
@@ -304,17 +323,17 @@ class CampaignAccounts(ApiView):
         return Response(answer, 200 if is_over else 202, headers=headers)
 
 
-class SmartleadCampaignAccounts(CampaignAccounts):
+class SmartleadCampaignAccountsView(CampaignAccountsView):
     provider = "smartlead"
 
     @operation(
         "Assign e-mail accounts to a Smartlead campaign",
         tag=OUTREACH,
-        takes=shapes.SeatAccounts,
-        answers=shapes.SeatsShape,
+        takes=serializers.SeatAccountsSerializer,
+        answers=serializers.SeatsSerializer,
         also={
             202: (
-                shapes.SeatsShape,
+                serializers.SeatsSerializer,
                 {
                     **EXAMPLE_SEATS,
                     "items": [{"email_account_id": AN_ACCOUNT, "status": "joining"}],
@@ -333,17 +352,17 @@ class SmartleadCampaignAccounts(CampaignAccounts):
         return self.seat(request)
 
 
-class InstantlyCampaignAccounts(CampaignAccounts):
+class InstantlyCampaignAccountsView(CampaignAccountsView):
     provider = "instantly"
 
     @operation(
         "Assign e-mail accounts to an Instantly campaign",
         tag=OUTREACH,
-        takes=shapes.SeatAccounts,
-        answers=shapes.SeatsShape,
+        takes=serializers.SeatAccountsSerializer,
+        answers=serializers.SeatsSerializer,
         also={
             202: (
-                shapes.SeatsShape,
+                serializers.SeatsSerializer,
                 {
                     **EXAMPLE_SEATS,
                     "items": [{"email_account_id": AN_ACCOUNT, "status": "joining"}],

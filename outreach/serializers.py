@@ -1,10 +1,10 @@
-"""JSON shapes of mailboxes at outreach tools."""
+"""Serializers of mailboxes at outreach tools."""
 
 from typing import Any
 
 from rest_framework import serializers
 
-from mpanel.core.api.shapes import Id, PageQuery, Shape, Whole, YesNo
+from mpanel.core.api.serializers import Id, PageQuerySerializer, Serializer, Whole, YesNo
 from outreach.models import OutreachLink, WarmupDay
 from outreach.providers.base import WarmupSettings
 from outreach.selectors import WarmupStats
@@ -17,7 +17,7 @@ SHOWN_STATUSES = list(OutreachLink.STATUSES)
 # --- Coming in -------------------------------------------------------------------------------
 
 
-class ConnectAccount(Shape):
+class ConnectAccountSerializer(Serializer):
     """How a mailbox is warmed up, and with which account; messages are counted per day."""
 
     credential_id = Id(
@@ -43,7 +43,7 @@ class ConnectAccount(Shape):
         )
 
 
-class CampaignQuery(PageQuery):
+class CampaignQuerySerializer(PageQuerySerializer):
     """Whose campaigns."""
 
     credential_id = serializers.UUIDField(
@@ -51,7 +51,7 @@ class CampaignQuery(PageQuery):
     )
 
 
-class WarmupQuery(Shape):
+class WarmupQuerySerializer(Serializer):
     """Whose count."""
 
     provider = serializers.ChoiceField(
@@ -63,7 +63,7 @@ class WarmupQuery(Shape):
     )
 
 
-class SeatAccounts(Shape):
+class SeatAccountsSerializer(Serializer):
     """Which mailboxes send for the campaign: one, or several."""
 
     email_account_id = Id(required=False)
@@ -86,7 +86,7 @@ class SeatAccounts(Shape):
 # --- Going out -------------------------------------------------------------------------------
 
 
-class SmartleadMapping(Shape):
+class SmartleadMappingSerializer(Serializer):
     """A mailbox here, and the account at Smartlead that it is there."""
 
     id = serializers.UUIDField()
@@ -95,7 +95,7 @@ class SmartleadMapping(Shape):
     smartlead_email = serializers.EmailField()
 
 
-class InstantlyMapping(Shape):
+class InstantlyMappingSerializer(Serializer):
     """A mailbox here, and the account at Instantly that it is there."""
 
     id = serializers.UUIDField()
@@ -104,7 +104,7 @@ class InstantlyMapping(Shape):
     instantly_email = serializers.EmailField()
 
 
-class WarmupShape(Shape):
+class WarmupSerializer(Serializer):
     """How a mailbox is warmed up."""
 
     warmup_enabled = serializers.BooleanField()
@@ -113,29 +113,29 @@ class WarmupShape(Shape):
     daily_rampup = serializers.IntegerField()
 
 
-class SmartleadConnection(Shape):
+class SmartleadConnectionSerializer(Serializer):
     """How far it is. The error is why it failed."""
 
-    mapping = SmartleadMapping()
+    mapping = SmartleadMappingSerializer()
     status = serializers.ChoiceField(choices=SHOWN_STATUSES)
-    warmup = WarmupShape()
+    warmup = WarmupSerializer()
     error_code = serializers.CharField()
     error_message = serializers.CharField()
     deployment_id = serializers.UUIDField(allow_null=True)
 
 
-class InstantlyConnection(Shape):
+class InstantlyConnectionSerializer(Serializer):
     """How far it is. The error is why it failed."""
 
-    mapping = InstantlyMapping()
+    mapping = InstantlyMappingSerializer()
     status = serializers.ChoiceField(choices=SHOWN_STATUSES)
-    warmup = WarmupShape()
+    warmup = WarmupSerializer()
     error_code = serializers.CharField()
     error_message = serializers.CharField()
     deployment_id = serializers.UUIDField(allow_null=True)
 
 
-class WarmupDayShape(Shape):
+class WarmupDaySerializer(Serializer):
     """One day (UTC). What is null, the tool does not count."""
 
     date = serializers.DateField()
@@ -148,15 +148,15 @@ class WarmupDayShape(Shape):
     )
 
 
-class WarmupStatsShape(Shape):
+class WarmupStatsSerializer(Serializer):
     """Up to seven days of warm-up, the oldest first."""
 
     email_account_id = serializers.UUIDField()
     warmup_enabled = serializers.BooleanField()
-    stats = WarmupDayShape(many=True)
+    stats = WarmupDaySerializer(many=True)
 
 
-class CampaignShape(Shape):
+class CampaignSerializer(Serializer):
     """A campaign at the tool."""
 
     id = serializers.CharField()
@@ -166,19 +166,19 @@ class CampaignShape(Shape):
     )
 
 
-class SeatShape(Shape):
+class SeatSerializer(Serializer):
     """A mailbox in a campaign; `joining` until the tool knows."""
 
     email_account_id = serializers.UUIDField()
     status = serializers.ChoiceField(choices=["joining", "joined"])
 
 
-class SeatsShape(Shape):
+class SeatsSerializer(Serializer):
     """Who sends for the campaign now, of those that were asked for."""
 
     campaign_id = serializers.CharField()
     campaign = serializers.CharField()
-    items = SeatShape(many=True)
+    items = SeatSerializer(many=True)
     deployment_id = serializers.UUIDField(allow_null=True)
 
 

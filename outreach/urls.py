@@ -16,17 +16,17 @@ pages = [
 ]
 
 api_v1 = [
-    path("email-accounts/<uuid:account_id>/smartlead", api.Smartlead.as_view()),
-    path("email-accounts/<uuid:account_id>/instantly", api.Instantly.as_view()),
-    path("email-accounts/<uuid:account_id>/warmup-stats", api.Warmup.as_view()),
-    path("smartlead/campaigns", api.SmartleadCampaigns.as_view()),
+    path("email-accounts/<uuid:account_id>/smartlead", api.SmartleadView.as_view()),
+    path("email-accounts/<uuid:account_id>/instantly", api.InstantlyView.as_view()),
+    path("email-accounts/<uuid:account_id>/warmup-stats", api.WarmupView.as_view()),
+    path("smartlead/campaigns", api.SmartleadCampaignsView.as_view()),
     path(
         "smartlead/campaigns/<str:campaign_id>/email-accounts",
-        api.SmartleadCampaignAccounts.as_view(),
+        api.SmartleadCampaignAccountsView.as_view(),
     ),
-    path("instantly/campaigns", api.InstantlyCampaigns.as_view()),
+    path("instantly/campaigns", api.InstantlyCampaignsView.as_view()),
     path(
         "instantly/campaigns/<str:campaign_id>/email-accounts",
-        api.InstantlyCampaignAccounts.as_view(),
+        api.InstantlyCampaignAccountsView.as_view(),
     ),
 ]

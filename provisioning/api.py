@@ -5,10 +5,9 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import page_of, paged
+from mpanel.core.api.serializers import page_of, paged
 from mpanel.core.api.views import ApiView, operation
-from provisioning import selectors, services
-from provisioning import serializers as shapes
+from provisioning import selectors, serializers, services
 
 JOBS = "Jobs and deployments"
 ORDERS = {
@@ -63,19 +62,19 @@ EXAMPLE_DEPLOYMENT = {
 }
 
 
-class Jobs(ApiView):
+class JobsView(ApiView):
     scopes = {"GET": "jobs:read"}
 
     @operation(
         "List jobs",
         tag=JOBS,
-        query=shapes.JobQuery,
-        answers=paged(shapes.PanelJob),
+        query=serializers.JobQuerySerializer,
+        answers=paged(serializers.PanelJobSerializer),
         example={"items": [EXAMPLE_JOB], "total": 1},
     )
     def get(self, request: Request) -> Response:
         """All that mPanel does, did or tries again for you, the newest first."""
-        query = self.query(request, shapes.JobQuery)
+        query = self.query(request, serializers.JobQuerySerializer)
         found = selectors.jobs(
             self.actor,
             status=query["status"],
@@ -83,50 +82,54 @@ class Jobs(ApiView):
             workflow=query["type"],
             subject_id=query["target_id"],
         ).order_by(ORDERS[query["order"]], "id")
-        return Response(page_of(found, query, shapes.PanelJob))
+        return Response(page_of(found, query, serializers.PanelJobSerializer))
 
 
-class OneJob(ApiView):
+class OneJobView(ApiView):
     scopes = {"GET": "jobs:read"}
 
     @operation(
         "Get a job",
         tag=JOBS,
-        answers=shapes.PanelJobDetail,
+        answers=serializers.PanelJobDetailSerializer,
         errors=(404,),
         example=EXAMPLE_DETAIL,
     )
     def get(self, request: Request, job_id: UUID) -> Response:
         """With its steps, what was seen of each, and the last lines of its log."""
-        return Response(shapes.PanelJobDetail(selectors.get_job(self.actor, job_id)).data)
+        return Response(
+            serializers.PanelJobDetailSerializer(selectors.get_job(self.actor, job_id)).data
+        )
 
 
-class RetryJob(ApiView):
+class RetryJobView(ApiView):
     scopes = {"POST": "jobs:write"}
 
     @operation(
         "Try a failed or cancelled job again",
         tag=JOBS,
-        answers=shapes.PanelJobDetail,
+        answers=serializers.PanelJobDetailSerializer,
         errors=(404,),
         example={**EXAMPLE_DETAIL, "status": "pending"},
     )
     def post(self, request: Request, job_id: UUID) -> Response:
         """What is done already is skipped. A job that waits tries now; 409 when it is done."""
         job = services.retry_job(self.actor, job_id)
-        return Response(shapes.PanelJobDetail(job).data)
+        return Response(serializers.PanelJobDetailSerializer(job).data)
 
 
-class Deployment(ApiView):
+class DeploymentView(ApiView):
     scopes = {"GET": "jobs:read"}
 
     @operation(
         "How far a deployment is",
         tag=JOBS,
-        answers=shapes.DeploymentShape,
+        answers=serializers.DeploymentSerializer,
         errors=(404,),
         example=EXAMPLE_DEPLOYMENT,
     )
     def get(self, request: Request, deployment_id: UUID) -> Response:
         """Every operation that answers with a `deployment_id` is followed here."""
-        return Response(shapes.DeploymentShape(selectors.get_job(self.actor, deployment_id)).data)
+        return Response(
+            serializers.DeploymentSerializer(selectors.get_job(self.actor, deployment_id)).data
+        )

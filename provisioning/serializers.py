@@ -1,11 +1,11 @@
-"""JSON shapes of jobs: as the panel shows them, and as deployments."""
+"""Serializers of jobs: as the panel shows them, and as deployments."""
 
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Shape, Text
+from mpanel.core.api.serializers import CamelPageQuerySerializer, CamelSerializer, Serializer, Text
 from provisioning.models import Job, JobLog, JobStep
 from provisioning.selectors import log_lines
 
@@ -27,7 +27,7 @@ DEPLOYMENT_STATUS = {
 }
 
 
-class JobQuery(CamelPageQuery):
+class JobQuerySerializer(CamelPageQuerySerializer):
     """Which jobs."""
 
     status = serializers.ChoiceField(
@@ -45,14 +45,14 @@ class JobQuery(CamelPageQuery):
     )
 
 
-class JobTrouble(CamelShape):
+class JobTroubleSerializer(CamelSerializer):
     """Why a job failed."""
 
     code = serializers.CharField()
     message = serializers.CharField()
 
 
-class PanelJob(CamelShape):
+class PanelJobSerializer(CamelSerializer):
     """A piece of work and how far it is."""
 
     id = serializers.UUIDField()
@@ -67,14 +67,14 @@ class PanelJob(CamelShape):
     progress = serializers.IntegerField(help_text="Percent; 100 only when it succeeded.")
     error = serializers.SerializerMethodField()
 
-    @extend_schema_field(JobTrouble(allow_null=True))
+    @extend_schema_field(JobTroubleSerializer(allow_null=True))
     def get_error(self, job: Job) -> dict[str, str] | None:
         if job.status != Job.FAILED:
             return None
         return {"code": job.error_code or "FAILED", "message": job.error_message}
 
 
-class PanelJobStep(CamelShape):
+class PanelJobStepSerializer(CamelSerializer):
     """One desired state of a job."""
 
     name = serializers.CharField()
@@ -91,7 +91,7 @@ class PanelJobStep(CamelShape):
         return step.observation.summary if step.observation else None
 
 
-class PanelJobLine(CamelShape):
+class PanelJobLineSerializer(CamelSerializer):
     """One line of a job's log."""
 
     at = serializers.DateTimeField()
@@ -99,19 +99,19 @@ class PanelJobLine(CamelShape):
     text = serializers.CharField()
 
 
-class PanelJobDetail(PanelJob):
+class PanelJobDetailSerializer(PanelJobSerializer):
     """A job with its steps and the last 500 lines of its log."""
 
     waiting_for = serializers.CharField(help_text="What it waits for, while it waits.")
-    steps = PanelJobStep(many=True, source="steps.all")
+    steps = PanelJobStepSerializer(many=True, source="steps.all")
     log = serializers.SerializerMethodField()
 
-    @extend_schema_field(PanelJobLine(many=True))
+    @extend_schema_field(PanelJobLineSerializer(many=True))
     def get_log(self, job: Job) -> Any:
-        return PanelJobLine(log_lines(job), many=True).data
+        return PanelJobLineSerializer(log_lines(job), many=True).data
 
 
-class DeploymentShape(Shape):
+class DeploymentSerializer(Serializer):
     """A job as source 1 shows it."""
 
     deployment_id = serializers.UUIDField(source="id")

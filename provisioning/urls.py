@@ -14,14 +14,14 @@ pages = [
 ]
 
 api = [
-    path("jobs", json.Jobs.as_view()),
-    path("jobs/<uuid:job_id>", json.OneJob.as_view()),
-    path("jobs/<uuid:job_id>/retry", json.RetryJob.as_view()),
+    path("jobs", json.JobsView.as_view()),
+    path("jobs/<uuid:job_id>", json.OneJobView.as_view()),
+    path("jobs/<uuid:job_id>/retry", json.RetryJobView.as_view()),
 ]
 
 api_v1 = [
     path(
         "infrastructure/deployment/<uuid:deployment_id>",
-        json.Deployment.as_view(),
+        json.DeploymentView.as_view(),
     ),
 ]

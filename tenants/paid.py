@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from mpanel.core.actor import Actor
-from mpanel.core.api.shapes import Shape
+from mpanel.core.api.serializers import Serializer
 from mpanel.core.extensions import Extensions
 
 
@@ -14,7 +14,7 @@ class Paid(Protocol):
     def plans(self) -> Sequence[str]:
         """The keys of the plans that one may mean to take after the trial."""
 
-    def trial_shape(self) -> Shape:
+    def trial_shape(self) -> Serializer:
         """How the trial is shown."""
 
     def begin_trial(self, actor: Actor, plan: str) -> Any:

@@ -1,10 +1,16 @@
-"""JSON shapes of what operators see: tenants, users, customers (source 5, 3 and 4)."""
+"""Serializers of what operators see: tenants, users, customers (source 5, 3 and 4)."""
 
 from typing import Any
 
 from rest_framework import serializers
 
-from mpanel.core.api.shapes import CamelPageQuery, CamelShape, Country, Email, Text
+from mpanel.core.api.serializers import (
+    CamelPageQuerySerializer,
+    CamelSerializer,
+    Country,
+    Email,
+    Text,
+)
 from tenants.models import Customer, Tenant, User
 from tenants.services.operators.users import ROLES
 
@@ -23,27 +29,27 @@ def _orders(*names: str) -> serializers.ChoiceField:
     return serializers.ChoiceField(choices=choices, default="-createdAt")
 
 
-class _ListQuery(CamelPageQuery):
+class _ListQuerySerializer(CamelPageQuerySerializer):
     """Which of them; `search` looks for a part of a name or an address."""
 
     search = Text(max_length=254, required=False, default="", allow_blank=True)
     status = serializers.ChoiceField(choices=STATUSES, required=False)
 
 
-class PanelTenantQuery(_ListQuery):
+class PanelTenantQuerySerializer(_ListQuerySerializer):
     """Which tenants."""
 
     order = _orders("createdAt", "name")
 
 
-class PanelUserQuery(_ListQuery):
+class PanelUserQuerySerializer(_ListQuerySerializer):
     """Which users."""
 
     tenant_id = serializers.UUIDField(required=False)
     order = _orders("createdAt", "name", "email")
 
 
-class PanelCustomerQuery(_ListQuery):
+class PanelCustomerQuerySerializer(_ListQuerySerializer):
     """Which customers."""
 
     order = _orders("createdAt", "name", "email")
@@ -52,7 +58,7 @@ class PanelCustomerQuery(_ListQuery):
 # --- Coming in -------------------------------------------------------------------------------
 
 
-class NewPanelTenant(CamelShape):
+class NewPanelTenantSerializer(CamelSerializer):
     """A tenant to be made."""
 
     name = Text(max_length=120)
@@ -67,7 +73,7 @@ class _Roles(serializers.ListField):
         super().__init__(child=child, min_length=1, max_length=2, **kwargs)
 
 
-class NewPanelUser(CamelShape):
+class NewPanelUserSerializer(CamelSerializer):
     """A user to be made. They sign in by a code that goes to their e-mail address."""
 
     tenant_id = serializers.UUIDField()
@@ -77,7 +83,7 @@ class NewPanelUser(CamelShape):
     status = serializers.ChoiceField(choices=STATUSES, default=User.ACTIVE)
 
 
-class PanelUserChange(CamelShape):
+class PanelUserChangeSerializer(CamelSerializer):
     """What is to change; what is left out stays."""
 
     tenant_id = serializers.UUIDField(required=False, help_text="As it is: a user does not move.")
@@ -87,7 +93,7 @@ class PanelUserChange(CamelShape):
     status = serializers.ChoiceField(choices=STATUSES, required=False)
 
 
-class PostalAddress(CamelShape):
+class PostalAddressSerializer(CamelSerializer):
     """A postal address. `country`: two letters (ISO 3166-1)."""
 
     line1 = Text(max_length=120, default="", allow_blank=True)
@@ -98,29 +104,29 @@ class PostalAddress(CamelShape):
     country = Country(default="", allow_blank=True)
 
 
-class NewPanelCustomer(CamelShape):
+class NewPanelCustomerSerializer(CamelSerializer):
     """A customer to be made, with a tenant that they own."""
 
     name = Text(max_length=120)
     email = Email()
     phone = Text(max_length=32, default="", allow_blank=True)
-    address = PostalAddress(default=dict)
+    address = PostalAddressSerializer(default=dict)
 
 
-class PanelCustomerChange(CamelShape):
+class PanelCustomerChangeSerializer(CamelSerializer):
     """What is to change; what is left out stays. An address is replaced as a whole."""
 
     name = Text(max_length=120, required=False)
     email = Email(required=False, help_text="Where invoices go; signing in is not changed.")
     phone = Text(max_length=32, required=False, allow_blank=True)
-    address = PostalAddress(required=False)
+    address = PostalAddressSerializer(required=False)
     status = serializers.ChoiceField(choices=STATUSES, required=False, help_text="The tenant's.")
 
 
 # --- Going out -------------------------------------------------------------------------------
 
 
-class PanelTenant(CamelShape):
+class PanelTenantSerializer(CamelSerializer):
     """A tenant."""
 
     id = serializers.UUIDField()
@@ -129,7 +135,7 @@ class PanelTenant(CamelShape):
     created_at = serializers.DateTimeField()
 
 
-class PanelAccount(CamelShape):
+class PanelAccountSerializer(CamelSerializer):
     """A user, with the roles that they have in their tenant. `tenantId` is null for somebody who
     left their only tenant."""
 
@@ -147,7 +153,7 @@ class PanelAccount(CamelShape):
         return [*([role] if role else []), *(["operator"] if row.is_operator else [])]
 
 
-class PanelCustomer(CamelShape):
+class PanelCustomerSerializer(CamelSerializer):
     """A customer: who pays for a tenant. `status` is the tenant's."""
 
     id = serializers.UUIDField()
@@ -160,4 +166,4 @@ class PanelCustomer(CamelShape):
     created_at = serializers.DateTimeField()
 
     def get_address(self, row: Customer) -> dict[str, str]:
-        return dict(PostalAddress(row.address).data)
+        return dict(PostalAddressSerializer(row.address).data)

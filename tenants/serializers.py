@@ -1,11 +1,17 @@
-"""JSON shapes of who: accounts, sessions, keys."""
+"""Serializers of who: accounts, sessions, keys."""
 
 from typing import Any
 
 from rest_framework import serializers
 
 from mpanel.core.actor import SCOPES, Actor
-from mpanel.core.api.shapes import CamelShape, Email, PageQuery, Shape, Text
+from mpanel.core.api.serializers import (
+    CamelSerializer,
+    Email,
+    PageQuerySerializer,
+    Serializer,
+    Text,
+)
 from tenants.models import ApiKey, Session, User
 from tenants.paid import PAID, paid_for
 from tenants.services.passwords import LONGEST
@@ -23,7 +29,7 @@ class Password(Text):
 # --- Coming in -------------------------------------------------------------------------------
 
 
-class Register(Shape):
+class RegisterSerializer(Serializer):
     """A new user."""
 
     email = Email()
@@ -31,7 +37,7 @@ class Register(Shape):
     name = Text(max_length=120, default="", allow_blank=True)
 
 
-class LogIn(Shape):
+class LogInSerializer(Serializer):
     """E-mail address and password, and a code where a second factor is on."""
 
     email = Email()
@@ -39,7 +45,7 @@ class LogIn(Shape):
     second_factor = Text(max_length=CODE_LENGTH, default="", allow_blank=True)
 
 
-class PanelLogIn(CamelShape):
+class PanelLogInSerializer(CamelSerializer):
     """E-mail address and password, and a code where a second factor is on."""
 
     email = Email()
@@ -47,25 +53,25 @@ class PanelLogIn(CamelShape):
     second_factor = Text(max_length=CODE_LENGTH, default="", allow_blank=True)
 
 
-class Refresh(Shape):
+class RefreshSerializer(Serializer):
     """The newest refresh token of a session."""
 
     refresh_token = Text(max_length=2000)
 
 
-class PanelRefresh(CamelShape):
+class PanelRefreshSerializer(CamelSerializer):
     """The newest refresh token of a session."""
 
     refresh_token = Text(max_length=2000)
 
 
-class ForgotPassword(Shape):
+class ForgotPasswordSerializer(Serializer):
     """Whose password was forgotten."""
 
     email = Email()
 
 
-class ResetPassword(Shape):
+class ResetPasswordSerializer(Serializer):
     """A new password, for the code that was sent."""
 
     email = Email()
@@ -73,13 +79,13 @@ class ResetPassword(Shape):
     password = Password(min_length=1)
 
 
-class Exchange(Shape):
+class ExchangeSerializer(Serializer):
     """The token of a one-time login link."""
 
     token = Text(max_length=200)
 
 
-class ProfileChange(Shape):
+class ProfileChangeSerializer(Serializer):
     """What a person may change about themselves."""
 
     name = Text(max_length=120, required=False, allow_blank=True)
@@ -96,7 +102,7 @@ class ProfileChange(Shape):
     )
 
 
-class NewApiKey(Shape):
+class NewApiKeySerializer(Serializer):
     """A key, and what it may do."""
 
     name = Text(max_length=80)
@@ -112,7 +118,7 @@ class NewApiKey(Shape):
     )
 
 
-class ApiKeyQuery(PageQuery):
+class ApiKeyQuerySerializer(PageQuerySerializer):
     """Which keys."""
 
     search = Text(max_length=80, required=False, default="", allow_blank=True)
@@ -125,7 +131,7 @@ class ApiKeyQuery(PageQuery):
 # --- Going out -------------------------------------------------------------------------------
 
 
-class Registered(Shape):
+class RegisteredSerializer(Serializer):
     """What was sent, and how long it is good."""
 
     registration_id = serializers.UUIDField(source="id")
@@ -140,7 +146,7 @@ class Registered(Shape):
         )
 
 
-class UserShape(Shape):
+class UserSerializer(Serializer):
     """A user."""
 
     id = serializers.UUIDField()
@@ -149,7 +155,7 @@ class UserShape(Shape):
     created_at = serializers.DateTimeField()
 
 
-class PanelUser(CamelShape):
+class PanelUserSerializer(CamelSerializer):
     """A user, as the panel says it."""
 
     id = serializers.UUIDField()
@@ -159,13 +165,13 @@ class PanelUser(CamelShape):
     tenant_id = serializers.UUIDField()
 
 
-class PanelMe(PanelUser):
+class PanelMeSerializer(PanelUserSerializer):
     """Who acts, and what they may do: scopes, or "*" for all."""
 
     permissions = serializers.ListField(child=serializers.CharField())
 
 
-class Tokens(Shape):
+class TokensSerializer(Serializer):
     """A pair of tokens. `expires_in`: seconds that the access token is good."""
 
     access_token = serializers.CharField()
@@ -174,28 +180,28 @@ class Tokens(Shape):
     expires_in = serializers.IntegerField()
 
 
-class LoggedIn(Tokens):
+class LoggedInSerializer(TokensSerializer):
     """Tokens, and whose they are."""
 
-    user = UserShape()
+    user = UserSerializer()
 
 
-class PanelLoggedIn(CamelShape):
+class PanelLoggedInSerializer(CamelSerializer):
     """Tokens, and whose they are."""
 
     token = serializers.CharField()
     refresh_token = serializers.CharField()
-    user = PanelUser()
+    user = PanelUserSerializer()
 
 
-class PanelTokens(CamelShape):
+class PanelTokensSerializer(CamelSerializer):
     """The next pair of tokens."""
 
     token = serializers.CharField()
     refresh_token = serializers.CharField()
 
 
-class SessionShape(Shape):
+class SessionSerializer(Serializer):
     """A sign-in that lives."""
 
     id = serializers.UUIDField()
@@ -212,20 +218,20 @@ class SessionShape(Shape):
         return actor is not None and row.pk == actor.session_id
 
 
-class LoginUrl(Shape):
+class LoginUrlSerializer(Serializer):
     """Where the one-time link leads."""
 
     url = serializers.URLField()
 
 
-class Exchanged(Shape):
+class ExchangedSerializer(Serializer):
     """Signed in: the answer set the browser's session cookie."""
 
     status = serializers.CharField()
-    user = UserShape()
+    user = UserSerializer()
 
 
-class Profile(Shape):
+class ProfileSerializer(Serializer):
     """A person's profile, and the organisation they act in."""
 
     id = serializers.UUIDField()
@@ -239,7 +245,7 @@ class Profile(Shape):
     created_at = serializers.DateTimeField()
 
 
-class ApiKeyShape(Shape):
+class ApiKeySerializer(Serializer):
     """An API key, without its secret. `prefix`: how the key begins."""
 
     id = serializers.UUIDField()
@@ -256,7 +262,7 @@ class ApiKeyShape(Shape):
         return f"mpk_{row.prefix}"
 
 
-class ApiKeyMade(ApiKeyShape):
+class ApiKeyMadeSerializer(ApiKeySerializer):
     """A new API key; `key` is shown only once."""
 
     key = serializers.CharField()
@@ -296,14 +302,14 @@ class PlanForLater(serializers.ChoiceField):
         super().__init__(choices=plans, **options)
 
 
-class RequestCode(Shape):
+class RequestCodeSerializer(Serializer):
     """Who wants to sign in, and which plan they mean to take after the trial."""
 
     email = Email()
     plan = PlanForLater(required=False, default="", allow_blank=True)
 
 
-class VerifyCode(Shape):
+class VerifyCodeSerializer(Serializer):
     """The code from the e-mail."""
 
     email = Email()
@@ -320,21 +326,21 @@ class VerifyCode(Shape):
     )
 
 
-class CodeSent(Shape):
+class CodeSentSerializer(Serializer):
     """What happens next; the same whether or not the address is known."""
 
     message = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds that the code is good.")
 
 
-class SignedIn(Tokens):
+class SignedInSerializer(TokensSerializer):
     """Tokens, and the trial."""
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), "trial": paid_for().trial_shape()}
 
 
-class Me(UserShape):
+class MeSerializer(UserSerializer):
     """The user, their role and the plan."""
 
     role = serializers.CharField()

@@ -14,8 +14,8 @@ from dnszones.live_zone import Sight, look
 from dnszones.models import ChangePlan
 from dnszones.plans import Edit, edits, reverts, setups
 from dnszones.records import PROXIABLE_TYPES, RecordData
-from dnszones.serializers import zones as shapes
-from mpanel.core.api.shapes import CamelPageQuery, page_of, paged, rows_of_page
+from dnszones.serializers import zones as serializers
+from mpanel.core.api.serializers import CamelPageQuerySerializer, page_of, paged, rows_of_page
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.api.waiting import PREFER, outside, wait
 from mpanel.core.errors import MPanelError
@@ -90,69 +90,77 @@ EXAMPLE_FILE = {
 }
 
 
-class Zones(ApiView):
+class ZonesView(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
         "List zones",
         tag=ZONES,
-        query=shapes.DnsZoneQuery,
-        answers=paged(shapes.DnsZone),
+        query=serializers.DnsZoneQuerySerializer,
+        answers=paged(serializers.DnsZoneSerializer),
         example={"items": [EXAMPLE_ZONE], "total": 1},
     )
     def get(self, request: Request) -> Response:
         """Each domain has one from the moment that it is connected; by name. `status`: `creating`,
         `pending` until its nameservers are asked for the domain, `active`, `moved`, `deleting`."""
-        query = self.query(request, shapes.DnsZoneQuery)
+        query = self.query(request, serializers.DnsZoneQuerySerializer)
         found = selectors.zones(
             self.actor,
             search=query["search"],
             customer_id=query["customer_id"],
             domain_id=query["domain_id"],
         )
-        return Response(page_of(found, query, shapes.DnsZone))
+        return Response(page_of(found, query, serializers.DnsZoneSerializer))
 
 
-class OneZone(ApiView):
+class OneZoneView(ApiView):
     scopes = {"GET": "dns:read"}
 
-    @operation("Get a zone", tag=ZONES, answers=shapes.DnsZone, errors=(404,), example=EXAMPLE_ZONE)
+    @operation(
+        "Get a zone",
+        tag=ZONES,
+        answers=serializers.DnsZoneSerializer,
+        errors=(404,),
+        example=EXAMPLE_ZONE,
+    )
     def get(self, request: Request, zone_id: UUID) -> Response:
         """A zone without its records."""
-        return Response(shapes.DnsZone(selectors.get_zone(self.actor, zone_id)).data)
+        return Response(serializers.DnsZoneSerializer(selectors.get_zone(self.actor, zone_id)).data)
 
 
-class ZoneRecords(ApiView):
+class ZoneRecordsView(ApiView):
     scopes = {"GET": "dns:read", "POST": "dns:write"}
 
     @operation(
         "List a zone's records",
         tag=ZONES,
-        query=shapes.DnsRecordQuery,
-        answers=paged(shapes.DnsRecord),
+        query=serializers.DnsRecordQuerySerializer,
+        answers=paged(serializers.DnsRecordSerializer),
         errors=(404, 409, 502),
         example={"items": [EXAMPLE_RECORD], "total": 1},
     )
     def get(self, request: Request, zone_id: UUID) -> Response:
         """As the DNS provider shows them now, which it is asked. 409 ZONE_NOT_MADE before there is
         a zone; 502 where the provider fails; 429 while too many ask."""
-        query = self.query(request, shapes.DnsRecordQuery)
+        query = self.query(request, serializers.DnsRecordQuerySerializer)
         with outside(self.actor.tenant_id):
             sight = look(self.actor, zone_id)
         found = sight.find(search=query["search"], kind=query["type"].upper())
-        return Response(page_of(found, query, shapes.DnsRecord, show=shapes.record_of))
+        return Response(
+            page_of(found, query, serializers.DnsRecordSerializer, show=serializers.record_of)
+        )
 
     def prepare(self, request: Request, zone_id: UUID) -> None:
-        self.given = self.body(request, shapes.NewDnsRecord)
+        self.given = self.body(request, serializers.NewDnsRecordSerializer)
         self.sight = look(self.actor, zone_id, to_write=True)
 
     @operation(
         "Add a record",
         tag=ZONES,
-        takes=shapes.NewDnsRecord,
-        answers=shapes.DnsRecordWritten,
+        takes=serializers.NewDnsRecordSerializer,
+        answers=serializers.DnsRecordWrittenSerializer,
         status=201,
-        also={202: (shapes.DnsRecordWritten, EXAMPLE_PENDING)},
+        also={202: (serializers.DnsRecordWrittenSerializer, EXAMPLE_PENDING)},
         errors=(404, 502),
         headers=[PREFER],
         request_example=NEW_RECORD,
@@ -173,15 +181,15 @@ class ZoneRecords(ApiView):
         return _answer(self, request, row, wanted, done=201)
 
 
-class OneZoneRecord(ApiView):
+class OneZoneRecordView(ApiView):
     scopes = {"PUT": "dns:write", "DELETE": "dns:write"}
 
     @operation(
         "Change a record",
         tag=ZONES,
-        takes=shapes.NewDnsRecord,
-        answers=shapes.DnsRecordWritten,
-        also={202: (shapes.DnsRecordWritten, EXAMPLE_PENDING)},
+        takes=serializers.NewDnsRecordSerializer,
+        answers=serializers.DnsRecordWrittenSerializer,
+        also={202: (serializers.DnsRecordWrittenSerializer, EXAMPLE_PENDING)},
         errors=(404, 409, 502),
         headers=[PREFER],
         request_example=NEW_RECORD,
@@ -192,7 +200,7 @@ class OneZoneRecord(ApiView):
         make a record's id from its content: the answer has the new one. 409 RECORD_CONFLICT;
         ZONE_CHANGED where somebody changed the record meanwhile; CONFIRMATION_REQUIRED where
         something live goes dark, see `confirmation`."""
-        given = self.body(request, shapes.NewDnsRecord)
+        given = self.body(request, serializers.NewDnsRecordSerializer)
         with outside(self.actor.tenant_id):
             sight = look(self.actor, zone_id, to_write=True)
         was = sight.get(record_id).data
@@ -203,9 +211,9 @@ class OneZoneRecord(ApiView):
     @operation(
         "Delete a record",
         tag=ZONES,
-        query=shapes.DeleteDnsRecord,
-        answers=shapes.DnsRecordWritten,
-        also={202: (shapes.DnsRecordWritten, EXAMPLE_PENDING)},
+        query=serializers.DeleteDnsRecordSerializer,
+        answers=serializers.DnsRecordWrittenSerializer,
+        also={202: (serializers.DnsRecordWrittenSerializer, EXAMPLE_PENDING)},
         errors=(404, 409, 502),
         headers=[PREFER],
         example={**EXAMPLE_WRITTEN, "id": None, "status": "deleted"},
@@ -214,7 +222,7 @@ class OneZoneRecord(ApiView):
         """202 with its job, or 200 once it is gone. It can be taken back (`changeId`). `warnings`
         says what this does to mail. 409 CONFIRMATION_REQUIRED where mail, a website or a
         delegation goes dark with it: the same again with its `confirmation` in the query."""
-        given = self.query(request, shapes.DeleteDnsRecord)
+        given = self.query(request, serializers.DeleteDnsRecordSerializer)
         with outside(self.actor.tenant_id):
             sight = look(self.actor, zone_id, to_write=True)
         edit = edits.removal_of(sight, record_id)
@@ -222,7 +230,7 @@ class OneZoneRecord(ApiView):
         return _answer(self, request, row, edit.record, is_deleted=True)
 
 
-class ExportZone(ApiView):
+class ExportZoneView(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
@@ -240,15 +248,15 @@ class ExportZone(ApiView):
         return zone_file_response(sight)
 
 
-class ImportZone(ApiView):
+class ImportZoneView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Import a zone file",
         tag=ZONES,
-        takes=shapes.ZoneFileShape,
-        answers=shapes.DnsChangeDetail,
-        also={202: (shapes.DnsChangeDetail, EXAMPLE_COMPUTING)},
+        takes=serializers.ZoneFileSerializer,
+        answers=serializers.DnsChangeDetailSerializer,
+        also={202: (serializers.DnsChangeDetailSerializer, EXAMPLE_COMPUTING)},
         errors=(404, 502),
         headers=[PREFER],
         request_example=EXAMPLE_FILE,
@@ -260,40 +268,42 @@ class ImportZone(ApiView):
         provider's own) are left out, each with a sentence in `warnings`; lines that look wrong are
         left out, too, until the file is sent again with `answers` to their `questions`. 400 where
         nothing is left."""
-        given = self.body(request, shapes.ZoneFileShape)
+        given = self.body(request, serializers.ZoneFileSerializer)
         answers = {answer["line"]: answer["use"] for answer in given["answers"]}
         row = edits.import_file(self.actor, zone_id, given["zone_file"], answers=answers)
         return _change_answer(self, request, row.pk)
 
 
-class ZoneChanges(ApiView):
+class ZoneChangesView(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
         "List a zone's changes",
         tag=CHANGES,
-        query=CamelPageQuery,
-        answers=paged(shapes.DnsChange),
+        query=CamelPageQuerySerializer,
+        answers=paged(serializers.DnsChangeSerializer),
         errors=(404,),
         example={"items": [EXAMPLE_CHANGE], "total": 1},
     )
     def get(self, request: Request, zone_id: UUID) -> Response:
         """Who wrote what, and when, the newest first: mail setups, single records, zone files."""
-        query = self.query(request, CamelPageQuery)
+        query = self.query(request, CamelPageQuerySerializer)
         zone = selectors.get_zone(self.actor, zone_id)
         rows, total = rows_of_page(selectors.plans_of(zone.domain), query)
         can_be = reverts.revertible_ids(rows)
-        shown = [shapes.change_of(row, can_be_reverted=row.pk in can_be) for row in rows]
-        return Response({"items": shapes.DnsChange(shown, many=True).data, "total": total})
+        shown = [serializers.change_of(row, can_be_reverted=row.pk in can_be) for row in rows]
+        return Response(
+            {"items": serializers.DnsChangeSerializer(shown, many=True).data, "total": total}
+        )
 
 
-class OneChange(ApiView):
+class OneChangeView(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
         "Get a change of a zone",
         tag=CHANGES,
-        answers=shapes.DnsChangeDetail,
+        answers=serializers.DnsChangeDetailSerializer,
         errors=(404,),
         example=EXAMPLE_DETAIL,
     )
@@ -302,15 +312,17 @@ class OneChange(ApiView):
         return Response(_detail(self, change_id))
 
 
-class ApplyChange(ApiView):
+class ApplyChangeView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Apply a zone file's change",
         tag=CHANGES,
-        takes=shapes.ApplyDnsChange,
-        answers=shapes.DnsChangeDetail,
-        also={202: (shapes.DnsChangeDetail, {**EXAMPLE_DETAIL, "status": "applying"})},
+        takes=serializers.ApplyDnsChangeSerializer,
+        answers=serializers.DnsChangeDetailSerializer,
+        also={
+            202: (serializers.DnsChangeDetailSerializer, {**EXAMPLE_DETAIL, "status": "applying"})
+        },
         errors=(404, 502),
         headers=[PREFER],
         request_example={"replaceConflicts": []},
@@ -321,7 +333,7 @@ class ApplyChange(ApiView):
         CONFIRMATION_REQUIRED where something live goes dark: the same again with its
         `confirmation`. 409 PLAN_NOT_READY where it was applied or replaced; 409 ZONE_CHANGED where
         the zone is not as it was shown."""
-        given = self.body(request, shapes.ApplyDnsChange)
+        given = self.body(request, serializers.ApplyDnsChangeSerializer)
         row = edits.apply_import(
             self.actor,
             change_id,
@@ -331,20 +343,22 @@ class ApplyChange(ApiView):
         return _change_answer(self, request, row.pk, is_to_apply=True)
 
 
-class RevertChange(ApiView):
+class RevertChangeView(ApiView):
     scopes = {"POST": "dns:write"}
 
     def prepare(self, request: Request, change_id: UUID) -> None:
-        self.given = self.body(request, shapes.RevertDnsChange)
+        self.given = self.body(request, serializers.RevertDnsChangeSerializer)
         self.undoing = reverts.look_at_undoing(self.actor, change_id, to_write=True)
 
     @operation(
         "Take a change back",
         tag=CHANGES,
-        takes=shapes.RevertDnsChange,
+        takes=serializers.RevertDnsChangeSerializer,
         request_example={},
-        answers=shapes.DnsChangeDetail,
-        also={202: (shapes.DnsChangeDetail, {**EXAMPLE_COMPUTING, "reverts": A_CHANGE})},
+        answers=serializers.DnsChangeDetailSerializer,
+        also={
+            202: (serializers.DnsChangeDetailSerializer, {**EXAMPLE_COMPUTING, "reverts": A_CHANGE})
+        },
         errors=(404, 502),
         headers=[PREFER],
         example={**EXAMPLE_DETAIL, "status": "applied", "reverts": A_CHANGE},
@@ -403,8 +417,8 @@ def _answer(
         with suppress(MPanelError), outside(view.actor.tenant_id):
             sight = look(view.actor, row.zone_id)
     status = ("deleted" if is_deleted else "written") if is_done else "pending"
-    found = shapes.written_of(now, data, selectors.job_of(now), sight=sight, status=status)
-    body = shapes.DnsRecordWritten(found).data
+    found = serializers.written_of(now, data, selectors.job_of(now), sight=sight, status=status)
+    body = serializers.DnsRecordWrittenSerializer(found).data
     return Response(body, done if is_done else 202, headers=headers)
 
 
@@ -421,7 +435,7 @@ def _change_answer(
 
 def _detail(view: ApiView, plan_id: UUID) -> Any:
     row = selectors.get_plan(view.actor, plan_id)
-    shown = shapes.change_detail_of(
+    shown = serializers.change_detail_of(
         row, selectors.job_of(row), can_be_reverted=reverts.can_be_reverted(row)
     )
-    return shapes.DnsChangeDetail(shown).data
+    return serializers.DnsChangeDetailSerializer(shown).data

@@ -8,8 +8,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dnszones import selectors
-from dnszones import serializers as shapes
+from dnszones import selectors, serializers
 from dnszones.models import ChangePlan
 from dnszones.plans import setups
 from dnszones.propagation.services import cancel_session, check_session_now, join_session
@@ -110,15 +109,20 @@ EXAMPLE_REPORT = {
 EXAMPLE_SPF = "v=spf1 include:_spf.example.net ~all"
 
 
-class PreviewSetup(ApiView):
+class PreviewSetupView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Preview the mail records",
         tag=DNS,
-        takes=shapes.MailSetupShape,
-        answers=shapes.SetupPreview,
-        also={202: (shapes.SetupPreview, {**EXAMPLE_PREVIEW, "status": "computing", "create": []})},
+        takes=serializers.MailSetupSerializer,
+        answers=serializers.SetupPreviewSerializer,
+        also={
+            202: (
+                serializers.SetupPreviewSerializer,
+                {**EXAMPLE_PREVIEW, "status": "computing", "create": []},
+            )
+        },
         errors=(404, 502),
         headers=[PREFER],
         request_example=EXAMPLE_SETUP,
@@ -128,28 +132,28 @@ class PreviewSetup(ApiView):
         """The change plan; nothing is written. A worker reads the zone: 202 until it has, and the
         same request within a minute gives the same plan. 409 DOMAIN_NOT_VERIFIED before the
         nameservers point here; 502 where the zone cannot be read."""
-        given = self.body(request, shapes.MailSetupShape)
+        given = self.body(request, serializers.MailSetupSerializer)
         try:
             row = setups.preview_setup(
-                self.actor, domain_id, choices=shapes.MailSetupShape.choices(given)
+                self.actor, domain_id, choices=serializers.MailSetupSerializer.choices(given)
             )
         except Invalid as error:
-            raise shapes.said_otherwise(error) from error
+            raise serializers.said_otherwise(error) from error
         headers = wait(request, partial(setups.is_settled, row.pk))
-        found = shapes.preview_of(*setups.computed(self.actor, row.pk))
+        found = serializers.preview_of(*setups.computed(self.actor, row.pk))
         status = 202 if found["status"] == ChangePlan.COMPUTING else 200
-        return Response(shapes.SetupPreview(found).data, status, headers=headers)
+        return Response(serializers.SetupPreviewSerializer(found).data, status, headers=headers)
 
 
-class SetUp(ApiView):
+class SetUpView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Set up the mail records",
         tag=DNS,
-        takes=shapes.MailSetupOrder,
-        answers=shapes.SetupResult,
-        also={202: (shapes.SetupResult, {**EXAMPLE_RESULT, "status": "applying"})},
+        takes=serializers.MailSetupOrderSerializer,
+        answers=serializers.SetupResultSerializer,
+        also={202: (serializers.SetupResultSerializer, {**EXAMPLE_RESULT, "status": "applying"})},
         errors=(404, 502),
         headers=[PREFER],
         request_example=EXAMPLE_SETUP,
@@ -162,32 +166,34 @@ class SetUp(ApiView):
         CONFIRMATION_REQUIRED says what live mail, website or delegation goes dark (`losses`): the
         same request again with its `confirmation` applies exactly that plan. 409 PLAN_NOT_READY
         asks for a new plan."""
-        given = self.body(request, shapes.MailSetupOrder)
+        given = self.body(request, serializers.MailSetupOrderSerializer)
         plan_id = given["plan_id"]
         try:
             row = setups.set_up(
                 self.actor,
                 domain_id,
-                choices=None if plan_id else shapes.MailSetupOrder.choices(given),
+                choices=None if plan_id else serializers.MailSetupOrderSerializer.choices(given),
                 plan_id=plan_id,
                 replace_ids=given["replace_conflicts"],
                 confirmation=given["confirmation"],
             )
         except Invalid as error:
-            raise shapes.said_otherwise(error) from error
+            raise serializers.said_otherwise(error) from error
         headers = wait(request, partial(setups.is_settled, row.pk))
         report = setups.setup_report(self.actor, row.pk)
-        found: dict[str, Any] = shapes.SetupResult(shapes.result_of(report)).data
+        found: dict[str, Any] = serializers.SetupResultSerializer(
+            serializers.result_of(report)
+        ).data
         return Response(found, 202 if report.is_under_way else 200, headers=headers)
 
 
-class VerifySetup(ApiView):
+class VerifySetupView(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
         "Check which mail records exist",
         tag=DNS,
-        answers=shapes.SetupVerified,
+        answers=serializers.SetupVerifiedSerializer,
         errors=(404,),
         example={
             "spf_configured": True,
@@ -205,16 +211,16 @@ class VerifySetup(ApiView):
         """As the zone's own nameservers said last; they are asked every few minutes. A record that
         they could not be asked about is `unknown`, and not missing."""
         found = selectors.verification(self.actor, domain_id)
-        return Response(shapes.SetupVerified(shapes.verified_of(found)).data)
+        return Response(serializers.SetupVerifiedSerializer(serializers.verified_of(found)).data)
 
 
-class PropagationStatus(ApiView):
+class PropagationStatusView(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
         "How far the mail records have propagated",
         tag=PROPAGATION,
-        answers=shapes.DomainPropagation,
+        answers=serializers.DomainPropagationSerializer,
         errors=(404,),
         example={
             "active_session": EXAMPLE_SESSION,
@@ -231,18 +237,20 @@ class PropagationStatus(ApiView):
     def get(self, request: Request, domain_id: UUID) -> Response:
         """Each record, and the session that watches them, if one runs."""
         found = selectors.domain_report(self.actor, domain_id)
-        return Response(shapes.DomainPropagation(shapes.domain_propagation_of(found)).data)
+        return Response(
+            serializers.DomainPropagationSerializer(serializers.domain_propagation_of(found)).data
+        )
 
 
-class StartPolling(ApiView):
+class StartPollingView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Watch the mail records propagate",
         tag=PROPAGATION,
-        answers=shapes.PollingSession,
+        answers=serializers.PollingSessionSerializer,
         status=201,
-        also={200: (shapes.PollingSession, EXAMPLE_SESSION)},
+        also={200: (serializers.PollingSessionSerializer, EXAMPLE_SESSION)},
         errors=(404,),
         example=EXAMPLE_SESSION,
     )
@@ -250,16 +258,16 @@ class StartPolling(ApiView):
         """For 48 hours at most. 200 with the running session, where there is one; 409 before any
         record was written."""
         session, is_new = join_session(self.actor, domain_id)
-        return Response(shapes.PollingSession(session).data, 201 if is_new else 200)
+        return Response(serializers.PollingSessionSerializer(session).data, 201 if is_new else 200)
 
 
-class OnePolling(ApiView):
+class OnePollingView(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
         "Get a propagation session",
         tag=PROPAGATION,
-        answers=shapes.PollingReport,
+        answers=serializers.PollingReportSerializer,
         errors=(404,),
         example=EXAMPLE_REPORT,
     )
@@ -268,13 +276,13 @@ class OnePolling(ApiView):
         return Response(_report(self, session_id))
 
 
-class CheckPolling(ApiView):
+class CheckPollingView(ApiView):
     scopes = {"POST": "dns:read"}
 
     @operation(
         "Look at the records now",
         tag=PROPAGATION,
-        answers=shapes.PollingReport,
+        answers=serializers.PollingReportSerializer,
         errors=(404,),
         headers=[PREFER],
         example=EXAMPLE_REPORT,
@@ -287,27 +295,27 @@ class CheckPolling(ApiView):
         return Response(_report(self, session_id), headers=headers)
 
 
-class CancelPolling(ApiView):
+class CancelPollingView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Stop watching",
         tag=PROPAGATION,
-        answers=shapes.PollingSession,
+        answers=serializers.PollingSessionSerializer,
         errors=(404,),
         example={**EXAMPLE_SESSION, "status": "cancelled"},
     )
     def post(self, request: Request, session_id: UUID) -> Response:
         """The records stay as they are. Twice is harmless; 409 for a session that is over."""
         session = cancel_session(self.actor, session_id)
-        return Response(shapes.PollingSession(session).data)
+        return Response(serializers.PollingSessionSerializer(session).data)
 
 
-class FlattenSPF(ApiView):
+class FlattenSPFView(ApiView):
     scopes = {"POST": "dns:read"}
 
     def prepare(self, request: Request) -> None:
-        given = self.body(request, shapes.FlattenSPF)
+        given = self.body(request, serializers.FlattenSPFSerializer)
         self.found = preview.flatten_spf(
             self.actor,
             domain=given["domain"],
@@ -318,8 +326,8 @@ class FlattenSPF(ApiView):
     @operation(
         "Flatten an SPF record",
         tag=DNS,
-        takes=shapes.FlattenSPF,
-        answers=shapes.SPFFlattened,
+        takes=serializers.FlattenSPFSerializer,
+        answers=serializers.SPFFlattenedSerializer,
         errors=(502,),
         request_example={
             "domain": "example.com",
@@ -341,9 +349,9 @@ class FlattenSPF(ApiView):
         """Addresses in place of lookups, so that receivers need ten at most. What the record lets
         pass depends on public DNS, which is asked for 8 seconds at most; the flattened record
         never lets anybody pass whom the original did not. Nothing is written."""
-        return Response(shapes.SPFFlattened(self.found).data)
+        return Response(serializers.SPFFlattenedSerializer(self.found).data)
 
 
 def _report(view: ApiView, session_id: UUID) -> Any:
     found = selectors.session_report(view.actor, session_id)
-    return shapes.PollingReport(shapes.polling_report_of(found)).data
+    return serializers.PollingReportSerializer(serializers.polling_report_of(found)).data

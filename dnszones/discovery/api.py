@@ -12,7 +12,7 @@ from dnszones.discovery.comparing import MOST_DIFFERENCES
 from dnszones.discovery.found import SOURCES, Found
 from dnszones.models import ZoneDiscovery
 from dnszones.zonefiles import LARGEST
-from mpanel.core.api.shapes import Shape, Text, confirmation_field
+from mpanel.core.api.serializers import Serializer, Text, confirmation_field
 from mpanel.core.api.views import ApiView, operation
 
 EXISTING = "Existing records"
@@ -55,7 +55,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class FoundRecord(Shape):
+class FoundRecordSerializer(Serializer):
     """A record that the domain publishes now. `is_confirmed`: its present nameservers say so."""
 
     id = serializers.CharField()
@@ -69,7 +69,7 @@ class FoundRecord(Shape):
     is_wanted = serializers.BooleanField(help_text="false: you left it out.")
 
 
-class DifferenceShape(Shape):
+class DifferenceSerializer(Serializer):
     """A name and type about which old and new nameservers say different things."""
 
     name = serializers.CharField()
@@ -78,19 +78,19 @@ class DifferenceShape(Shape):
     new = serializers.ListField(child=serializers.CharField())
 
 
-class ComparisonShape(Shape):
+class ComparisonSerializer(Serializer):
     """How the old and the new nameservers answer, counted by name and type."""
 
     equal = serializers.IntegerField()
     planned = serializers.IntegerField(help_text="Changed on purpose.")
     unknown = serializers.IntegerField(help_text="One side did not answer.")
     different = serializers.IntegerField(help_text="How many differ.")
-    differences = DifferenceShape(
+    differences = DifferenceSerializer(
         many=True, help_text=f"The first {MOST_DIFFERENCES} of those that differ."
     )
 
 
-class ExistingRecords(Shape):
+class ExistingRecordsSerializer(Serializer):
     """What the domain publishes at its present nameservers, and how far its zone here has it."""
 
     status = serializers.ChoiceField(choices=list(ZoneDiscovery.STATUSES))
@@ -102,24 +102,24 @@ class ExistingRecords(Shape):
         help_text="Changing the nameservers takes nothing away that you want."
     )
     total = serializers.IntegerField()
-    records = FoundRecord(many=True, help_text=f"The first {MOST_SHOWN:,}.")
+    records = FoundRecordSerializer(many=True, help_text=f"The first {MOST_SHOWN:,}.")
     left_out = serializers.ListField(
         child=serializers.CharField(), help_text="What cannot be taken over, and why."
     )
     notes = serializers.ListField(
         child=serializers.CharField(), help_text="What could not be seen."
     )
-    comparison = ComparisonShape(allow_null=True)
+    comparison = ComparisonSerializer(allow_null=True)
     looked_at = serializers.DateTimeField(allow_null=True)
 
 
-class LookAgain(Shape):
+class LookAgainSerializer(Serializer):
     """A zone file of the present DNS provider, if there is one."""
 
     zone_file = Text(max_length=LARGEST, default="", allow_blank=True, trim_whitespace=False)
 
 
-class TakeOver(Shape):
+class TakeOverSerializer(Serializer):
     """What is not wanted of what was found."""
 
     leave_out = serializers.ListField(
@@ -130,19 +130,19 @@ class TakeOver(Shape):
     )
 
 
-class GoOnWithout(Shape):
+class GoOnWithoutSerializer(Serializer):
     """The digest of what is lost, as the refusal names it."""
 
     confirmation = confirmation_field()
 
 
-class GetExistingRecords(ApiView):
+class GetExistingRecordsView(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
         "What the domain publishes now",
         tag=EXISTING,
-        answers=ExistingRecords,
+        answers=ExistingRecordsSerializer,
         errors=(404, 409),
         example=EXAMPLE,
     )
@@ -152,18 +152,18 @@ class GetExistingRecords(ApiView):
         return Response(_shown(selectors.get_discovery(self.actor, domain_id)))
 
 
-class LookForExistingRecords(ApiView):
+class LookForExistingRecordsView(ApiView):
     scopes = {"POST": "dns:write"}
 
     def compute(self, request: Request, domain_id: UUID) -> None:
-        text = self.body(request, LookAgain)["zone_file"]
+        text = self.body(request, LookAgainSerializer)["zone_file"]
         self._given = services.read_zone_file(self.actor, domain_id, text)
 
     @operation(
         "Look for existing records again",
         tag=EXISTING,
-        takes=LookAgain,
-        answers=ExistingRecords,
+        takes=LookAgainSerializer,
+        answers=ExistingRecordsSerializer,
         status=202,
         errors=(404,),
         request_example={"zone_file": "www 300 IN A 192.0.2.10"},
@@ -175,14 +175,14 @@ class LookForExistingRecords(ApiView):
         return Response(_shown(selectors.get_discovery(self.actor, domain_id)), 202)
 
 
-class TakeOverRecords(ApiView):
+class TakeOverRecordsView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Take the existing records over",
         tag=EXISTING,
-        takes=TakeOver,
-        answers=ExistingRecords,
+        takes=TakeOverSerializer,
+        answers=ExistingRecordsSerializer,
         status=202,
         errors=(404,),
         request_example={"leave_out": []},
@@ -191,20 +191,20 @@ class TakeOverRecords(ApiView):
     def post(self, request: Request, domain_id: UUID) -> Response:
         """They are written into the zone, and then old and new nameservers are compared: `status`
         becomes `complete` or `different`. 409 NOTHING_TO_TAKE_OVER or DISCOVERY_BUSY."""
-        given = self.body(request, TakeOver)
+        given = self.body(request, TakeOverSerializer)
         services.take_over(
             self.actor, domain_id, unwanted=given["leave_out"], overwrite=given["overwrite"]
         )
         return Response(_shown(selectors.get_discovery(self.actor, domain_id)), 202)
 
 
-class CompareNameservers(ApiView):
+class CompareNameserversView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Compare old and new nameservers again",
         tag=EXISTING,
-        answers=ExistingRecords,
+        answers=ExistingRecordsSerializer,
         status=202,
         errors=(404,),
         example={**EXAMPLE, "status": "comparing"},
@@ -216,14 +216,14 @@ class CompareNameservers(ApiView):
         return Response(_shown(selectors.get_discovery(self.actor, domain_id)), 202)
 
 
-class GoOnWithoutRecords(ApiView):
+class GoOnWithoutRecordsView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Continue without existing records",
         tag=EXISTING,
-        takes=GoOnWithout,
-        answers=ExistingRecords,
+        takes=GoOnWithoutSerializer,
+        answers=ExistingRecordsSerializer,
         errors=(404,),
         request_example={"confirmation": "9f2c51d0b7e84a6c8d1e5f3a2b7c9d04"},
         example={**EXAMPLE, "status": "skipped", "zone_complete": True},
@@ -231,7 +231,7 @@ class GoOnWithoutRecords(ApiView):
     def post(self, request: Request, domain_id: UUID) -> Response:
         """409 CONFIRMATION_REQUIRED says what is lost (`losses`): the same request again
         with its `confirmation` shows the nameservers."""
-        given = self.body(request, GoOnWithout)
+        given = self.body(request, GoOnWithoutSerializer)
         row = services.go_on_without(self.actor, domain_id, confirmation=given["confirmation"])
         return Response(_shown(selectors.get_discovery(self.actor, row.zone.domain_id)))
 
@@ -239,7 +239,7 @@ class GoOnWithoutRecords(ApiView):
 def _shown(row: ZoneDiscovery) -> Any:
     found = selectors.records_found(row)
     comparison = selectors.comparison_of(row)
-    return ExistingRecords(
+    return ExistingRecordsSerializer(
         {
             "status": row.status,
             "message": row.message,

@@ -11,7 +11,7 @@ from dnszones.dkim import rotation
 from dnszones.dkim.rotation import DkimReport
 from dnszones.models import DkimKey
 from domains.api import A_JOB
-from mpanel.core.api.shapes import Shape
+from mpanel.core.api.serializers import Serializer
 from mpanel.core.api.views import ApiView, operation
 from provisioning.models import Job
 
@@ -48,7 +48,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class DkimKeyShape(Shape):
+class DkimKeySerializer(Serializer):
     """A key, without its private half. `published_at`: by a rotation; a setup writes the first."""
 
     selector = serializers.CharField()
@@ -60,7 +60,7 @@ class DkimKeyShape(Shape):
     retired_at = serializers.DateTimeField(allow_null=True)
 
 
-class DkimRotationShape(Shape):
+class DkimRotationSerializer(Serializer):
     """A rotation under way, or the last one where it failed."""
 
     job_id = serializers.UUIDField(source="pk")
@@ -70,30 +70,32 @@ class DkimRotationShape(Shape):
     error_message = serializers.CharField(allow_blank=True)
 
 
-class DkimShape(Shape):
+class DkimSerializer(Serializer):
     """The DKIM keys of a domain, newest first. `selector`: of the key that signs now."""
 
     selector = serializers.CharField(allow_null=True)
-    keys = DkimKeyShape(many=True)
-    rotation = DkimRotationShape(allow_null=True)
+    keys = DkimKeySerializer(many=True)
+    rotation = DkimRotationSerializer(allow_null=True)
 
 
-class Dkim(ApiView):
+class DkimView(ApiView):
     scopes = {"GET": "dns:read"}
 
-    @operation("Get the DKIM keys", tag=DKIM, answers=DkimShape, errors=(404,), example=EXAMPLE)
+    @operation(
+        "Get the DKIM keys", tag=DKIM, answers=DkimSerializer, errors=(404,), example=EXAMPLE
+    )
     def get(self, request: Request, domain_id: UUID) -> Response:
         """The keys that sign, signed and shall sign, and how far a rotation is."""
         return Response(_shown(rotation.dkim_report(self.actor, domain_id)))
 
 
-class RotateDkim(ApiView):
+class RotateDkimView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Rotate the DKIM key",
         tag=DKIM,
-        answers=DkimShape,
+        answers=DkimSerializer,
         status=202,
         errors=(404,),
         example=EXAMPLE,
@@ -107,7 +109,7 @@ class RotateDkim(ApiView):
 
 
 def _shown(report: DkimReport) -> Any:
-    return DkimShape(
+    return DkimSerializer(
         {
             "selector": report.signing.selector if report.signing else None,
             "keys": report.shown,

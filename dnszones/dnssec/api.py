@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from dnszones.dnssec import services as dnssec
 from dnszones.selectors import get_zone
-from mpanel.core.api.shapes import CamelShape, confirmation_field
+from mpanel.core.api.serializers import CamelSerializer, confirmation_field
 from mpanel.core.api.views import ApiView, operation
 from mpanel.core.api.waiting import outside
 
@@ -40,7 +40,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class DsRecordShape(CamelShape):
+class DsRecordSerializer(CamelSerializer):
     """What the registrar is given for the parent zone (RFC 4034)."""
 
     key_tag = serializers.IntegerField()
@@ -50,7 +50,7 @@ class DsRecordShape(CamelShape):
     record = serializers.CharField(help_text="All of it, as in a zone file.")
 
 
-class DsAtParentShape(CamelShape):
+class DsAtParentSerializer(CamelSerializer):
     """What the parent zone said last."""
 
     sight = serializers.ChoiceField(
@@ -65,14 +65,14 @@ class DsAtParentShape(CamelShape):
     checked_at = serializers.DateTimeField(allow_null=True)
 
 
-class ZoneDnssec(CamelShape):
+class ZoneDnssecSerializer(CamelSerializer):
     """A zone's DNSSEC, and what its parent zone has."""
 
     zone_id = serializers.UUIDField()
     is_offered = serializers.BooleanField(help_text="Whether the DNS provider signs zones.")
     status = serializers.ChoiceField(choices=["off", "turning_on", "on", "turning_off"])
-    ds_records = DsRecordShape(many=True, help_text="The parent needs one of them.")
-    parent = DsAtParentShape()
+    ds_records = DsRecordSerializer(many=True, help_text="The parent needs one of them.")
+    parent = DsAtParentSerializer()
     is_broken = serializers.BooleanField(
         help_text="Resolvers that validate refuse the domain: the parent has DS records, none of "
         "which fits."
@@ -80,7 +80,7 @@ class ZoneDnssec(CamelShape):
     job_id = serializers.UUIDField(allow_null=True, help_text="The last job that changed it.")
 
 
-class TurnOffDnssec(CamelShape):
+class TurnOffDnssecSerializer(CamelSerializer):
     """How to turn it off."""
 
     force = serializers.BooleanField(
@@ -89,13 +89,13 @@ class TurnOffDnssec(CamelShape):
     confirmation = confirmation_field()
 
 
-class OneZonesDnssec(ApiView):
+class OneZonesDnssecView(ApiView):
     scopes = {"GET": "dns:read", "POST": "dns:write", "DELETE": "dns:write"}
 
     @operation(
         "Get a zone's DNSSEC",
         tag=DNSSEC,
-        answers=ZoneDnssec,
+        answers=ZoneDnssecSerializer,
         errors=(404,),
         example=EXAMPLE,
     )
@@ -107,7 +107,7 @@ class OneZonesDnssec(ApiView):
     @operation(
         "Turn on DNSSEC",
         tag=DNSSEC,
-        answers=ZoneDnssec,
+        answers=ZoneDnssecSerializer,
         status=202,
         errors=(404,),
         example={**EXAMPLE, "status": "turning_on", "dsRecords": []},
@@ -122,8 +122,8 @@ class OneZonesDnssec(ApiView):
     @operation(
         "Turn off DNSSEC",
         tag=DNSSEC,
-        query=TurnOffDnssec,
-        answers=ZoneDnssec,
+        query=TurnOffDnssecSerializer,
+        answers=ZoneDnssecSerializer,
         status=202,
         errors=(404, 409),
         example={**EXAMPLE, "status": "turning_off"},
@@ -133,7 +133,7 @@ class OneZonesDnssec(ApiView):
         remember them: resolvers that validate would refuse the domain. 409 PARENT_SILENT where it
         does not answer. `force=true` turns it off all the same, after 409 CONFIRMATION_REQUIRED
         says what is lost: send its `confirmation` along."""
-        given = self.query(request, TurnOffDnssec)
+        given = self.query(request, TurnOffDnssecSerializer)
         zone = get_zone(self.actor, zone_id)
         with outside(self.actor.tenant_id):
             dnssec.turn_off_dnssec(
@@ -145,7 +145,7 @@ class OneZonesDnssec(ApiView):
         return Response(self._report(zone_id), 202)
 
     def _report(self, zone_id: UUID) -> Any:
-        return ZoneDnssec(_shown(dnssec.dnssec_of(get_zone(self.actor, zone_id)))).data
+        return ZoneDnssecSerializer(_shown(dnssec.dnssec_of(get_zone(self.actor, zone_id)))).data
 
 
 def _shown(report: dnssec.DnssecReport) -> dict[str, Any]:

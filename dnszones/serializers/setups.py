@@ -1,4 +1,4 @@
-"""JSON shapes of mail setups: what is asked for, planned and written."""
+"""Serializers of mail setups: what is asked for, planned and written."""
 
 from dataclasses import asdict
 from typing import Any, get_args
@@ -12,7 +12,15 @@ from dnszones.plans import Change, Plan
 from dnszones.plans.setups import SetupReport
 from dnszones.records import LONGEST_TXT, RecordData
 from dnszones.selectors import PURPOSES
-from mpanel.core.api.shapes import Email, Id, Shape, Text, Whole, YesNo, confirmation_field
+from mpanel.core.api.serializers import (
+    Email,
+    Id,
+    Serializer,
+    Text,
+    Whole,
+    YesNo,
+    confirmation_field,
+)
 from mpanel.core.errors import Invalid
 from mpanel.core.losses import Kind
 
@@ -40,19 +48,19 @@ SETUP_STATUSES = [
 # --- Coming in -------------------------------------------------------------------------------
 
 
-class MxRecord(Shape):
+class MxRecordSerializer(Serializer):
     """A mail host."""
 
     priority = Whole(min_value=0, max_value=65_535)
     server = Text(max_length=253)
 
 
-class MailSetupShape(Shape):
+class MailSetupSerializer(Serializer):
     """How a domain shall handle mail."""
 
     email_platform = serializers.ChoiceField(choices=list(PLATFORMS))
     custom_mx_records = serializers.ListField(
-        child=MxRecord(), default=list, max_length=MOST_HOSTS, help_text="For custom."
+        child=MxRecordSerializer(), default=list, max_length=MOST_HOSTS, help_text="For custom."
     )
     microsoft_mx_host = Text(
         max_length=254,
@@ -143,7 +151,7 @@ class MailSetupShape(Shape):
         }
 
 
-class MailSetupOrder(MailSetupShape):
+class MailSetupOrderSerializer(MailSetupSerializer):
     """A plan that was shown, by its id; or a setup, to be planned and applied."""
 
     plan_id = Id(required=False, default=None)
@@ -180,7 +188,7 @@ def said_otherwise(error: Invalid) -> Invalid:
 # --- Going out: plans ------------------------------------------------------------------------
 
 
-class RecordValue(Shape):
+class RecordValueSerializer(Serializer):
     """A DNS record."""
 
     type = serializers.CharField()
@@ -191,7 +199,7 @@ class RecordValue(Shape):
     proxied = serializers.BooleanField(help_text="Whether the provider's proxy answers instead.")
 
 
-class PlannedChange(Shape):
+class PlannedChangeSerializer(Serializer):
     """A record that is created, updated, deleted, kept, or in conflict, and why.
 
     `content`, `ttl` and `priority` are those that it shall have, null where it only goes. `before`
@@ -211,10 +219,10 @@ class PlannedChange(Shape):
     proxied = serializers.BooleanField(
         help_text="Whether the record shall be proxied: never, where mail needs it."
     )
-    before = RecordValue(many=True)
+    before = RecordValueSerializer(many=True)
 
 
-class LossShape(Shape):
+class LossSerializer(Serializer):
     """What is live now and will not be once the plan is applied."""
 
     kind = serializers.ChoiceField(choices=list(get_args(Kind)))
@@ -222,40 +230,40 @@ class LossShape(Shape):
     sentence = serializers.CharField()
 
 
-class SetupPreview(Shape):
+class SetupPreviewSerializer(Serializer):
     """What would be written to the zone. While `status` is computing, the lists are empty."""
 
     plan_id = serializers.UUIDField()
     status = serializers.ChoiceField(choices=[ChangePlan.COMPUTING, ChangePlan.READY])
-    create = PlannedChange(many=True)  # type: ignore[assignment]
-    update = PlannedChange(many=True)  # type: ignore[assignment]
-    keep = PlannedChange(many=True)
-    conflict = PlannedChange(many=True)
-    delete = PlannedChange(many=True)
+    create = PlannedChangeSerializer(many=True)  # type: ignore[assignment]
+    update = PlannedChangeSerializer(many=True)  # type: ignore[assignment]
+    keep = PlannedChangeSerializer(many=True)
+    conflict = PlannedChangeSerializer(many=True)
+    delete = PlannedChangeSerializer(many=True)
     untouched = serializers.IntegerField(help_text="Other records of the zone.")
     warnings = serializers.ListField(child=serializers.CharField())
     requires_confirmation = serializers.BooleanField()
     confirmations = serializers.ListField(
         child=serializers.CharField(), help_text="What must be confirmed, in sentences."
     )
-    losses = LossShape(many=True)
+    losses = LossSerializer(many=True)
     confirmation = serializers.CharField(
         allow_blank=True,
         help_text="What `setup` takes as `confirmation`; empty if nothing is lost.",
     )
 
 
-class PurposeResult(Shape):
+class PurposeResultSerializer(Serializer):
     """What came of the records of one purpose."""
 
     status = serializers.ChoiceField(
         choices=["pending", "written", "kept", "conflict", "failed"],
         help_text="conflict: some record was left as it is, because it is not ours.",
     )
-    records = PlannedChange(many=True)
+    records = PlannedChangeSerializer(many=True)
 
 
-class SetupResult(Shape):
+class SetupResultSerializer(Serializer):
     """How far a setup is. A purpose is null where the setup has no record of it."""
 
     plan_id = serializers.UUIDField()
@@ -267,11 +275,11 @@ class SetupResult(Shape):
     )
     records_failed = serializers.IntegerField()
     records_skipped = serializers.IntegerField(help_text="Right already, or left as a conflict.")
-    spf = PurposeResult(allow_null=True)
-    dkim = PurposeResult(allow_null=True)
-    dmarc = PurposeResult(allow_null=True)
-    mx = PurposeResult(allow_null=True)
-    tracking = PurposeResult(allow_null=True)
+    spf = PurposeResultSerializer(allow_null=True)
+    dkim = PurposeResultSerializer(allow_null=True)
+    dmarc = PurposeResultSerializer(allow_null=True)
+    mx = PurposeResultSerializer(allow_null=True)
+    tracking = PurposeResultSerializer(allow_null=True)
     errors = serializers.ListField(child=serializers.CharField())  # type: ignore[assignment]
     warnings = serializers.ListField(child=serializers.CharField())
 

@@ -1,4 +1,4 @@
-"""JSON shapes of what is seen of records: at the zone, in caches, and behind SPF."""
+"""Serializers of what is seen of records: at the zone, in caches, and behind SPF."""
 
 import math
 from typing import Any
@@ -11,10 +11,10 @@ from dnszones.models import PropagationSession, Record
 from dnszones.records import LONGEST_TXT
 from dnszones.selectors import PURPOSES, PropagationReport, Verification
 from dnszones.spf import Flattening
-from mpanel.core.api.shapes import Shape, Text, YesNo
+from mpanel.core.api.serializers import Serializer, Text, YesNo
 
 
-class FlattenSPF(Shape):
+class FlattenSPFSerializer(Serializer):
     """An SPF record that needs too many lookups."""
 
     domain = Text(max_length=253)
@@ -27,7 +27,7 @@ class FlattenSPF(Shape):
     ipv6_support = YesNo(default=True, help_text="false leaves IPv6 ranges out.")
 
 
-class SetupVerified(Shape):
+class SetupVerifiedSerializer(Serializer):
     """What the zone's own nameservers said last. What they could not be asked is unknown."""
 
     spf_configured = serializers.BooleanField()
@@ -41,7 +41,7 @@ class SetupVerified(Shape):
     checked_at = serializers.DateTimeField(allow_null=True)
 
 
-class PollingSession(Shape):
+class PollingSessionSerializer(Serializer):
     """Watching a domain's records spread, for 48 hours at most."""
 
     id = serializers.UUIDField()
@@ -64,7 +64,7 @@ class PollingSession(Shape):
         return None
 
 
-class RecordPropagation(Shape):
+class RecordPropagationSerializer(Serializer):
     """A record, and how many of the resolvers that answered show it."""
 
     record_id = serializers.UUIDField()
@@ -80,7 +80,7 @@ class RecordPropagation(Shape):
     servers_propagated = serializers.IntegerField()
 
 
-class PropagationProgress(Shape):
+class PropagationProgressSerializer(Serializer):
     """All records together."""
 
     overall_progress = serializers.IntegerField(help_text="Percent.")
@@ -89,23 +89,23 @@ class PropagationProgress(Shape):
     records_pending = serializers.IntegerField(help_text="All that have not spread yet.")
 
 
-class PropagationEta(Shape):
+class PropagationEtaSerializer(Serializer):
     """When caches must have let go of what is old; null where it cannot be told."""
 
     estimated_completion_at = serializers.DateTimeField(allow_null=True)
     minutes_remaining = serializers.IntegerField(allow_null=True)
 
 
-class PollingReport(Shape):
+class PollingReportSerializer(Serializer):
     """A session, and how far each record is."""
 
-    session = PollingSession()
-    progress = PropagationProgress()
-    records = RecordPropagation(many=True)
-    eta = PropagationEta()
+    session = PollingSessionSerializer()
+    progress = PropagationProgressSerializer()
+    records = RecordPropagationSerializer(many=True)
+    eta = PropagationEtaSerializer()
 
 
-class PropagationSummary(Shape):
+class PropagationSummarySerializer(Serializer):
     """How many records are how far."""
 
     total_records = serializers.IntegerField()
@@ -115,15 +115,15 @@ class PropagationSummary(Shape):
     failed = serializers.IntegerField()
 
 
-class DomainPropagation(Shape):
+class DomainPropagationSerializer(Serializer):
     """A domain's records, and the session that watches them, if one runs."""
 
-    active_session = PollingSession(allow_null=True)
-    records = RecordPropagation(many=True)
-    summary = PropagationSummary()
+    active_session = PollingSessionSerializer(allow_null=True)
+    records = RecordPropagationSerializer(many=True)
+    summary = PropagationSummarySerializer()
 
 
-class SPFFlattened(Shape):
+class SPFFlattenedSerializer(Serializer):
     """A record before and after. `errors`: why receivers still refuse it."""
 
     original = serializers.CharField()

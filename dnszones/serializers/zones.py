@@ -1,4 +1,4 @@
-"""JSON shapes of zones, their records, and what was changed in them."""
+"""Serializers of zones, their records, and what was changed in them."""
 
 from typing import Any, get_args
 
@@ -13,9 +13,9 @@ from dnszones.records import GREATEST_TTL, LONGEST, RecordData
 from dnszones.selectors import ZONE_STATUSES, plan_of, zone_status
 from dnszones.serializers.setups import losses_of
 from dnszones.zonefiles import Question
-from mpanel.core.api.shapes import (
-    CamelPageQuery,
-    CamelShape,
+from mpanel.core.api.serializers import (
+    CamelPageQuerySerializer,
+    CamelSerializer,
     Text,
     Whole,
     YesNo,
@@ -32,7 +32,7 @@ LONGEST_FILE = 2_000_000  # characters; that a zone file may have less is said w
 # --- Coming in -------------------------------------------------------------------------------
 
 
-class DnsZoneQuery(CamelPageQuery):
+class DnsZoneQuerySerializer(CamelPageQuerySerializer):
     """Which zones."""
 
     customer_id = serializers.UUIDField(
@@ -42,7 +42,7 @@ class DnsZoneQuery(CamelPageQuery):
     search = Text(max_length=80, required=False, default="", allow_blank=True)
 
 
-class DnsRecordQuery(CamelPageQuery):
+class DnsRecordQuerySerializer(CamelPageQuerySerializer):
     """Which records of a zone."""
 
     type = Text(max_length=10, required=False, default="", allow_blank=True)
@@ -51,7 +51,7 @@ class DnsRecordQuery(CamelPageQuery):
     )
 
 
-class NewDnsRecord(CamelShape):
+class NewDnsRecordSerializer(CamelSerializer):
     """A record as it should be."""
 
     type = serializers.ChoiceField(choices=list(TYPES), help_text="As far as the provider has it.")
@@ -82,14 +82,14 @@ class NewDnsRecord(CamelShape):
     confirmation = confirmation_field()
 
 
-class ZoneFileAnswer(CamelShape):
+class ZoneFileAnswerSerializer(CamelSerializer):
     """The answer to the question about a line."""
 
     line = Whole(min_value=1, max_value=LONGEST_FILE)
     use = serializers.ChoiceField(choices=list(ANSWERS))
 
 
-class ZoneFileShape(CamelShape):
+class ZoneFileSerializer(CamelSerializer):
     """A zone file."""
 
     zone_file = Text(
@@ -99,14 +99,14 @@ class ZoneFileShape(CamelShape):
         "followed.",
     )
     answers = serializers.ListField(
-        child=ZoneFileAnswer(),
+        child=ZoneFileAnswerSerializer(),
         default=list,
         max_length=1_000,
         help_text="To `questions` about lines of this file; the others are left out.",
     )
 
 
-class ApplyDnsChange(CamelShape):
+class ApplyDnsChangeSerializer(CamelSerializer):
     """Consent to a change as it was shown."""
 
     replace_conflicts = serializers.ListField(
@@ -121,7 +121,7 @@ class ApplyDnsChange(CamelShape):
 # --- Going out -------------------------------------------------------------------------------
 
 
-class DnsZone(CamelShape):
+class DnsZoneSerializer(CamelSerializer):
     """A domain's zone at its DNS provider."""
 
     id = serializers.UUIDField()
@@ -143,7 +143,7 @@ class DnsZone(CamelShape):
         return zone.dnssec_wanted is True
 
 
-class DnsRecord(CamelShape):
+class DnsRecordSerializer(CamelSerializer):
     """A record of a zone."""
 
     id = serializers.CharField(allow_null=True, help_text="Null while it is not written.")
@@ -163,7 +163,7 @@ class DnsRecord(CamelShape):
     )
 
 
-class DnsRecordWritten(DnsRecord):
+class DnsRecordWrittenSerializer(DnsRecordSerializer):
     """A record that was or will be written, and by which change."""
 
     status = serializers.ChoiceField(choices=["pending", "written", "deleted"])
@@ -174,7 +174,7 @@ class DnsRecordWritten(DnsRecord):
     )
 
 
-class DnsChangeCounts(CamelShape):
+class DnsChangeCountsSerializer(CamelSerializer):
     """How many changes of each kind."""
 
     create = serializers.IntegerField()  # type: ignore[assignment]
@@ -184,7 +184,7 @@ class DnsChangeCounts(CamelShape):
     conflict = serializers.IntegerField()
 
 
-class DnsChange(CamelShape):
+class DnsChangeSerializer(CamelSerializer):
     """One change of a zone: who wrote what, and when."""
 
     id = serializers.UUIDField()
@@ -194,12 +194,12 @@ class DnsChange(CamelShape):
     created_by = serializers.CharField(allow_null=True, help_text="Null for mPanel itself.")
     created_at = serializers.DateTimeField()
     applied_at = serializers.DateTimeField(allow_null=True)
-    counts = DnsChangeCounts()
+    counts = DnsChangeCountsSerializer()
     reverts = serializers.UUIDField(allow_null=True, help_text="The change that it takes back.")
     can_be_reverted = serializers.BooleanField()
 
 
-class DnsChangeRecord(CamelShape):
+class DnsChangeRecordSerializer(CamelSerializer):
     """A record within a change."""
 
     type = serializers.CharField()
@@ -210,17 +210,17 @@ class DnsChangeRecord(CamelShape):
     proxied = serializers.BooleanField()
 
 
-class DnsChangeStep(CamelShape):
+class DnsChangeStepSerializer(CamelSerializer):
     """One step of a change, or why there is none."""
 
     id = serializers.CharField(help_text="For `replaceConflicts`.")
     action = serializers.ChoiceField(choices=list(ACTIONS))
-    before = DnsChangeRecord(many=True)
-    after = DnsChangeRecord(allow_null=True)
+    before = DnsChangeRecordSerializer(many=True)
+    after = DnsChangeRecordSerializer(allow_null=True)
     reason = serializers.CharField(allow_blank=True)
 
 
-class DnsLoss(CamelShape):
+class DnsLossSerializer(CamelSerializer):
     """What is live now and will not be once the change is applied."""
 
     kind = serializers.ChoiceField(choices=list(get_args(Kind)))
@@ -228,41 +228,45 @@ class DnsLoss(CamelShape):
     sentence = serializers.CharField()
 
 
-class RevertDnsChange(CamelShape):
+class RevertDnsChangeSerializer(CamelSerializer):
     """Consent to what taking back takes away."""
 
     confirmation = confirmation_field()
 
 
-class DeleteDnsRecord(CamelShape):
+class DeleteDnsRecordSerializer(CamelSerializer):
     """Consent to what the deletion takes away."""
 
     confirmation = confirmation_field()
 
 
-class DnsChangeTrouble(CamelShape):
+class DnsChangeTroubleSerializer(CamelSerializer):
     """Why a change failed."""
 
     code = serializers.CharField()
     message = serializers.CharField()
 
 
-class DnsChangeQuestion(CamelShape):
+class DnsChangeQuestionSerializer(CamelSerializer):
     """A line of a zone file that looks wrong."""
 
     line = serializers.IntegerField()
     text = serializers.CharField()
-    written = DnsChangeRecord(allow_null=True, help_text="As the file has it, if it can be.")
-    proposal = DnsChangeRecord(allow_null=True, help_text="What was probably meant, if clear.")
+    written = DnsChangeRecordSerializer(
+        allow_null=True, help_text="As the file has it, if it can be."
+    )
+    proposal = DnsChangeRecordSerializer(
+        allow_null=True, help_text="What was probably meant, if clear."
+    )
     answer = serializers.ChoiceField(choices=list(ANSWERS))
 
 
-class DnsChangeDetail(DnsChange):
+class DnsChangeDetailSerializer(DnsChangeSerializer):
     """A change with its steps; none before it is computed."""
 
-    steps = DnsChangeStep(many=True)
+    steps = DnsChangeStepSerializer(many=True)
     warnings = serializers.ListField(child=serializers.CharField())
-    questions = DnsChangeQuestion(
+    questions = DnsChangeQuestionSerializer(
         many=True,
         help_text="About lines of a zone file that look wrong: each is left out until the file is "
         "sent again with `answers`.",
@@ -270,12 +274,12 @@ class DnsChangeDetail(DnsChange):
     confirmations = serializers.ListField(
         child=serializers.CharField(), help_text="What must be confirmed, in sentences."
     )
-    losses = DnsLoss(many=True)
+    losses = DnsLossSerializer(many=True)
     confirmation = serializers.CharField(
         allow_blank=True,
         help_text="What `apply` takes as `confirmation`; empty if nothing is lost.",
     )
-    error = DnsChangeTrouble(allow_null=True)
+    error = DnsChangeTroubleSerializer(allow_null=True)
     job_id = serializers.UUIDField(allow_null=True)
 
 

@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mpanel.core.actor import Actor
-from mpanel.core.api.shapes import Shape, page_of
+from mpanel.core.api.serializers import Serializer, page_of
 from mpanel.core.api.views import ApiView, listing, operation
 from tenants import panel_selectors as found
-from tenants import panel_serializers as shapes
+from tenants import panel_serializers as serializers
 from tenants.services import operators
 
 TENANTS, USERS, CUSTOMERS = "Tenants", "Users", "Customers"
@@ -56,79 +56,83 @@ EXAMPLE_CUSTOMER = {
 
 
 def _page(
-    actor: Actor, rows: Callable[..., QuerySet[Any]], query: dict[str, Any], item: type[Shape]
+    actor: Actor, rows: Callable[..., QuerySet[Any]], query: dict[str, Any], item: type[Serializer]
 ) -> Response:
     """The page of `rows(actor, ...)` that a query asks for, filtered and in its order."""
     filters = {name: query[name] for name in FILTERS if name in query}
-    found = rows(actor, **filters).order_by(*shapes.order_by(query["order"]))
+    found = rows(actor, **filters).order_by(*serializers.order_by(query["order"]))
     return Response(page_of(found, query, item))
 
 
-class Tenants(ApiView):
+class TenantsView(ApiView):
     operator = True
 
     @listing(
         "List tenants",
         tag=TENANTS,
-        item=shapes.PanelTenant,
+        item=serializers.PanelTenantSerializer,
         example=EXAMPLE_TENANT,
-        query=shapes.PanelTenantQuery,
+        query=serializers.PanelTenantQuerySerializer,
     )
     def get(self, request: Request) -> Response:
         """Every tenant; `search` looks at its name, its customer's and its people's addresses."""
-        query = self.query(request, shapes.PanelTenantQuery)
-        return _page(self.actor, found.tenants, query, shapes.PanelTenant)
+        query = self.query(request, serializers.PanelTenantQuerySerializer)
+        return _page(self.actor, found.tenants, query, serializers.PanelTenantSerializer)
 
     @operation(
         "Make a tenant",
         tag=TENANTS,
-        takes=shapes.NewPanelTenant,
-        answers=shapes.PanelTenant,
+        takes=serializers.NewPanelTenantSerializer,
+        answers=serializers.PanelTenantSerializer,
         status=201,
         request_example={"name": "Example Hosting", "status": "active"},
         example=EXAMPLE_TENANT,
     )
     def post(self, request: Request) -> Response:
         """It has no people yet. The first owner that it gets becomes its customer."""
-        tenant = operators.create_tenant(self.actor, **self.body(request, shapes.NewPanelTenant))
-        return Response(shapes.PanelTenant(tenant).data, 201)
+        tenant = operators.create_tenant(
+            self.actor, **self.body(request, serializers.NewPanelTenantSerializer)
+        )
+        return Response(serializers.PanelTenantSerializer(tenant).data, 201)
 
 
-class OneTenant(ApiView):
+class OneTenantView(ApiView):
     operator = True
 
     @operation(
         "Get a tenant",
         tag=TENANTS,
-        answers=shapes.PanelTenant,
+        answers=serializers.PanelTenantSerializer,
         errors=(404,),
         example=EXAMPLE_TENANT,
     )
     def get(self, request: Request, tenant_id: UUID) -> Response:
         """Any tenant of this installation."""
-        return Response(shapes.PanelTenant(found.get_any_tenant(self.actor, tenant_id)).data)
+        return Response(
+            serializers.PanelTenantSerializer(found.get_any_tenant(self.actor, tenant_id)).data
+        )
 
 
-class Users(ApiView):
+class UsersView(ApiView):
     operator = True
 
     @listing(
         "List users",
         tag=USERS,
-        item=shapes.PanelAccount,
+        item=serializers.PanelAccountSerializer,
         example=EXAMPLE_USER,
-        query=shapes.PanelUserQuery,
+        query=serializers.PanelUserQuerySerializer,
     )
     def get(self, request: Request) -> Response:
         """Every user, with the tenant that they joined first; `search` looks at name and e-mail."""
-        query = self.query(request, shapes.PanelUserQuery)
-        return _page(self.actor, found.users, query, shapes.PanelAccount)
+        query = self.query(request, serializers.PanelUserQuerySerializer)
+        return _page(self.actor, found.users, query, serializers.PanelAccountSerializer)
 
     @operation(
         "Make a user",
         tag=USERS,
-        takes=shapes.NewPanelUser,
-        answers=shapes.PanelAccount,
+        takes=serializers.NewPanelUserSerializer,
+        answers=serializers.PanelAccountSerializer,
         status=201,
         errors=(404,),
         request_example=NEW_USER,
@@ -137,29 +141,33 @@ class Users(ApiView):
     def post(self, request: Request) -> Response:
         """They sign in by a code that goes to their e-mail address. 409 EMAIL_TAKEN when a user has
         it; 404 TENANT_NOT_FOUND; 403 PERSON_NEEDED where an API key makes an operator."""
-        user = operators.create_user(self.actor, **self.body(request, shapes.NewPanelUser))
-        return Response(shapes.PanelAccount(user).data, 201)
+        user = operators.create_user(
+            self.actor, **self.body(request, serializers.NewPanelUserSerializer)
+        )
+        return Response(serializers.PanelAccountSerializer(user).data, 201)
 
 
-class OneUser(ApiView):
+class OneUserView(ApiView):
     operator = True
 
     @operation(
         "Get a user",
         tag=USERS,
-        answers=shapes.PanelAccount,
+        answers=serializers.PanelAccountSerializer,
         errors=(404,),
         example=EXAMPLE_USER,
     )
     def get(self, request: Request, user_id: UUID) -> Response:
         """Any user of this installation."""
-        return Response(shapes.PanelAccount(found.get_any_user(self.actor, user_id)).data)
+        return Response(
+            serializers.PanelAccountSerializer(found.get_any_user(self.actor, user_id)).data
+        )
 
     @operation(
         "Change a user",
         tag=USERS,
-        takes=shapes.PanelUserChange,
-        answers=shapes.PanelAccount,
+        takes=serializers.PanelUserChangeSerializer,
+        answers=serializers.PanelAccountSerializer,
         errors=(404, 409),
         request_example={**NEW_USER, "roles": ["admin", "operator"]},
         example={**EXAMPLE_USER, "roles": ["admin", "operator"]},
@@ -168,9 +176,9 @@ class OneUser(ApiView):
         """Suspending ends all sessions and keys at once. 409 EMAIL_TAKEN, LAST_OWNER,
         LAST_OPERATOR, NOT_YOURSELF; 403 PERSON_NEEDED where an API key makes an operator or
         changes an e-mail address."""
-        given = self.body(request, shapes.PanelUserChange)
+        given = self.body(request, serializers.PanelUserChangeSerializer)
         user = operators.change_user(self.actor, user_id, **given)
-        return Response(shapes.PanelAccount(user).data)
+        return Response(serializers.PanelAccountSerializer(user).data)
 
     @operation("Delete a user", tag=USERS, status=204, errors=(404, 409))
     def delete(self, request: Request, user_id: UUID) -> Response:
@@ -180,26 +188,26 @@ class OneUser(ApiView):
         return Response(status=204)
 
 
-class Customers(ApiView):
+class CustomersView(ApiView):
     operator = True
 
     @listing(
         "List customers",
         tag=CUSTOMERS,
-        item=shapes.PanelCustomer,
+        item=serializers.PanelCustomerSerializer,
         example=EXAMPLE_CUSTOMER,
-        query=shapes.PanelCustomerQuery,
+        query=serializers.PanelCustomerQuerySerializer,
     )
     def get(self, request: Request) -> Response:
         """Who pays; `search` looks at name, e-mail, phone and the tenant's name."""
-        query = self.query(request, shapes.PanelCustomerQuery)
-        return _page(self.actor, found.customers, query, shapes.PanelCustomer)
+        query = self.query(request, serializers.PanelCustomerQuerySerializer)
+        return _page(self.actor, found.customers, query, serializers.PanelCustomerSerializer)
 
     @operation(
         "Make a customer",
         tag=CUSTOMERS,
-        takes=shapes.NewPanelCustomer,
-        answers=shapes.PanelCustomer,
+        takes=serializers.NewPanelCustomerSerializer,
+        answers=serializers.PanelCustomerSerializer,
         status=201,
         request_example=NEW_CUSTOMER,
         example=EXAMPLE_CUSTOMER,
@@ -207,30 +215,32 @@ class Customers(ApiView):
     def post(self, request: Request) -> Response:
         """With a tenant that they own; they sign in by a code that goes to their e-mail address.
         409 EMAIL_TAKEN when a user has it."""
-        given = self.body(request, shapes.NewPanelCustomer)
+        given = self.body(request, serializers.NewPanelCustomerSerializer)
         customer = operators.create_customer(self.actor, **given)
-        return Response(shapes.PanelCustomer(customer).data, 201)
+        return Response(serializers.PanelCustomerSerializer(customer).data, 201)
 
 
-class OneCustomer(ApiView):
+class OneCustomerView(ApiView):
     operator = True
 
     @operation(
         "Get a customer",
         tag=CUSTOMERS,
-        answers=shapes.PanelCustomer,
+        answers=serializers.PanelCustomerSerializer,
         errors=(404,),
         example=EXAMPLE_CUSTOMER,
     )
     def get(self, request: Request, customer_id: UUID) -> Response:
         """Any customer of this installation."""
-        return Response(shapes.PanelCustomer(found.get_customer(self.actor, customer_id)).data)
+        return Response(
+            serializers.PanelCustomerSerializer(found.get_customer(self.actor, customer_id)).data
+        )
 
     @operation(
         "Change a customer",
         tag=CUSTOMERS,
-        takes=shapes.PanelCustomerChange,
-        answers=shapes.PanelCustomer,
+        takes=serializers.PanelCustomerChangeSerializer,
+        answers=serializers.PanelCustomerSerializer,
         errors=(404, 409),
         request_example=NEW_CUSTOMER,
         example=EXAMPLE_CUSTOMER,
@@ -238,6 +248,6 @@ class OneCustomer(ApiView):
     def put(self, request: Request, customer_id: UUID) -> Response:
         """The contact on invoices. `status` suspends or activates the tenant: its people are
         refused at once. 409 NOT_YOURSELF for the own one, LAST_OPERATOR."""
-        given = self.body(request, shapes.PanelCustomerChange)
+        given = self.body(request, serializers.PanelCustomerChangeSerializer)
         customer = operators.change_customer(self.actor, customer_id, **given)
-        return Response(shapes.PanelCustomer(customer).data)
+        return Response(serializers.PanelCustomerSerializer(customer).data)

@@ -4,21 +4,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mpanel.core.api.views import ApiView, operation
-from tenants import selectors, services, tokens
-from tenants import serializers as shapes
+from tenants import selectors, serializers, services, tokens
 from tenants.api.signing_in import PasswordView
 from tenants.examples import ACCOUNTS, EXAMPLE_PANEL_USER
 
 
-class PanelLogIn(PasswordView):
-    shape = shapes.PanelLogIn
+class PanelLogInView(PasswordView):
+    shape = serializers.PanelLogInSerializer
 
     @operation(
         "Sign in with a password",
         tag=ACCOUNTS,
         public=True,
-        takes=shapes.PanelLogIn,
-        answers=shapes.PanelLoggedIn,
+        takes=serializers.PanelLogInSerializer,
+        answers=serializers.PanelLoggedInSerializer,
         errors=(401, 403),
         example={
             "token": "eyJhbGciOiJIUzI1NiIs...",
@@ -34,20 +33,20 @@ class PanelLogIn(PasswordView):
         answer = {
             "token": tokens.access_token(session),
             "refresh_token": tokens.refresh_token(session),
-            "user": shapes.panel_user(actor, self._user),
+            "user": serializers.panel_user(actor, self._user),
         }
-        return Response(shapes.PanelLoggedIn(answer).data)
+        return Response(serializers.PanelLoggedInSerializer(answer).data)
 
 
-class PanelRefresh(ApiView):
+class PanelRefreshView(ApiView):
     public = True
 
     @operation(
         "Get the next pair of tokens",
         tag=ACCOUNTS,
         public=True,
-        takes=shapes.PanelRefresh,
-        answers=shapes.PanelTokens,
+        takes=serializers.PanelRefreshSerializer,
+        answers=serializers.PanelTokensSerializer,
         errors=(401, 403),
         example={
             "token": "eyJhbGciOiJIUzI1NiIs...",
@@ -56,27 +55,27 @@ class PanelRefresh(ApiView):
     )
     def post(self, request: Request) -> Response:
         """A refresh token is good once. Who comes with one that was replaced ends the session."""
-        given = self.body(request, shapes.PanelRefresh)
+        given = self.body(request, serializers.PanelRefreshSerializer)
         session = services.rotate(given["refresh_token"], arrived_at=self.arrived_at)
         answer = {
             "token": tokens.access_token(session),
             "refresh_token": tokens.refresh_token(session),
         }
-        return Response(shapes.PanelTokens(answer).data)
+        return Response(serializers.PanelTokensSerializer(answer).data)
 
 
-class PanelMe(ApiView):
+class PanelMeView(ApiView):
     scopes = {"GET": "account:read"}
 
     @operation(
         "Who am I",
         tag=ACCOUNTS,
-        answers=shapes.PanelMe,
+        answers=serializers.PanelMeSerializer,
         example={**EXAMPLE_PANEL_USER, "permissions": ["account:read", "domains:read"]},
     )
     def get(self, request: Request) -> Response:
         """The user, their roles in the tenant, and what they may do."""
         user = selectors.get_user(self.actor)
-        answer = shapes.panel_user(self.actor, user)
-        answer["permissions"] = shapes.permissions(self.actor)
-        return Response(shapes.PanelMe(answer).data)
+        answer = serializers.panel_user(self.actor, user)
+        answer["permissions"] = serializers.permissions(self.actor)
+        return Response(serializers.PanelMeSerializer(answer).data)

@@ -6,10 +6,9 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import Shape, single
+from mpanel.core.api.serializers import Serializer, single
 from mpanel.core.api.views import ApiView, operation
-from tenants import browser, selectors, services, tokens
-from tenants import serializers as shapes
+from tenants import browser, selectors, serializers, services, tokens
 from tenants.examples import ACCOUNTS, EXAMPLE_TRIAL, EXAMPLE_USER, PAIR, TRIAL
 from tenants.models import Session, User
 from tenants.paid import paid_for
@@ -36,11 +35,11 @@ def start_api_session(view: ApiView, user: User) -> Session:
     )
 
 
-class Register(ApiView):
+class RegisterView(ApiView):
     public = True
 
     def compute(self, request: Request) -> None:
-        given = self.body(request, shapes.Register)
+        given = self.body(request, serializers.RegisterSerializer)
         services.count_registration(self.address)
         hashed = services.HashedPassword.of(
             given["password"], email=given["email"], name=given["name"]
@@ -51,8 +50,8 @@ class Register(ApiView):
         "Register with a password",
         tag=ACCOUNTS,
         public=True,
-        takes=shapes.Register,
-        answers=single(shapes.Registered),
+        takes=serializers.RegisterSerializer,
+        answers=single(serializers.RegisteredSerializer),
         status=201,
         request_example={"email": "ada@example.com", "password": "a long and good one"},
         example={
@@ -68,24 +67,24 @@ class Register(ApiView):
         """The account begins when the e-mail address is confirmed. The answer is the same whether
         or not the address is known."""
         registered = services.register(**self._given, **browser.origin(self.request._request))
-        return Response({"data": shapes.Registered(registered).data}, 201)
+        return Response({"data": serializers.RegisteredSerializer(registered).data}, 201)
 
 
-class RequestCode(ApiView):
+class RequestCodeView(ApiView):
     public = True
 
     @operation(
         "Ask for a one-time code",
         tag=TRIAL,
         public=True,
-        takes=shapes.RequestCode,
-        answers=shapes.CodeSent,
+        takes=serializers.RequestCodeSerializer,
+        answers=serializers.CodeSentSerializer,
         request_example={"email": "ada@example.com", "plan": "professional"},
         example={"message": "If the address can receive mail, a code is there.", "expires_in": 600},
     )
     def post(self, request: Request) -> Response:
         """An e-mail brings a code of six digits. The answer is the same for every address."""
-        given = self.body(request, shapes.RequestCode)
+        given = self.body(request, serializers.RequestCodeSerializer)
         services.ask_for_code(
             given["email"], params={"plan": given["plan"]}, **browser.origin(request._request)
         )
@@ -96,22 +95,22 @@ class RequestCode(ApiView):
         return Response(answer)
 
 
-class VerifyCode(ApiView):
+class VerifyCodeView(ApiView):
     public = True
 
     @operation(
         "Sign in with the code",
         tag=TRIAL,
         public=True,
-        takes=shapes.VerifyCode,
-        answers=shapes.SignedIn,
+        takes=serializers.VerifyCodeSerializer,
+        answers=serializers.SignedInSerializer,
         errors=(401, 403),
         request_example={"email": "ada@example.com", "otp": "123456"},
         example={**PAIR, "trial": EXAMPLE_TRIAL},
     )
     def post(self, request: Request) -> Response:
         """The first success opens the account and starts its 7-day trial."""
-        given = self.body(request, shapes.VerifyCode)
+        given = self.body(request, serializers.VerifyCodeSerializer)
         signed_in = services.sign_in_by_code(
             given["email"],
             given["otp"],
@@ -130,7 +129,7 @@ class PasswordView(ApiView):
     """Signing in with a password, which is hashed before a key's transaction begins."""
 
     public = True
-    shape: ClassVar[type[Shape]]
+    shape: ClassVar[type[Serializer]]
 
     def compute(self, request: Request) -> None:
         given = self.body(request, self.shape)
@@ -145,15 +144,15 @@ class PasswordView(ApiView):
         return start_api_session(self, self._user)
 
 
-class LogIn(PasswordView):
-    shape = shapes.LogIn
+class LogInView(PasswordView):
+    shape = serializers.LogInSerializer
 
     @operation(
         "Sign in with a password",
         tag=ACCOUNTS,
         public=True,
-        takes=shapes.LogIn,
-        answers=single(shapes.LoggedIn),
+        takes=serializers.LogInSerializer,
+        answers=single(serializers.LoggedInSerializer),
         errors=(401, 403),
         request_example={"email": "ada@example.com", "password": "a long and good one"},
         example={"data": {**PAIR, "user": EXAMPLE_USER}},
@@ -161,30 +160,30 @@ class LogIn(PasswordView):
     def post(self, request: Request) -> Response:
         """401 AUTH_INVALID_CREDENTIALS; 401 SECOND_FACTOR_REQUIRED asks for `second_factor`."""
         session = self.start_session()
-        answer = {**token_pair(session), "user": shapes.UserShape(self._user).data}
+        answer = {**token_pair(session), "user": serializers.UserSerializer(self._user).data}
         return Response({"data": answer})
 
 
-class Refresh(ApiView):
+class RefreshView(ApiView):
     public = True
 
     @operation(
         "Get the next pair of tokens",
         tag=ACCOUNTS,
         public=True,
-        takes=shapes.Refresh,
-        answers=single(shapes.Tokens),
+        takes=serializers.RefreshSerializer,
+        answers=single(serializers.TokensSerializer),
         errors=(401, 403),
         example={"data": PAIR},
     )
     def post(self, request: Request) -> Response:
         """A refresh token is good once. Who comes with one that was replaced ends the session."""
-        given = self.body(request, shapes.Refresh)
+        given = self.body(request, serializers.RefreshSerializer)
         session = services.rotate(given["refresh_token"], arrived_at=self.arrived_at)
         return Response({"data": token_pair(session)})
 
 
-class LogOut(ApiView):
+class LogOutView(ApiView):
     person = True
 
     @operation("End this session", tag=ACCOUNTS, status=204)
@@ -194,35 +193,35 @@ class LogOut(ApiView):
         return Response(status=204)
 
 
-class ForgotPassword(ApiView):
+class ForgotPasswordView(ApiView):
     public = True
 
     @operation(
         "Ask for a code that sets a new password",
         tag=ACCOUNTS,
         public=True,
-        takes=shapes.ForgotPassword,
+        takes=serializers.ForgotPasswordSerializer,
         status=202,
     )
     def post(self, request: Request) -> Response:
         """The answer is the same whether or not the address is known."""
-        given = self.body(request, shapes.ForgotPassword)
+        given = self.body(request, serializers.ForgotPasswordSerializer)
         services.ask_to_reset(given["email"], **browser.origin(self.request._request))
         return Response(status=202)
 
 
-class ResetPassword(ApiView):
+class ResetPasswordView(ApiView):
     public = True
 
     def compute(self, request: Request) -> None:
-        given = self.body(request, shapes.ResetPassword)
+        given = self.body(request, serializers.ResetPasswordSerializer)
         self._reset = services.prepare_reset(**given, **browser.origin(request._request))
 
     @operation(
         "Set a new password",
         tag=ACCOUNTS,
         public=True,
-        takes=shapes.ResetPassword,
+        takes=serializers.ResetPasswordSerializer,
         status=204,
     )
     def post(self, request: Request) -> Response:
@@ -231,22 +230,22 @@ class ResetPassword(ApiView):
         return Response(status=204)
 
 
-class SessionExchange(ApiView):
+class SessionExchangeView(ApiView):
     public = True
 
     @operation(
         "Use a one-time login link",
         tag=ACCOUNTS,
         public=True,
-        takes=shapes.Exchange,
-        answers=shapes.Exchanged,
+        takes=serializers.ExchangeSerializer,
+        answers=serializers.ExchangedSerializer,
         errors=(403, 410),
         example={"status": "success", "user": EXAMPLE_USER},
     )
     def post(self, request: Request) -> Response:
         """Sets the browser's session cookie. 410 when the link was used or is too old."""
-        given = self.body(request, shapes.Exchange)
+        given = self.body(request, serializers.ExchangeSerializer)
         user = services.use_login_link(given["token"], address=self.address)
         browser.sign_out(request._request, getattr(request._request, "actor", None))
         browser.sign_in(request._request, user, by_link=True)
-        return Response({"status": "success", "user": shapes.UserShape(user).data})
+        return Response({"status": "success", "user": serializers.UserSerializer(user).data})

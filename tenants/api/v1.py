@@ -5,10 +5,9 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import page_of, single
+from mpanel.core.api.serializers import page_of, single
 from mpanel.core.api.views import ApiView, listing, operation
-from tenants import selectors, services
-from tenants import serializers as shapes
+from tenants import selectors, serializers, services
 from tenants.examples import (
     ACCOUNTS,
     EXAMPLE_KEY,
@@ -21,13 +20,13 @@ from tenants.models import ApiKey
 from tenants.paid import paid_for
 
 
-class Me(ApiView):
+class MeView(ApiView):
     scopes = {"GET": "account:read"}
 
     @operation(
         "Who am I",
         tag=ACCOUNTS,
-        answers=single(shapes.Me),
+        answers=single(serializers.MeSerializer),
         example={"data": {**EXAMPLE_USER, "role": "owner", "tier": "professional"}},
     )
     def get(self, request: Request) -> Response:
@@ -41,25 +40,25 @@ class Me(ApiView):
             "role": self.actor.role,
             "tier": paid_for().tier(self.actor),
         }
-        return Response({"data": shapes.Me(answer).data})
+        return Response({"data": serializers.MeSerializer(answer).data})
 
 
-class Sessions(ApiView):
+class SessionsView(ApiView):
     person = True
 
     @listing(
         "List the sessions that live",
         tag=ACCOUNTS,
-        item=shapes.SessionShape,
+        item=serializers.SessionSerializer,
         example=EXAMPLE_SESSION,
     )
     def get(self, request: Request) -> Response:
         """The person's own, the last used first."""
         found = selectors.sessions(self.actor)
-        return self.page(request, found, shapes.SessionShape, actor=self.actor)
+        return self.page(request, found, serializers.SessionSerializer, actor=self.actor)
 
 
-class OneSession(ApiView):
+class OneSessionView(ApiView):
     person = True
 
     @operation("End a session", tag=ACCOUNTS, status=204, errors=(404,))
@@ -69,7 +68,7 @@ class OneSession(ApiView):
         return Response(status=204)
 
 
-class OtherSessions(ApiView):
+class OtherSessionsView(ApiView):
     person = True
 
     @operation("End all other sessions", tag=ACCOUNTS, status=204)
@@ -79,13 +78,13 @@ class OtherSessions(ApiView):
         return Response(status=204)
 
 
-class SessionToken(ApiView):
+class SessionTokenView(ApiView):
     person = True
 
     @operation(
         "Make a one-time login link",
         tag=ACCOUNTS,
-        answers=shapes.LoginUrl,
+        answers=serializers.LoginUrlSerializer,
         example={"url": "https://panel.example.com/login/session/4f0c..."},
     )
     def post(self, request: Request) -> Response:
@@ -93,13 +92,13 @@ class SessionToken(ApiView):
         return Response({"url": services.make_login_link(self.actor)})
 
 
-class Profile(ApiView):
+class ProfileView(ApiView):
     scopes = {"GET": "account:read", "PATCH": "account:write"}
 
     @operation(
         "Get the profile",
         tag=ACCOUNTS,
-        answers=single(shapes.Profile),
+        answers=single(serializers.ProfileSerializer),
         example={"data": EXAMPLE_PROFILE},
     )
     def get(self, request: Request) -> Response:
@@ -109,41 +108,43 @@ class Profile(ApiView):
     @operation(
         "Change the profile",
         tag=ACCOUNTS,
-        takes=shapes.ProfileChange,
-        answers=single(shapes.Profile),
+        takes=serializers.ProfileChangeSerializer,
+        answers=single(serializers.ProfileSerializer),
         request_example={"name": "Ada", "preferences": {"theme": "dark"}},
         example={"data": EXAMPLE_PROFILE},
     )
     def patch(self, request: Request) -> Response:
         """Only what is given changes."""
-        services.change_profile(self.actor, **self.body(request, shapes.ProfileChange))
+        services.change_profile(
+            self.actor, **self.body(request, serializers.ProfileChangeSerializer)
+        )
         return self._answer()
 
     def _answer(self) -> Response:
-        return Response({"data": shapes.Profile(selectors.profile(self.actor)).data})
+        return Response({"data": serializers.ProfileSerializer(selectors.profile(self.actor)).data})
 
 
-class ApiKeys(ApiView):
+class ApiKeysView(ApiView):
     person = True
 
     @listing(
         "List API keys",
         tag=KEYS,
-        item=shapes.ApiKeyShape,
+        item=serializers.ApiKeySerializer,
         example=EXAMPLE_KEY,
-        query=shapes.ApiKeyQuery,
+        query=serializers.ApiKeyQuerySerializer,
     )
     def get(self, request: Request) -> Response:
         """An admin sees the organisation's keys, a member their own."""
-        query = self.query(request, shapes.ApiKeyQuery)
+        query = self.query(request, serializers.ApiKeyQuerySerializer)
         found = selectors.api_keys(self.actor, search=query["search"]).order_by(query["order"])
-        return Response(page_of(found, query, shapes.ApiKeyShape))
+        return Response(page_of(found, query, serializers.ApiKeySerializer))
 
     @operation(
         "Make an API key",
         tag=KEYS,
-        takes=shapes.NewApiKey,
-        answers=single(shapes.ApiKeyMade),
+        takes=serializers.NewApiKeySerializer,
+        answers=single(serializers.ApiKeyMadeSerializer),
         status=201,
         request_example={"name": "CI", "scopes": ["domains:read", "mailboxes:write"]},
         example={"data": {**EXAMPLE_KEY, "key": "mpk_k3J9sQ0aTz_..."}},
@@ -151,13 +152,15 @@ class ApiKeys(ApiView):
     def post(self, request: Request) -> Response:
         """`key` is shown only once. The key acts as who made it, within its scopes. 403 CODE_NEEDED
         in a browser that was signed in a while ago."""
-        given = self.body(request, shapes.NewApiKey)
+        given = self.body(request, serializers.NewApiKeySerializer)
         made = services.create_api_key(self.actor, **given)
         row: ApiKey = selectors.get_api_key(self.actor, made.key.pk)
-        return Response({"data": {**shapes.ApiKeyShape(row).data, "key": made.plain}}, 201)
+        return Response(
+            {"data": {**serializers.ApiKeySerializer(row).data, "key": made.plain}}, 201
+        )
 
 
-class OneApiKey(ApiView):
+class OneApiKeyView(ApiView):
     person = True
 
     @operation("Revoke an API key", tag=KEYS, status=204, errors=(404,))

@@ -6,13 +6,12 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import single
+from mpanel.core.api.serializers import single
 from mpanel.core.api.views import ApiView, listing, operation
 from tenants import services
 from tenants.examples import EXAMPLE_USER
 from tenants.selectors import get_user
-from tenants.team import invitations, members, selectors
-from tenants.team import serializers as shapes
+from tenants.team import invitations, members, selectors, serializers
 
 TEAM = "Team"
 EXAMPLE_MEMBER = {
@@ -40,37 +39,37 @@ EXAMPLE_ORGANISATION = {
 }
 
 
-class Team(ApiView):
+class TeamView(ApiView):
     person = True
 
     @listing(
         "List members",
         tag=TEAM,
-        item=shapes.MemberShape,
+        item=serializers.MemberSerializer,
         example=EXAMPLE_MEMBER,
     )
     def get(self, request: Request) -> Response:
         """Who works in the organisation, the first one first."""
-        return self.page(request, selectors.members(self.actor), shapes.MemberShape)
+        return self.page(request, selectors.members(self.actor), serializers.MemberSerializer)
 
 
-class Member(ApiView):
+class MemberView(ApiView):
     person = True
 
     @operation(
         "Change a member's role",
         tag=TEAM,
-        takes=shapes.RoleChange,
-        answers=single(shapes.MemberShape),
+        takes=serializers.RoleChangeSerializer,
+        answers=single(serializers.MemberSerializer),
         errors=(404, 409),
         request_example={"role": "admin"},
         example={"data": {**EXAMPLE_MEMBER, "role": "admin"}},
     )
     def patch(self, request: Request, user_id: UUID) -> Response:
         """Admins change admins and members, owners everybody. 409 LAST_OWNER."""
-        given = self.body(request, shapes.RoleChange)
+        given = self.body(request, serializers.RoleChangeSerializer)
         changed = members.change_role(self.actor, user_id, given["role"])
-        return Response({"data": shapes.MemberShape(changed).data})
+        return Response({"data": serializers.MemberSerializer(changed).data})
 
     @operation("Remove a member", tag=TEAM, status=204, errors=(404, 409))
     def delete(self, request: Request, user_id: UUID) -> Response:
@@ -80,14 +79,14 @@ class Member(ApiView):
         return Response(status=204)
 
 
-class Invite(ApiView):
+class InviteView(ApiView):
     person = True
 
     @operation(
         "Invite somebody by e-mail",
         tag=TEAM,
-        takes=shapes.NewInvitation,
-        answers=single(shapes.InvitationShape),
+        takes=serializers.NewInvitationSerializer,
+        answers=single(serializers.InvitationSerializer),
         status=201,
         request_example={"email": "bo@example.com", "role": "member"},
         example={"data": EXAMPLE_INVITATION},
@@ -95,26 +94,28 @@ class Invite(ApiView):
     def post(self, request: Request) -> Response:
         """A link by e-mail, good once and for seven days. Admins give no role above their own. 409
         ALREADY_MEMBER, ALREADY_INVITED."""
-        given = self.body(request, shapes.NewInvitation)
+        given = self.body(request, serializers.NewInvitationSerializer)
         made = invitations.invite(self.actor, **given)
-        return Response({"data": shapes.InvitationShape(made).data}, 201)
+        return Response({"data": serializers.InvitationSerializer(made).data}, 201)
 
 
-class Invitations(ApiView):
+class InvitationsView(ApiView):
     person = True
 
     @listing(
         "List open invitations",
         tag=TEAM,
-        item=shapes.InvitationShape,
+        item=serializers.InvitationSerializer,
         example=EXAMPLE_INVITATION,
     )
     def get(self, request: Request) -> Response:
         """Neither accepted nor revoked, the newest first; expired ones can be sent again."""
-        return self.page(request, selectors.invitations(self.actor), shapes.InvitationShape)
+        return self.page(
+            request, selectors.invitations(self.actor), serializers.InvitationSerializer
+        )
 
 
-class OneInvitation(ApiView):
+class OneInvitationView(ApiView):
     person = True
 
     @operation("Revoke an invitation", tag=TEAM, status=204, errors=(404,))
@@ -124,13 +125,13 @@ class OneInvitation(ApiView):
         return Response(status=204)
 
 
-class ResendInvitation(ApiView):
+class ResendInvitationView(ApiView):
     person = True
 
     @operation(
         "Send an invitation again",
         tag=TEAM,
-        answers=single(shapes.InvitationShape),
+        answers=single(serializers.InvitationSerializer),
         status=202,
         errors=(404,),
         example={"data": EXAMPLE_INVITATION},
@@ -138,17 +139,17 @@ class ResendInvitation(ApiView):
     def post(self, request: Request, invitation_id: UUID) -> Response:
         """With a new link, good for seven days; the former one stops working."""
         sent = invitations.resend_invitation(self.actor, invitation_id)
-        return Response({"data": shapes.InvitationShape(sent).data}, 202)
+        return Response({"data": serializers.InvitationSerializer(sent).data}, 202)
 
 
-class AcceptInvitation(ApiView):
+class AcceptInvitationView(ApiView):
     person = True
 
     @operation(
         "Accept an invitation",
         tag=TEAM,
-        takes=shapes.InvitationToken,
-        answers=single(shapes.OrganisationShape),
+        takes=serializers.InvitationTokenSerializer,
+        answers=single(serializers.OrganisationSerializer),
         errors=(410,),
         request_example={"token": "3vJ8..."},
         example={"data": EXAMPLE_ORGANISATION},
@@ -156,35 +157,35 @@ class AcceptInvitation(ApiView):
     def post(self, request: Request) -> Response:
         """The session goes on in that organisation. 403 INVITATION_FOR_ANOTHER where it was sent
         to another address; 410 INVITATION_GONE."""
-        given = self.body(request, shapes.InvitationToken)
+        given = self.body(request, serializers.InvitationTokenSerializer)
         invitation = invitations.open_link(given["token"], address=self.address)
         user = get_user(self.actor)
         joined = invitations.accept_invitation(user, invitation, address=self.address)
         return _switched(self, joined.tenant_id)
 
 
-class Organisations(ApiView):
+class OrganisationsView(ApiView):
     person = True
 
     @listing(
         "List organisations",
         tag=TEAM,
-        item=shapes.OrganisationShape,
+        item=serializers.OrganisationSerializer,
         example=EXAMPLE_ORGANISATION,
     )
     def get(self, request: Request) -> Response:
         """Those that the person works in, the first one first."""
         found = selectors.organisations(self.actor)
-        return self.page(request, found, shapes.OrganisationShape, actor=self.actor)
+        return self.page(request, found, serializers.OrganisationSerializer, actor=self.actor)
 
 
-class SwitchOrganisation(ApiView):
+class SwitchOrganisationView(ApiView):
     person = True
 
     @operation(
         "Switch to another organisation",
         tag=TEAM,
-        answers=single(shapes.OrganisationShape),
+        answers=single(serializers.OrganisationSerializer),
         errors=(404,),
         example={"data": EXAMPLE_ORGANISATION},
     )
@@ -196,7 +197,7 @@ class SwitchOrganisation(ApiView):
 def _switched(view: ApiView, tenant_id: UUID) -> Response:
     services.switch_organisation(view.actor, tenant_id)
     row = selectors.get_organisation(view.actor, tenant_id)
-    shown = shapes.OrganisationShape(
+    shown = serializers.OrganisationSerializer(
         row, context={"actor": replace(view.actor, tenant_id=tenant_id)}
     )
     return Response({"data": shown.data})

@@ -1,33 +1,33 @@
-"""JSON shapes of who works in a tenant."""
+"""Serializers of who works in a tenant."""
 
 from rest_framework import serializers
 
 from mpanel.core.actor import RANKS, Actor
-from mpanel.core.api.shapes import Email, Shape, Text
+from mpanel.core.api.serializers import Email, Serializer, Text
 from tenants.models import Membership
 from tenants.team.models import Invitation
 
 
-class NewInvitation(Shape):
+class NewInvitationSerializer(Serializer):
     """Whom to invite, and the role that they will have."""
 
     email = Email()
     role = serializers.ChoiceField(choices=list(RANKS), default="member")
 
 
-class RoleChange(Shape):
+class RoleChangeSerializer(Serializer):
     """Another role."""
 
     role = serializers.ChoiceField(choices=list(RANKS))
 
 
-class InvitationToken(Shape):
+class InvitationTokenSerializer(Serializer):
     """What stands at the end of the link in the e-mail."""
 
     token = Text(max_length=200)
 
 
-class MemberShape(Shape):
+class MemberSerializer(Serializer):
     """Somebody who works here."""
 
     user_id = serializers.UUIDField()
@@ -37,7 +37,7 @@ class MemberShape(Shape):
     joined_at = serializers.DateTimeField(source="created_at")
 
 
-class InvitationShape(Shape):
+class InvitationSerializer(Serializer):
     """An invitation; never its link, which only the e-mail has."""
 
     id = serializers.UUIDField()
@@ -49,7 +49,7 @@ class InvitationShape(Shape):
     expires_at = serializers.DateTimeField()
 
 
-class OrganisationShape(Shape):
+class OrganisationSerializer(Serializer):
     """An organisation that the person works in. `owner`: the e-mail address of its first owner."""
 
     id = serializers.UUIDField(source="tenant_id")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from domains.models import Domain
 from mailboxes.models import Mailbox
-from mpanel.core.api.shapes import FARTHEST_PAGE, LARGEST_PAGE
+from mpanel.core.api.serializers import FARTHEST_PAGE, LARGEST_PAGE
 from tenants.models import Session, User
 from tenants.services import start_session
 from tests.api import Api, early_in_a_minute

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from dnszones.models import SpfFlattening
 from dnszones.spf.flattened import services as flattening
 from dnszones.spf.flattened.services import SpfReport
-from mpanel.core.api.shapes import Shape
+from mpanel.core.api.serializers import Serializer
 from mpanel.core.api.views import ApiView, operation
 
 SPF = "SPF"
@@ -40,14 +40,14 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class SpfPart(Shape):
+class SpfPartSerializer(Serializer):
     """A record that the published one includes, because it is too long for one."""
 
     name = serializers.CharField()
     content = serializers.CharField()
 
 
-class SpfChange(Shape):
+class SpfChangeSerializer(Serializer):
     """Which networks came and went. `change_id`: the change of the zone that published them."""
 
     at = serializers.DateTimeField(source="created_at")
@@ -57,7 +57,7 @@ class SpfChange(Shape):
     change_id = serializers.UUIDField(source="plan_id", allow_null=True)
 
 
-class SpfRecordShape(Shape):
+class SpfRecordSerializer(Serializer):
     """A domain's SPF record. `status`: `live` while its addresses are kept up to date, `edited`
     after somebody else changed it, `stopped`, or `off` where it never was flattened.
 
@@ -68,7 +68,7 @@ class SpfRecordShape(Shape):
     status = serializers.ChoiceField(choices=[*SpfFlattening.STATUSES, "off"])
     original = serializers.CharField(allow_null=True)
     published_record = serializers.CharField(allow_null=True)
-    parts = SpfPart(many=True)
+    parts = SpfPartSerializer(many=True)
     lookups_before = serializers.IntegerField(allow_null=True)
     lookups = serializers.IntegerField(allow_null=True)
     void_lookups = serializers.IntegerField(allow_null=True)
@@ -78,27 +78,27 @@ class SpfRecordShape(Shape):
     next_check_at = serializers.DateTimeField(allow_null=True)
     error = serializers.CharField(allow_blank=True)
     failing_since = serializers.DateTimeField(allow_null=True)
-    history = SpfChange(many=True)
+    history = SpfChangeSerializer(many=True)
 
 
-class SpfRecord(ApiView):
+class SpfRecordView(ApiView):
     scopes = {"GET": "dns:read"}
 
     @operation(
-        "Get the SPF record", tag=SPF, answers=SpfRecordShape, errors=(404,), example=EXAMPLE
+        "Get the SPF record", tag=SPF, answers=SpfRecordSerializer, errors=(404,), example=EXAMPLE
     )
     def get(self, request: Request, domain_id: UUID) -> Response:
         """What is published, what it was made from, how old it is, and what changed."""
         return Response(_shown(flattening.spf_report(self.actor, domain_id)))
 
 
-class CheckSpf(ApiView):
+class CheckSpfView(ApiView):
     scopes = {"POST": "dns:read"}
 
     @operation(
         "Look at the senders now",
         tag=SPF,
-        answers=SpfRecordShape,
+        answers=SpfRecordSerializer,
         status=202,
         errors=(404,),
         example=EXAMPLE,
@@ -110,13 +110,13 @@ class CheckSpf(ApiView):
         return Response(_shown(flattening.spf_report(self.actor, domain_id)), 202)
 
 
-class StopSpf(ApiView):
+class StopSpfView(ApiView):
     scopes = {"POST": "dns:write"}
 
     @operation(
         "Stop flattening",
         tag=SPF,
-        answers=SpfRecordShape,
+        answers=SpfRecordSerializer,
         status=202,
         errors=(404,),
         example=EXAMPLE,
@@ -153,4 +153,4 @@ def _shown(report: SpfReport) -> Any:
         "error": found.error if found else "",
         "history": report.history,
     }
-    return SpfRecordShape(shown).data
+    return SpfRecordSerializer(shown).data

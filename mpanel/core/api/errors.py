@@ -8,7 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from mpanel.core.api.shapes import camel
+from mpanel.core.api.serializers import camel
 from mpanel.core.database import drop_connections, is_unavailable
 from mpanel.core.errors import MPanelError, TooLarge, Unavailable
 

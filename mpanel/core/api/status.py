@@ -10,21 +10,21 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from mpanel.core import probes
-from mpanel.core.api.shapes import CamelShape
+from mpanel.core.api.serializers import CamelSerializer
 from mpanel.core.api.views import ApiView, operation
 
 SERVICE, TAG = "mpanel-api", "Status"
 STARTED = time.monotonic()
 
 
-class PanelHealth(CamelShape):
+class PanelHealthSerializer(CamelSerializer):
     """It answers."""
 
     status = serializers.ChoiceField(choices=["ok"])
     service = serializers.CharField()
 
 
-class PanelStatus(CamelShape):
+class PanelStatusSerializer(CamelSerializer):
     """How everything stands."""
 
     service = serializers.CharField()
@@ -35,7 +35,7 @@ class PanelStatus(CamelShape):
     dependencies = serializers.DictField(child=serializers.ChoiceField(choices=probes.STANDINGS))
 
 
-class Health(ApiView):
+class HealthView(ApiView):
     """Load balancers ask often, all from one address, so nothing is counted here."""
 
     public = True
@@ -47,23 +47,23 @@ class Health(ApiView):
         "Is it alive",
         tag=TAG,
         public=True,
-        answers=PanelHealth,
+        answers=PanelHealthSerializer,
         errors=(503,),
         example={"status": "ok", "service": SERVICE},
     )
     def get(self, request: Request) -> Response:
         """For load balancers: not limited, and 503 when the database does not take changes."""
         probes.database()
-        return Response(PanelHealth({"status": "ok", "service": SERVICE}).data)
+        return Response(PanelHealthSerializer({"status": "ok", "service": SERVICE}).data)
 
 
-class Status(ApiView):
+class StatusView(ApiView):
     scopes = {"GET": "account:read"}
 
     @operation(
         "How does everything stand",
         tag=TAG,
-        answers=PanelStatus,
+        answers=PanelStatusSerializer,
         example={
             "service": SERVICE,
             "version": "1.0.0",
@@ -79,4 +79,4 @@ class Status(ApiView):
             "uptime_seconds": int(time.monotonic() - STARTED),
             "dependencies": probes.standings(),
         }
-        return Response(PanelStatus(answer).data)
+        return Response(PanelStatusSerializer(answer).data)

@@ -18,8 +18,8 @@ DOCS_CSP: dict[str, list[str]] = {
 }
 
 api = [
-    path("health", status.Health.as_view()),
-    path("status", status.Status.as_view()),
+    path("health", status.HealthView.as_view()),
+    path("status", status.StatusView.as_view()),
     path("schema/", SchemaView.as_view(), name="schema"),
     path(
         "docs/",

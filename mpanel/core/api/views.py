@@ -29,12 +29,12 @@ from mpanel.core.actor import Actor
 from mpanel.core.api import ratelimit
 from mpanel.core.api.errors import error_body, exception_handler
 from mpanel.core.api.idempotency import LONGEST, answered, clean_key, in_slices, once
-from mpanel.core.api.shapes import (
+from mpanel.core.api.serializers import (
     PAGE_SIZE,
-    CamelShape,
-    ErrorBody,
-    PageQuery,
-    Shape,
+    CamelSerializer,
+    ErrorBodySerializer,
+    PageQuerySerializer,
+    Serializer,
     page_of,
     paged,
 )
@@ -85,25 +85,27 @@ class ApiView(APIView):
         arrived: datetime = self.request._request.arrived_at  # type: ignore[attr-defined]
         return arrived
 
-    def body[S: Shape](self, request: Request, shape: type[S]) -> dict[str, Any]:
+    def body[S: Serializer](self, request: Request, shape: type[S]) -> dict[str, Any]:
         """The request's body in this shape. Raises the framework's `ValidationError`."""
         if not isinstance(request.data, Mapping):
             raise Invalid.field("body", "Send one JSON object.")
         return self._checked(shape(data=request.data))
 
-    def query[S: Shape](self, request: Request, shape: type[S]) -> dict[str, Any]:
+    def query[S: Serializer](self, request: Request, shape: type[S]) -> dict[str, Any]:
         """The query string in this shape; a parameter that is not listed is refused."""
         given = request.query_params
         if twice := [name for name, values in given.lists() if len(values) > 1]:
             raise Invalid.field(twice[0][:80], "Give this once.")
         return self._checked(shape(data=given.dict()))
 
-    def page(self, request: Request, found: Any, item: type[Shape], **context: Any) -> Response:
+    def page(
+        self, request: Request, found: Any, item: type[Serializer], **context: Any
+    ) -> Response:
         """The page of a list that `PageQuery` asks for. `context`: for the shape."""
-        return Response(page_of(found, self.query(request, PageQuery), item, **context))
+        return Response(page_of(found, self.query(request, PageQuerySerializer), item, **context))
 
     @staticmethod
-    def _checked(shape: Shape) -> dict[str, Any]:
+    def _checked(shape: Serializer) -> dict[str, Any]:
         shape.is_valid(raise_exception=True)
         values: dict[str, Any] = shape.validated_data
         return values
@@ -183,7 +185,7 @@ class ApiView(APIView):
         handler: Callable[..., Response] = self.post  # type: ignore[has-type]
         _ = request._request.body  # kept, so that a key's digest and the parser both see it
         if not getattr(handler, "takes_body", False):
-            self.body(request, Shape)
+            self.body(request, Serializer)
         if "Idempotency-Key" in request.headers:
             self.post = self._once(request, handler)
             return
@@ -281,8 +283,8 @@ def operation(
     answers: Any = None,
     status: int = 200,
     also: Mapping[int, tuple[Any, Any]] | None = None,
-    takes: type[Shape] | None = None,
-    query: type[Shape] | None = None,
+    takes: type[Serializer] | None = None,
+    query: type[Serializer] | None = None,
     errors: Sequence[int] = (),
     public: bool = False,
     headers: Sequence[OpenApiParameter] = (),
@@ -340,13 +342,13 @@ def listing(
     summary: str,
     *,
     tag: str,
-    item: type[Shape],
+    item: type[Serializer],
     example: Any,
-    query: type[Shape] = PageQuery,
+    query: type[Serializer] = PageQuerySerializer,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare an operation that answers one page of a list. `example`: of one item."""
     shown = {"items": [example], "total": 1}
-    if not issubclass(item, CamelShape):
+    if not issubclass(item, CamelSerializer):
         shown |= {"page": 1, "page_size": PAGE_SIZE}
     return operation(summary, tag=tag, query=query, answers=paged(item), example=shown)
 
@@ -360,7 +362,7 @@ def _success(status: int, shape: Any, example: Any, *, about: str) -> OpenApiRes
 def _error_answer(status: int) -> OpenApiResponse:
     example = error_body(status, CODES[status], ERRORS[status])
     return OpenApiResponse(
-        ErrorBody,
+        ErrorBodySerializer,
         description=ERRORS[status],
         examples=[
             OpenApiExample(CODES[status], example, response_only=True, status_codes=[str(status)])

@@ -20,7 +20,7 @@ PAGE_SIZE, LARGEST_PAGE = 20, 100
 FARTHEST_PAGE = 1_000_000  # beyond it, an offset would not fit the database's integers
 
 
-class Shape(serializers.Serializer[Any]):
+class Serializer(serializers.Serializer[Any]):
     """An object of JSON. Coming in, a field that is not listed here is refused."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -49,7 +49,7 @@ def camel(name: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)
 
 
-class CamelShape(Shape):
+class CamelSerializer(Serializer):
     """A shape of the panel's API: fields are declared in snake_case and spoken in camelCase."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -144,21 +144,21 @@ class Id(serializers.UUIDField):
         return super().to_internal_value(data)
 
 
-class PageQuery(Shape):
+class PageQuerySerializer(Serializer):
     """Which page of a list."""
 
     page = serializers.IntegerField(min_value=1, max_value=FARTHEST_PAGE, default=1)
     page_size = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=PAGE_SIZE)
 
 
-class CamelPageQuery(CamelShape):
+class CamelPageQuerySerializer(CamelSerializer):
     """Which page of a list of the panel."""
 
     page = serializers.IntegerField(min_value=1, max_value=FARTHEST_PAGE, default=1)
     page_size = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=PAGE_SIZE)
 
 
-class WholeListQuery(Shape):
+class WholeListQuerySerializer(Serializer):
     """Which page of a list that answers whole without one: those of source 1 (contract, 3)."""
 
     page = serializers.IntegerField(
@@ -170,19 +170,26 @@ class WholeListQuery(Shape):
     page_size = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, required=False)
 
 
+def name_of(item: type[Serializer]) -> str:
+    """What a serializer shows, as the API's schema names it."""
+    return item.__name__.removesuffix("Serializer")
+
+
 @cache
-def paged(item: type[Shape]) -> type[Shape]:
+def paged(item: type[Serializer]) -> type[Serializer]:
     """The shape of a page of these: `{items, total, page, page_size}`; the panel's has no more
     than `{items, total}` (contract, 3)."""
-    base = Shape
+    base = Serializer
     fields: dict[str, Any] = {
         "items": item(many=True),
         "total": serializers.IntegerField(help_text="How many there are on all pages."),
     }
-    if not issubclass(item, CamelShape):
+    if not issubclass(item, CamelSerializer):
         fields["page"] = serializers.IntegerField()
         fields["page_size"] = serializers.IntegerField()
-    return type(f"{item.__name__}Page", (base,), {**fields, "__doc__": "One page of a list."})
+    return type(
+        f"{name_of(item)}PageSerializer", (base,), {**fields, "__doc__": "One page of a list."}
+    )
 
 
 def rows_of_page[R](
@@ -216,7 +223,7 @@ def _in_one_order[R](found: "QuerySet[Any, R]") -> "QuerySet[Any, R]":
 def page_of[R](
     found: "QuerySet[Any, R] | Sequence[R]",
     query: Mapping[str, Any],
-    item: type[Shape],
+    item: type[Serializer],
     *,
     show: Callable[[R], Any] | None = None,
     **context: Any,
@@ -226,18 +233,20 @@ def page_of[R](
     rows, total = rows_of_page(found, query)
     shown = [show(row) for row in rows] if show else rows
     answer: dict[str, Any] = {"items": item(shown, many=True, context=context).data, "total": total}
-    if not issubclass(item, CamelShape):
+    if not issubclass(item, CamelSerializer):
         answer |= {"page": query["page"], "page_size": query["page_size"]}
     return answer
 
 
 @cache
-def single(item: type[Shape]) -> type[Shape]:
+def single(item: type[Serializer]) -> type[Serializer]:
     """The shape of one thing where source 4 is the source: `{data: {...}}`."""
-    return type(f"{item.__name__}Single", (Shape,), {"data": item(), "__doc__": "One thing."})
+    return type(
+        f"{name_of(item)}SingleSerializer", (Serializer,), {"data": item(), "__doc__": "One thing."}
+    )
 
 
-class ErrorDetail(Shape):
+class ErrorDetailSerializer(Serializer):
     """What went wrong, and where."""
 
     code = serializers.CharField(help_text="Stable, upper case.")
@@ -245,10 +254,10 @@ class ErrorDetail(Shape):
     details = serializers.DictField(help_text="Where input is invalid: field to messages.")
 
 
-class ErrorBody(Shape):
+class ErrorBodySerializer(Serializer):
     """The body of every error."""
 
-    error = ErrorDetail()
+    error = ErrorDetailSerializer()
     detail = serializers.CharField()
     error_code = serializers.CharField()
     status = serializers.IntegerField()
