@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from mailservers import mailviews
+from mailservers.role import grant_views_again
 from tests.admin.rows import make_rows
 from tests.cast import Person
 from tests.wizard.rows import estate
@@ -39,10 +40,24 @@ MOVED = {"deliverability", "mailservers", "outreach"}
 
 @pytest.fixture
 def back() -> Iterator[None]:
-    """However the test ends, the next one finds the database of now."""
+    """However the test ends, the next one finds the database of now, and mail servers read it."""
+    readers = roles_that_read()
     yield
     executor = MigrationExecutor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
+    grant_views_again(readers)
+
+
+def roles_that_read() -> list[str]:
+    """Who may read the mail views beside their owner: servers that other tests have started."""
+    if connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT grantee FROM information_schema.role_table_grants"
+            " WHERE table_name = 'mail_login' AND grantee <> current_user"
+        )
+        return [role for (role,) in cursor.fetchall()]
 
 
 def counts() -> dict[str, int]:
