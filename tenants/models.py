@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
@@ -137,7 +138,6 @@ class Session(Row):
     """
 
     BROWSER, API = "browser", "api"
-    CONFIRMED_FOR = timedelta(minutes=10)
 
     membership = models.ForeignKey(Membership, models.CASCADE, related_name="sessions")
     kind = models.CharField(max_length=8)
@@ -175,8 +175,8 @@ class Session(Row):
     @property
     def is_confirmed(self) -> bool:
         """Whether the person proved a moment ago who they are."""
-        confirmed = self.confirmed_at
-        return confirmed is not None and confirmed > timezone.now() - self.CONFIRMED_FOR
+        lasts = timedelta(seconds=settings.CONFIRMATION_LASTS)
+        return self.confirmed_at is not None and self.confirmed_at > timezone.now() - lasts
 
 
 class ApiKey(Row):

@@ -34,6 +34,7 @@ class RunningPanel:
             "DNS_WATCH_INTERVAL": "2",
             "NAMESERVER_INTERVAL": "1",
             "TICK_INTERVAL": "0.5",
+            "CONFIRMATION_LASTS": "86400",  # one browser goes through all tests
         }
         self._process: subprocess.Popen[str] | None = None
         # Never started: it only speaks to the one that runs.

@@ -1,5 +1,7 @@
 """What becomes of a request whose session has ended: sign in, then back to the page it came from.
 
+The same for one that needs a fresh code first (decision 38).
+
 Nothing of the request is done. A browser that sent something is told so, on the sign-in page and on
 the page to which it comes back; there `app.js` fills in again what was typed, from the tab's own
 storage. The server keeps no part of a form.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.core.mail import EmailMessage
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -235,7 +235,7 @@ HARMLESS_JSON = {
 
 def left_open(person: Person) -> Client:
     """Their browser, signed in a while ago."""
-    long_ago = timezone.now() - Session.CONFIRMED_FOR - timedelta(seconds=1)
+    long_ago = timezone.now() - timedelta(seconds=settings.CONFIRMATION_LASTS + 1)
     Session.objects.filter(pk=person.session.pk).update(confirmed_at=long_ago)
     return person.client
 
