@@ -9,9 +9,11 @@ or does not read its answers is closed; the mail server then does what it does w
 
 import asyncio
 import logging
+import os
+import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, cast
@@ -49,7 +51,7 @@ class Service(Protocol):
     def is_in_use(self) -> bool:
         """Whether a session is open, in which a message may come."""
 
-    def stop_listening(self) -> None:
+    async def stop_listening(self) -> None:
         """Take no new connections. Sessions go on."""
 
 
@@ -71,13 +73,36 @@ async def drain(services: Sequence[Service], *, patience: float = PATIENCE) -> N
             break
         await asyncio.sleep(LOOKS_EVERY)
     is_handed_over = has_others()
-    await asyncio.sleep(0)  # for connections that the kernel has made already
     for one in services:
-        one.stop_listening()
+        await one.stop_listening()
     while any(one.is_in_use if is_handed_over else one.is_busy for one in services):
         if loop.time() > deadline:
             break
         await asyncio.sleep(LOOKS_EVERY)
+
+
+async def stop_accepting(
+    server: asyncio.Server, protocol: Callable[[], asyncio.BaseProtocol]
+) -> None:
+    """Close a listener, and take what the kernel has accepted for it: `close` would reset that.
+
+    Of connections that asyncio itself has just taken, `close` (3.13) would lose some, too.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening.fileno())
+    for _ in range(3):
+        await asyncio.sleep(0)  # those that were taken just now get their transports
+    waiting: list[socket.socket] = []
+    for listening in server.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as same, suppress(OSError):
+            while True:
+                waiting.append(same.accept()[0])
+    server.close()
+    for connection in waiting:
+        connection.setblocking(False)
+        with suppress(OSError):
+            await loop.connect_accepted_socket(protocol, connection)
 
 
 def _is_shared(server: asyncio.Server | None) -> bool:
@@ -127,13 +152,13 @@ class RequestServer(ABC):
     def is_in_use(self) -> bool:
         return bool(self.connections)
 
-    def stop_listening(self) -> None:
+    async def stop_listening(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await stop_accepting(self._server, self.connection)
 
     async def close(self) -> None:
         """Listen no longer, give the answers under way, hang up."""
-        self.stop_listening()
+        await self.stop_listening()
         if self._watch is not None:
             self._watch.cancel()
         if tasks := [one.task for one in self.connections if one.task is not None]:

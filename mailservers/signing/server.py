@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from mailservers.addresses import without_extension
-from mailservers.serving import Service, drain
+from mailservers.serving import Service, drain, stop_accepting
 from mailservers.signing.authors import any_is_ours, logins_of, own_among
 from mailservers.signing.keys import FORGET_EVERY, KeyRing, NoSigningKey
 from mailservers.signing.nexthop import NextHop
@@ -256,10 +256,10 @@ class SigningService:
     def is_in_use(self) -> bool:
         return self.is_busy
 
-    def stop_listening(self) -> None:
+    async def stop_listening(self) -> None:
         self._signer.is_closing = True
         if self.listener is not None:
-            self.listener.close()
+            await stop_accepting(self.listener, lambda: SigningServer(self._signer))
         for session in list(self._signer.sessions):
             session.leave()
 
@@ -284,7 +284,7 @@ async def serve(
         await stop.wait()
         await drain([service, *beside])
     finally:
-        service.stop_listening()
+        await service.stop_listening()
         forgetting.cancel()
         signer.threads.shutdown(wait=False, cancel_futures=True)
 

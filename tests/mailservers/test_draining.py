@@ -135,6 +135,23 @@ def test_one_that_is_alone_takes_connections_until_no_message_is_under_way(
         assert is_refused(milters.port)
 
 
+def test_connections_that_the_kernel_has_made_are_taken_before_the_listener_closes(
+    milters: Milters,
+) -> None:
+    """They wait there while the process is busy; closing the listener would reset them."""
+
+    async def hold_and_drain() -> list[socket.socket]:
+        waiting = [socket.create_connection(("127.0.0.1", milters.port)) for _ in range(20)]
+        await drain([milters.old], patience=60)
+        return waiting
+
+    draining = milters.loop.begin(hold_and_drain())
+    eventually(lambda: len(milters.old.connections) == 20)
+    milters.loop.do(milters.old.close())
+    for one in draining.result(timeout=60):
+        one.close()
+
+
 def test_a_session_without_end_holds_nothing_up_for_ever(milters: Milters) -> None:
     with PostfixMilter(milters.port) as session:
         session.raw(message("ada@else.test", []).removesuffix(packet(b"E")))
