@@ -55,21 +55,21 @@ class Service(Protocol):
         """Take no new connections. Sessions go on."""
 
 
-async def drain(services: Sequence[Service], *, patience: float = PATIENCE) -> None:
-    """Stop listening, and let what is under way end; at most so many seconds.
+async def drain(services: Sequence[Service]) -> None:
+    """Stop listening, and let what is under way end; at most `PATIENCE` seconds.
 
     Where other processes serve the same addresses, new connections go to them at once, and open
     sessions are waited for. One that is alone goes on taking connections until no message is under
     way, or half of the time is over: the shorter nobody listens, the fewer messages wait.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience
+    deadline = loop.time() + PATIENCE
 
     def has_others() -> bool:
         return all(_is_shared(one.listener) for one in services)
 
     while not has_others() and any(one.is_busy for one in services):
-        if loop.time() > deadline - patience / 2:
+        if loop.time() > deadline - PATIENCE / 2:
             break
         await asyncio.sleep(LOOKS_EVERY)
     is_handed_over = has_others()

@@ -161,7 +161,7 @@ class RunningSigner:
 
     def join(self) -> None:
         """Until it has stopped."""
-        self._serving.result(timeout=120)
+        self._serving.result(timeout=900)  # bounds a hang, not the machine
 
     def connect(self) -> smtplib.SMTP:
         """A connection as Postfix makes it."""
