@@ -8,14 +8,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
 from events.services import record
 from mailboxes.models import Mailbox
 from mailboxes.models.mailbox import ALMOST_FULL, FULL, MEGABYTE
 from mailservers.models import MailDomain, MailServer
-from mailservers.providers.base import MailboxMeter
 from mailservers.vendors import provider_of_domain
 from mpanel.core.actor import system
 from mpanel.core.bulk import update_in_slices
@@ -65,24 +64,12 @@ def _measure_some(server: MailServer) -> bool:
     """What one request measures of a server's mailboxes; whether more may be due there."""
     before = timezone.now() - timedelta(seconds=settings.STORAGE_INTERVAL)
     domains = _due_domains(server, before)
-    nearly_full = list(_nearly_full(server))
-    if not domains and not nearly_full:
+    boxes = _due(domains, before) if domains else _nearly_full(server)
+    if not domains and not boxes:
         return False
-    one_of = domains[0] if domains else nearly_full[0].domain_id
-    mail = MailDomain.objects.select_related("server", "credential").get(domain_id=one_of)
-    try:
-        meter = provider_of_domain(mail).meter
-        if meter is None:
-            return False
-        if nearly_full:
-            _measure(meter, nearly_full)
-            return True
-        boxes = _due(domains, before)
-        _measure(meter, boxes)
-    except MPanelError as error:
-        code = error.error_code if isinstance(error, ProviderError) else error.code
-        logger.warning("sizes of mailboxes on %s: %s", server.slug, code)
-        MailServer.objects.filter(pk=server.pk).update(storage_failed_at=timezone.now())
+    if boxes and not _answers(server, boxes):
+        # Whatever keeps it silent, at the next try it is others' turn.
+        MailDomain.objects.filter(domain__in=domains).update(storage_at=timezone.now())
         return False
     # The last domain of a whole request may have more.
     done = [one for one in domains if len(boxes) < AT_ONCE or one < boxes[-1].domain_id]
@@ -90,9 +77,33 @@ def _measure_some(server: MailServer) -> bool:
     return True
 
 
+def _answers(server: MailServer, boxes: Sequence[Mailbox]) -> bool:
+    """Measure these mailboxes, without any lock; False where their server does not tell."""
+    mail = MailDomain.objects.select_related("server", "credential").filter(server=server)
+    found = mail.filter(domain_id=boxes[0].domain_id).first()
+    if found is None:
+        return True  # it was moved or deleted just now
+    try:
+        meter = provider_of_domain(found).meter
+        if meter is None:
+            return False
+        used = meter.used([box.address for box in boxes])
+    except MPanelError as error:
+        code = error.error_code if isinstance(error, ProviderError) else error.code
+        logger.warning("sizes of mailboxes on %s: %s", server.slug, code)
+        MailServer.objects.filter(pk=server.pk).update(storage_failed_at=timezone.now())
+        return False
+    _keep(boxes, used)
+    return True
+
+
 def _due_domains(server: MailServer, before: datetime) -> list[UUID]:
-    """Domains of a server, those first that were never measured. Two ranges of one index."""
-    rows = MailDomain.objects.filter(server=server, domain__verified_at__isnull=False)
+    """Domains of a server, those first that were never measured. Two ranges of one index.
+
+    Also those that are not verified, whom the server does not know: they would otherwise stay the
+    first for ever.
+    """
+    rows = MailDomain.objects.filter(server=server)
     never = rows.filter(storage_at=None).order_by()
     found = list(never.values_list("domain_id", flat=True)[:AT_ONCE])
     if not found:
@@ -107,18 +118,13 @@ def _due(domains: Sequence[UUID], before: datetime) -> list[Mailbox]:
     return list(found.order_by("domain_id", "pk")[:AT_ONCE])
 
 
-def _nearly_full(server: MailServer) -> "QuerySet[Mailbox]":
+def _nearly_full(server: MailServer) -> list[Mailbox]:
+    """Those that people were told of: their owners delete mail, and want to see it."""
     before = timezone.now() - min(SOON, timedelta(seconds=settings.STORAGE_INTERVAL))
     found = Mailbox.objects.receiving().filter(
         storage_told__isnull=False, storage_at__lt=before, domain__mail__server=server
     )
-    return found.order_by("storage_at")[:AT_ONCE]
-
-
-def _measure(meter: MailboxMeter, boxes: Sequence[Mailbox]) -> None:
-    """Ask for these mailboxes, without any lock, and write down what was answered."""
-    if boxes:
-        _keep(boxes, meter.used([box.address for box in boxes]))
+    return list(found.order_by("storage_at")[:AT_ONCE])
 
 
 def _keep(boxes: Sequence[Mailbox], used: Mapping[str, int]) -> None:

@@ -162,9 +162,11 @@ def test_a_server_that_is_silent_holds_up_no_other(
     silent.refresh_from_db()
     silent.set_admin_key(KEY)
     silent.save()
-    MailDomain.objects.filter(domain=lost.domain_id).update(server=silent)
+    MailDomain.objects.filter(domain=lost.domain_id).update(server=silent, storage_at=None)
     monkeypatch.setattr(periodic, "SLICE", 0)
     assert sweep() is True
+    lost.refresh_from_db()
+    assert lost.stored_bytes == 0
 
 
 @pytest.mark.django_db
