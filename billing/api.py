@@ -4,7 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing import serializers
-from billing.selectors import standing
+from billing.selectors import account_status
 from billing.services import TrialExpired
 from mpanel.core.api.views import ApiView, operation
 from tenants import selectors as people
@@ -22,7 +22,7 @@ class TrialStatusView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """403 TRIAL_EXPIRED once it is over."""
-        found = standing(self.actor)
+        found = account_status(self.actor)
         if not found.active:
             raise TrialExpired
         return Response(serializers.TrialSerializer(found).data)
@@ -47,7 +47,7 @@ class UserWithSubscriptionView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """The user with their subscription."""
-        user, found = people.get_user(self.actor), standing(self.actor)
+        user, found = people.get_user(self.actor), account_status(self.actor)
         answer = {
             "id": user.pk,
             "email": user.email,

@@ -21,7 +21,7 @@ def get_account(actor: Actor) -> Account:
 
 
 @dataclass(frozen=True)
-class Standing:
+class AccountStatus:
     """What a tenant may do now. `plan`: of a trial the one chosen for later, else the one paid.
 
     `limits`: those in force. `days_left`, `ends_at`: of a trial only.
@@ -35,12 +35,12 @@ class Standing:
     ends_at: datetime | None
 
 
-def standing(actor: Actor) -> Standing:
+def account_status(actor: Actor) -> AccountStatus:
     """How the tenant's account stands."""
     actor.need("account:read")
     account = get_account(actor)
     in_trial = account.in_trial
-    return Standing(
+    return AccountStatus(
         active=not account.trial_over,
         plan=(account.chosen_plan or TRIAL) if in_trial else account.plan,
         status=("expired" if account.trial_over else "trial") if in_trial else "active",

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from billing.selectors import Standing
+from billing.selectors import AccountStatus
 from mpanel.core.api.serializers import Serializer
 
 
@@ -35,11 +35,11 @@ class UserWithSubscriptionSerializer(Serializer):
     ends_at = serializers.DateTimeField(allow_null=True)
 
 
-def subscription_of(standing: Standing) -> dict[str, object]:
+def subscription_of(status: AccountStatus) -> dict[str, object]:
     """The subscription as source 4 shows it. A trial is none, but it has an end."""
     return {
-        "subscription_status": {"trial": None, "expired": "expired"}.get(standing.status, "active"),
+        "subscription_status": {"trial": None, "expired": "expired"}.get(status.status, "active"),
         "subscription_id": None,
         "renews_at": None,
-        "ends_at": standing.ends_at,
+        "ends_at": status.ends_at,
     }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from billing.plans import PLANS, TRIAL
-from billing.selectors import standing
+from billing.selectors import account_status
 from billing.serializers import TrialSerializer
 from billing.services import begin_trial as begin
 from mpanel.core.actor import Actor
@@ -20,8 +20,8 @@ def trial_shape() -> TrialSerializer:
 
 def begin_trial(actor: Actor, plan: str) -> Any:
     begin(actor, plan=plan)
-    return TrialSerializer(standing(actor)).data
+    return TrialSerializer(account_status(actor)).data
 
 
 def tier(actor: Actor) -> str:
-    return standing(actor).limits.key
+    return account_status(actor).limits.key

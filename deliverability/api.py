@@ -65,7 +65,7 @@ class MailboxLimitsView(ApiView):
         warm-up of a mailbox that does not work."""
         given = self.body(request, serializers.NewLimitsSerializer)
         services.change_limits(
-            self.actor, [mailbox_id], **serializers.NewLimitsSerializer.wish(given)
+            self.actor, [mailbox_id], **serializers.NewLimitsSerializer.arguments(given)
         )
         return Response(serializers.sending_as_json(sending_of(self.actor, mailbox_id)))
 

@@ -120,7 +120,7 @@ def _entrance(path: str, queue_id: str, rest: str) -> Entry | None:
 def read_log(path: Path, server: MailServer | None = None) -> int:
     """Count what was added to the log since the last time; how many lines that was.
 
-    The place is kept in the transaction of the counts, so whoever is killed counts nothing twice
+    The position is kept in the transaction of the counts, so whoever is killed counts nothing twice
     and loses nothing. Files that were rotated away are read to their ends first. Raises `OSError`,
     of which operators are told unless the log is merely not there.
     """
@@ -140,8 +140,8 @@ def read_log(path: Path, server: MailServer | None = None) -> int:
 def follow_log(path: Path, server: MailServer | None = None) -> None:
     """`read_log` for ever. A log that is not there yet, or cannot be read, is waited for."""
     while True:
-        # While the database is away the place in the log stays where it is. Operators were told of
-        # what cannot be read.
+        # While the database is away the position in the log stays where it is. Operators were told
+        # of what cannot be read.
         with contextlib.suppress(OSError), outages(_tell):
             read_log(path, server)
         time.sleep(SLEEP)
@@ -159,7 +159,7 @@ def sweep() -> None:
     QueuedMessage.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
 
 
-def standing() -> str:
+def status() -> str:
     """Degraded while a log cannot be read, and for a day after bounces may have been lost."""
     since = timezone.now() - LOSS_SHOWN
     bad = ~Q(trouble="") | Q(lost_at__gte=since)
@@ -173,34 +173,34 @@ def _name(path: Path, server: MailServer) -> str:
 def _read_some(path: Path, server: MailServer) -> int:
     """One stretch of the log; 0 when there is nothing new."""
     name = _name(path, server)
-    place, _ = LogPosition.objects.get_or_create(name=name)
+    position, _ = LogPosition.objects.get_or_create(name=name)
     while True:
         # Reading and parsing lock nothing.
-        stretch = read_on(path, place)
-        if not (stretch.lines or stretch.is_lost or place.trouble):
+        stretch = read_on(path, position)
+        if not (stretch.lines or stretch.is_lost or position.trouble):
             return 0
         port = settings.MAILSIGNER_ADDRESS.rpartition(":")[2]
         entries = [parse(line, signer_port=port) for line in stretch.lines]
-        if _count(server, place, stretch, [entry for entry in entries if entry]):
+        if _count(server, position, stretch, [entry for entry in entries if entry]):
             break
-        place.refresh_from_db()  # another reader was faster
+        position.refresh_from_db()  # another reader was faster
     if stretch.is_lost:
         logger.error(
-            "The place in %s is lost: the file that was being read is gone or was cut. Bounces "
+            "The position in %s is lost: the file that was being read is gone or was cut. Bounces "
             "since %s may not be counted.",
             path,
-            place.updated_at,
+            position.updated_at,
         )
     return len(stretch.lines)
 
 
 @transaction.atomic
 def _count(
-    server: MailServer, place: LogPosition, stretch: Stretch, entries: Sequence[Entry]
+    server: MailServer, position: LogPosition, stretch: Stretch, entries: Sequence[Entry]
 ) -> bool:
-    """Count, and move the place on; False, and nothing is done, where it was moved meanwhile."""
-    held = LogPosition.objects.select_for_update().get(pk=place.pk)
-    if (held.inode, held.offset, held.head) != (place.inode, place.offset, place.head):
+    """Count, and move the position on; False, and nothing is done, where it was moved meanwhile."""
+    held = LogPosition.objects.select_for_update().get(pk=position.pk)
+    if (held.inode, held.offset, held.head) != (position.inode, position.offset, position.head):
         return False
     if entries:
         _keep(_tally(server, entries))

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from django.conf import settings
 from django.db import connection, transaction
 
-from deliverability.limits import UNLIMITED, Ramp, Standing, limit_on, plan_ceiling
+from deliverability.limits import UNLIMITED, Ramp, SenderState, limit_on, plan_ceiling
 from deliverability.models import SendingDay
 from mpanel.core.models import new_id
 
@@ -57,7 +57,7 @@ class Sender:
     mailbox: Any
     domain: Any
     tenant: Any
-    standing: Standing
+    state: SenderState
     ceiling: int
     ramp: Ramp | None
     domain_ceiling: int
@@ -67,7 +67,7 @@ class Sender:
         return (
             limit_on(day, self.ceiling, self.ramp),
             self.domain_ceiling,
-            plan_ceiling(self.standing.plan),
+            plan_ceiling(self.state.plan),
         )
 
 
@@ -98,7 +98,7 @@ def sender_of(address: str, *, before: str = "") -> Sender | None:
         mailbox,
         domain,
         tenant,
-        Standing(
+        SenderState(
             status,
             tenant_status,
             paused=paused_at is not None,

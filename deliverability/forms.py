@@ -52,7 +52,7 @@ class LimitsForm(forms.Form):
                 if name not in self.errors and not self.cleaned_data.get(name):
                     self.add_error(name, "A warm-up needs this.")
 
-    def wish(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """What the service takes."""
         limit = {"daily_limit": self.cleaned_data["daily_limit"]}
         if not self.cleaned_data["warm_up"]:

@@ -71,7 +71,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Fates:
+class Outcomes:
     """What became of the mail of the last 30 days, in recipients."""
 
     delivered: int = 0
@@ -117,36 +117,36 @@ def authentication(verdicts: Mapping[str, Sequence[str]]) -> Part:
     return Part("authentication", 100, f"In place: {', '.join(good)}.")
 
 
-def bounces(fates: Fates) -> Part:
+def bounces(outcomes: Outcomes) -> Part:
     """From the share of recipients that bounced: none is 100, a tenth is 0."""
-    tried = fates.delivered + fates.bounced
+    tried = outcomes.delivered + outcomes.bounced
     if tried < LEAST_SAMPLE:
         return Part(
             "bounces",
             None,
             f"{_recipients(tried)} in 30 days: too few to score. It counts from 10.",
         )
-    share = fates.bounced / tried
+    share = outcomes.bounced / tried
     return Part(
         "bounces",
         _left(share, WORST_BOUNCES),
-        f"{fates.bounced} of {_recipients(tried)} in 30 days bounced ({share:.1%}).",
+        f"{outcomes.bounced} of {_recipients(tried)} in 30 days bounced ({share:.1%}).",
         "Take addresses that bounced off your lists, and verify lists before you send."
-        if fates.bounced
+        if outcomes.bounced
         else "",
     )
 
 
-def complaints(fates: Fates) -> Part:
+def complaints(outcomes: Outcomes) -> Part:
     """From the share of recipients that complained: none is 100, 0.3 % is 0 (Google's limit)."""
-    if not fates.complaints:
+    if not outcomes.complaints:
         # No feedback loop reports the absence of complaints.
         return Part("complaints", None, "No complaint was reported to us.")
-    share = fates.complaints / max(1, fates.delivered)
+    share = outcomes.complaints / max(1, outcomes.delivered)
     return Part(
         "complaints",
         _left(share, WORST_COMPLAINTS),
-        f"{fates.complaints} complaints on {_recipients(fates.delivered)} in 30 days "
+        f"{outcomes.complaints} complaints on {_recipients(outcomes.delivered)} in 30 days "
         f"({share:.2%}).",
         "Write only to people who expect it, and make leaving the list easy.",
     )
@@ -249,7 +249,7 @@ def measure(mail_domain_ids: Sequence[UUID]) -> None:
     domains = {mail.domain_id: mail for mail in found}
     boxes = list(Mailbox.objects.present().filter(domain_id__in=domains))
     verdicts = _verdicts(domains)
-    fates = _fates([*domains, *(box.pk for box in boxes)])
+    outcomes = _outcomes([*domains, *(box.pk for box in boxes)])
     reputations = _reputations_of(domains)
     listed = asyncio.run(_blocklists_of(domains.values()))
     now, on = timezone.now(), today()
@@ -270,8 +270,8 @@ def measure(mail_domain_ids: Sequence[UUID]) -> None:
             box,
             [
                 authentication(verdicts[box.domain_id]),
-                bounces(fates.get(box.pk, Fates())),
-                complaints(fates.get(box.pk, Fates())),
+                bounces(outcomes.get(box.pk, Outcomes())),
+                complaints(outcomes.get(box.pk, Outcomes())),
                 blocklists(listed[mail.pk]),
                 warm,
                 age(box.created_at.date(), on),
@@ -284,8 +284,8 @@ def measure(mail_domain_ids: Sequence[UUID]) -> None:
             mail,
             [
                 authentication(verdicts[mail.domain_id]),
-                bounces(fates.get(mail.domain_id, Fates())),
-                complaints(fates.get(mail.domain_id, Fates())),
+                bounces(outcomes.get(mail.domain_id, Outcomes())),
+                complaints(outcomes.get(mail.domain_id, Outcomes())),
                 blocklists(listed[mail.pk]),
                 _warm_up_of_all(per_domain[mail.domain_id]),
                 age(verified.date() if verified else None, on),
@@ -319,14 +319,14 @@ def _verdicts(domains: Iterable[UUID]) -> dict[UUID, dict[str, list[str]]]:
     return found
 
 
-def _fates(subjects: Sequence[UUID]) -> dict[UUID, Fates]:
+def _outcomes(subjects: Sequence[UUID]) -> dict[UUID, Outcomes]:
     rows = (
         SendingDay.objects.filter(subject_id__in=subjects, day__gt=today() - LOOKS_BACK)
         .order_by()
         .values("subject_id")
         .annotate(a=Sum("delivered"), b=Sum("bounced"), c=Sum("complaints"))
     )
-    return {row["subject_id"]: Fates(row["a"], row["b"], row["c"]) for row in rows}
+    return {row["subject_id"]: Outcomes(row["a"], row["b"], row["c"]) for row in rows}
 
 
 def _reputations_of(domain_ids: Iterable[UUID]) -> dict[UUID, float]:

@@ -3,13 +3,13 @@
 from django.utils import timezone
 
 from billing.models import Account
-from deliverability.limits import Standing, limit_today, refusal
+from deliverability.limits import SenderState, limit_today, refusal
 from mailboxes.models import Mailbox
 from mailservers.models import MailServer
-from mailservers.providers.kumomta import KumoMTA, SenderStanding
+from mailservers.providers.kumomta import KumoMTA, SenderStatus
 
 
-def standings(server: MailServer) -> list[SenderStanding]:
+def sender_statuses(server: MailServer) -> list[SenderStatus]:
     """What each mailbox on a server may send now."""
     rows = (
         Mailbox.objects.present()
@@ -24,18 +24,18 @@ def standings(server: MailServer) -> list[SenderStanding]:
     }
     now = timezone.now()
     return [
-        SenderStanding(
+        SenderStatus(
             email=box.address,
             tenant=str(box.tenant_id),
             daily_limit=limit_today(box),
-            refusal=refusal(_standing(box, accounts.get(box.tenant_id)), now),
+            refusal=refusal(_status_of(box, accounts.get(box.tenant_id)), now),
         )
         for box in boxes
     ]
 
 
-def _standing(box: Mailbox, account: Account | None) -> Standing:
-    return Standing(
+def _status_of(box: Mailbox, account: Account | None) -> SenderState:
+    return SenderState(
         box.status,
         box.tenant.status,
         paused=box.paused_at is not None,

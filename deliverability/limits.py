@@ -82,7 +82,7 @@ def plan_ceiling(plan: str | None) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SenderState:
     """All that decides whether somebody may send. `trial_ends_at`: outside of a trial, too."""
 
     status: str
@@ -93,17 +93,17 @@ class Standing:
     trial_ends_at: datetime | None = None
 
 
-def refusal(standing: Standing, now: datetime) -> str:
+def refusal(state: SenderState, now: datetime) -> str:
     """Why nothing may be sent, "" where it may; the sentences of the view `mail_sender_refusal`."""
-    status, ends = standing.status, standing.trial_ends_at
-    trial_over = standing.plan == TRIAL and ends is not None and ends <= now
-    paused = f"Sending is paused. See the mailbox in the panel. {standing.paused_reason}".strip()
+    status, ends = state.status, state.trial_ends_at
+    trial_over = state.plan == TRIAL and ends is not None and ends <= now
+    paused = f"Sending is paused. See the mailbox in the panel. {state.paused_reason}".strip()
     reasons = (
         (status in {Mailbox.DELETING, Mailbox.DELETED}, "This mailbox was deleted."),
-        (standing.tenant_status != Tenant.ACTIVE, "Your account is suspended."),
+        (state.tenant_status != Tenant.ACTIVE, "Your account is suspended."),
         (status == Mailbox.SUSPENDED, "This mailbox is suspended."),
         (status == Mailbox.FAILED, "This mailbox is not set up yet."),
-        (standing.paused, paused),
+        (state.paused, paused),
         (trial_over, "Your trial has ended. Choose a plan to send again."),
     )
     return next((why for holds, why in reasons if holds), "")

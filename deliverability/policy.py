@@ -66,7 +66,7 @@ def decide(
     sender = counting.sender_of(login, before=before)
     if sender is None:
         return _refused("This mailbox does not exist.")
-    if why := refusal(sender.standing, now):
+    if why := refusal(sender.state, now):
         return _refused(why)
     if not number:
         return PASS
@@ -98,7 +98,7 @@ def decide_of_script(
     )
     if sender is None:
         return _refused("This mailbox does not exist.")
-    if why := refusal(sender.standing, now):
+    if why := refusal(sender.state, now):
         return _refused(why)
     over = counting.count_of_scripts(
         sender,

@@ -28,7 +28,7 @@ class NewLimitsSerializer(CamelSerializer):
     warmup = NewRampSerializer(allow_null=True, help_text="null for none.")
 
     @staticmethod
-    def wish(given: dict[str, Any]) -> dict[str, Any]:
+    def arguments(given: dict[str, Any]) -> dict[str, Any]:
         """What the service takes."""
         return {"daily_limit": given["daily_limit"], **(given["warmup"] or {})}
 

@@ -92,7 +92,7 @@ def _change(request: PageRequest, form: LimitsForm, mailbox_ids: Sequence[UUID])
     if not form.is_valid():
         return False
     try:
-        services.change_limits(request.actor, mailbox_ids, **form.wish())
+        services.change_limits(request.actor, mailbox_ids, **form.arguments())
     except (Invalid, Conflict) as error:
         add_errors(form, error if isinstance(error, Invalid) else Invalid(error.message))
         return False

@@ -54,7 +54,7 @@ class ZoneRecord:
 
 
 @dataclass(frozen=True)
-class Sight:
+class LiveZone:
     """A zone and its records, as its provider showed them a moment ago."""
 
     zone: Zone
@@ -86,7 +86,7 @@ class Sight:
         )
 
 
-def look(actor: Actor, zone_id: UUID, *, to_write: bool = False) -> Sight:
+def look(actor: Actor, zone_id: UUID, *, to_write: bool = False) -> LiveZone:
     """Read a zone at its provider, within a request and outside of any transaction.
 
     `to_write`: refuse at once whoever may not. Raises `ZoneNotFound`, `ZoneNotMade`,
@@ -100,7 +100,7 @@ def look(actor: Actor, zone_id: UUID, *, to_write: bool = False) -> Sight:
     provider = zone_provider(zone, timeout=LOOK)
     kept, types = list(zone.records.all()), writable_types(provider.capabilities)
     proof = proof_record(zone.domain)
-    return Sight(
+    return LiveZone(
         zone,
         provider,
         tuple(

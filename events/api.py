@@ -7,7 +7,7 @@ from rest_framework.response import Response
 
 from events import selectors, serializers, services
 from events.selectors import AuditFilter
-from events.services.notifications import Wish
+from events.services.notifications import PreferenceChange
 from mpanel.core.api.serializers import page_of, paged, single
 from mpanel.core.api.views import ApiView, operation
 
@@ -152,8 +152,8 @@ class NotificationSettingsView(ApiView):
     def patch(self, request: Request) -> Response:
         """Only the kinds and ways that are given change."""
         given = self.body(request, serializers.PreferencesChangeSerializer)["preferences"]
-        wishes = {kind: Wish(**ways) for kind, ways in given.items()}
-        services.change_preferences(self.actor, wishes)
+        changes = {kind: PreferenceChange(**ways) for kind, ways in given.items()}
+        services.change_preferences(self.actor, changes)
         return self._answer()
 
     def _answer(self) -> Response:

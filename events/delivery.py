@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from events.addresses import CheckedTransport, allowed_networks
 from events.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
-from events.sending import Outcome, Parcel, Sender
+from events.sending import Outcome, Sender, WebhookRequest
 from events.services.records import record
 from mpanel.core.actor import system
 from mpanel.core.periodic import Slice
@@ -63,8 +63,8 @@ def deliver() -> bool:
         takes_more = True
         while True:
             if takes_more:
-                for parcel in claim(AT_ONCE - sender.in_flight):
-                    sender.submit(parcel)
+                for request in claim(AT_ONCE - sender.in_flight):
+                    sender.submit(request)
                 takes_more = not present.is_over
             if not sender.in_flight:
                 break
@@ -72,7 +72,7 @@ def deliver() -> bool:
     return WebhookDelivery.objects.due(timezone.now(), each=EACH).exists()
 
 
-def claim(room: int) -> list[Parcel]:
+def claim(room: int) -> list[WebhookRequest]:
     """Take as many due deliveries as there is room for, those first whose endpoint has least."""
     if room <= 0:
         return []
@@ -90,20 +90,20 @@ def claim(room: int) -> list[Parcel]:
     free = WebhookDelivery.objects.free(now).filter(pk__in=chosen)
     free.update(claim=token, claimed_until=now + LEASE)
     taken = WebhookDelivery.objects.filter(claim=token).select_related("event", "endpoint")
-    parcels, unsigned = [], []
+    requests, unsigned = [], []
     for delivery in taken.order_by("next_at", "id"):
         try:
-            parcels.append(_parcel(delivery))
+            requests.append(_request(delivery))
         except Unsealable as error:
             logger.error("webhook %s: %s", delivery.endpoint_id, error)
             unsigned.append(Outcome(delivery.pk, None, error.message, "", 0, is_final=True))
     keep(unsigned)
-    return parcels
+    return requests
 
 
-def _parcel(delivery: WebhookDelivery) -> Parcel:
+def _request(delivery: WebhookDelivery) -> WebhookRequest:
     """What is sent, with what signs it. Raises `Unsealable`."""
-    return Parcel(
+    return WebhookRequest(
         delivery_id=delivery.pk,
         webhook_id=delivery.webhook_id,
         url=delivery.endpoint.url,

@@ -75,7 +75,7 @@ class PreferencesForm(forms.Form):
             for key, setting in self._settings.items()
         ]
 
-    def wishes(self) -> dict[str, dict[str, bool]]:
+    def changes(self) -> dict[str, dict[str, bool]]:
         """What was ticked, by kind."""
         return {
             key: {way: self.cleaned_data[f"{key}:{way}"] for way in ("in_app", "email")}

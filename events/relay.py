@@ -89,17 +89,17 @@ def _notify(events: Sequence[Event]) -> bool:
         return False
     tenant_ids = {event.tenant_id for event, _ in news}
     members = recipients.members_of(tenant_ids)
-    wishes = {
-        (wish.tenant_id, wish.user_id, wish.kind): wish
-        for wish in Preference.objects.filter(tenant_id__in=tenant_ids)
+    preferences = {
+        (preference.tenant_id, preference.user_id, preference.kind): preference
+        for preference in Preference.objects.filter(tenant_id__in=tenant_ids)
     }
     rows = []
     for event, kind in news:
         title, link = _text(event, kind)
         for member in members[event.tenant_id]:
-            wish = wishes.get((event.tenant_id, member.user_id, kind.key))
-            in_app = wish.in_app if wish else True
-            by_mail = wish.email if wish else kind.default_email
+            preference = preferences.get((event.tenant_id, member.user_id, kind.key))
+            in_app = preference.in_app if preference else True
+            by_mail = preference.email if preference else kind.default_email
             by_mail = by_mail and receives_mail(member.email)
             if (in_app or by_mail) and kind.is_for(member, event):
                 rows.append(

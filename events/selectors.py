@@ -134,10 +134,10 @@ def preferences(actor: Actor) -> dict[str, Setting]:
     actor.need("account:read")
     assert actor.user_id is not None
     rows = Preference.objects.filter(user_id=actor.user_id, tenant_id=actor.tenant_id)
-    wishes = {row.kind: row for row in rows}
+    preferences = {row.kind: row for row in rows}
     return {
-        key: Setting(kind, wishes[key].in_app, wishes[key].email)
-        if key in wishes
+        key: Setting(kind, preferences[key].in_app, preferences[key].email)
+        if key in preferences
         else Setting(kind, in_app=True, email=kind.default_email)
         for key, kind in all_kinds().items()
         if kind.may_reach(actor.role)

@@ -29,7 +29,7 @@ AGENT = "mPanel-Webhooks/1.0"
 
 
 @dataclass(frozen=True)
-class Parcel:
+class WebhookRequest:
     """What is sent to whom. The secrets sign it; the first is the present one."""
 
     delivery_id: UUID
@@ -59,14 +59,16 @@ class Outcome:
         return not self.error
 
 
-def signatures(parcel: Parcel, *, at: datetime) -> str:
+def signatures(request: WebhookRequest, *, at: datetime) -> str:
     """`v1,<base64>` for each secret (Standard Webhooks, "signature scheme")."""
-    data = parcel.body.decode()
-    return " ".join(Webhook(secret).sign(parcel.webhook_id, at, data) for secret in parcel.secrets)
+    data = request.body.decode()
+    return " ".join(
+        Webhook(secret).sign(request.webhook_id, at, data) for secret in request.secrets
+    )
 
 
 class Sender:
-    """Sends parcels on a thread of its own; a context manager.
+    """Sends requests on a thread of its own; a context manager.
 
     `submit` as many as you like, and `wait` for those that ended.
     """
@@ -95,9 +97,9 @@ class Sender:
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
-    def submit(self, parcel: Parcel) -> None:
+    def submit(self, request: WebhookRequest) -> None:
         self.in_flight += 1
-        asyncio.run_coroutine_threadsafe(self._send(parcel), self._loop)
+        asyncio.run_coroutine_threadsafe(self._send(request), self._loop)
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Those that ended, as soon as there is one, or none after so many seconds."""
@@ -109,16 +111,16 @@ class Sender:
         self.in_flight -= len(ended)
         return ended
 
-    async def _send(self, parcel: Parcel) -> None:
+    async def _send(self, request: WebhookRequest) -> None:
         try:
-            outcome = await send(parcel, transport=self._transport())
+            outcome = await send(request, transport=self._transport())
         except Exception:  # a process's edge: a bug must not lose the delivery
-            logger.exception("webhook %s", parcel.webhook_id)
-            outcome = Outcome(parcel.delivery_id, None, "Something went wrong on our side.", "", 0)
+            logger.exception("webhook %s", request.webhook_id)
+            outcome = Outcome(request.delivery_id, None, "Something went wrong on our side.", "", 0)
         self._ended.put(outcome)
 
 
-async def send(parcel: Parcel, *, transport: CheckedTransport) -> Outcome:
+async def send(request: WebhookRequest, *, transport: CheckedTransport) -> Outcome:
     """One try. Never raises for what the other side does."""
     started = time.monotonic()
 
@@ -126,7 +128,7 @@ async def send(parcel: Parcel, *, transport: CheckedTransport) -> Outcome:
         text = answer[:EXCERPT].decode(errors="replace").replace("\0", "")
         spent = int((time.monotonic() - started) * 1000)
         wait = _seconds(after) if status in {429, 503} else None
-        return Outcome(parcel.delivery_id, status, error[:500], text, spent, wait)
+        return Outcome(request.delivery_id, status, error[:500], text, spent, wait)
 
     now = datetime.now(UTC)
     headers = {
@@ -135,9 +137,9 @@ async def send(parcel: Parcel, *, transport: CheckedTransport) -> Outcome:
         "accept": "*/*",
         "accept-encoding": "identity",
         "connection": "close",
-        "webhook-id": parcel.webhook_id,
+        "webhook-id": request.webhook_id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": signatures(parcel, at=now),
+        "webhook-signature": signatures(request, at=now),
     }
     status, answer, after = None, b"", ""
     try:
@@ -146,7 +148,7 @@ async def send(parcel: Parcel, *, transport: CheckedTransport) -> Outcome:
             httpx.AsyncClient(
                 transport=transport, timeout=TIME_OUT, follow_redirects=False, trust_env=False
             ) as client,
-            client.stream("POST", parcel.url, content=parcel.body, headers=headers) as response,
+            client.stream("POST", request.url, content=request.body, headers=headers) as response,
         ):
             status, after = response.status_code, response.headers.get("retry-after", "")
             # As it comes: what is unpacked could be of any size.

@@ -13,7 +13,7 @@ from events import selectors, services
 from events.csvfiles import audit_lines, in_pages
 from events.forms import AuditForm, PreferencesForm, WebhookEditForm, WebhookForm
 from events.models import WebhookDelivery
-from events.services.notifications import Wish
+from events.services.notifications import PreferenceChange
 from mpanel.core.errors import Conflict, Invalid
 from mpanel.core.pages import (
     PageRequest,
@@ -70,8 +70,8 @@ def notification_preferences(request: PageRequest) -> HttpResponseBase:
         settings=selectors.preferences(request.actor),
     )
     if request.method == "POST" and form.is_valid():
-        wishes = {kind: Wish(**wish) for kind, wish in form.wishes().items()}
-        services.change_preferences(request.actor, wishes)
+        changes = {kind: PreferenceChange(**change) for kind, change in form.changes().items()}
+        services.change_preferences(request.actor, changes)
         messages.success(request, "Saved.")
         return redirect("settings-notification-preferences")
     context = {

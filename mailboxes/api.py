@@ -77,7 +77,7 @@ class ProvisionView(ApiView):
 
     def compute(self, request: Request) -> None:
         given = self.body(request, serializers.ProvisionSerializer)
-        self._given = given["domain_id"], serializers.ProvisionSerializer.wish(given)
+        self._given = given["domain_id"], serializers.ProvisionSerializer.arguments(given)
         self._draft = accounts.draft(self.actor, self._given[0], **self._given[1])
 
     @operation(
@@ -219,7 +219,7 @@ class EmailAccountsView(ApiView):
         the login. A key needs the scope mailboxes:reveal too. 400 INVALID_USERNAME; 402
         PLAN_LIMIT_EXCEEDED; 404 DOMAIN_NOT_FOUND; 409 USER_ALREADY_EXISTS or DOMAIN_NOT_READY."""
         given = self.body(request, serializers.NewEmailAccountSerializer)
-        wish = accounts.NewMailbox(**serializers.NewEmailAccountSerializer.wish(given))
+        wish = accounts.NewMailbox(**serializers.NewEmailAccountSerializer.arguments(given))
         return Response(self._account(accounts.create_mailbox(self.actor, wish)), 201)
 
     def _account(self, credential: Credential) -> dict[str, Any]:
@@ -250,7 +250,8 @@ class EmailAccountBatchView(EmailAccountsView):
         """Each row as if it came alone: one that is refused, with its `error`, blocks no other."""
         given = self.body(request, serializers.NewEmailAccountsSerializer)["accounts"]
         wishes = [
-            accounts.NewMailbox(**serializers.NewEmailAccountSerializer.wish(row)) for row in given
+            accounts.NewMailbox(**serializers.NewEmailAccountSerializer.arguments(row))
+            for row in given
         ]
         found = accounts.create_mailboxes(self.actor, wishes)
         results = [self._result(one) for one in found]

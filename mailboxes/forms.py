@@ -73,7 +73,7 @@ class ProvisionForm(forms.Form):
         except Invalid as error:
             raise forms.ValidationError(error.details.get("custom", error.message)) from None
 
-    def wish(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """What the services take: count, convention, personas, custom."""
         return {
             "count": self.cleaned_data["inbox_count"],

@@ -201,7 +201,9 @@ def _plan(actor: Actor, account: Account, rows: Sequence[Row]) -> list[RowOutcom
     """What becomes of each row, in order; the account is locked."""
     require_running(account)
     hosts = set(filter(None, map(_host, rows)))
-    places = {name: _Place(actor, account, found) for name, found in _domains(actor, hosts).items()}
+    places = {
+        name: _ImportDomain(actor, account, found) for name, found in _domains(actor, hosts).items()
+    }
     used = Mailbox.objects.present().filter(tenant_id=actor.tenant_id).count()
     outcomes = []
     for number, row in enumerate(rows, 1):
@@ -220,7 +222,7 @@ def _plan(actor: Actor, account: Account, rows: Sequence[Row]) -> list[RowOutcom
     return outcomes
 
 
-class _Place:
+class _ImportDomain:
     """A domain of the list: which addresses it has, and why it takes none, if so."""
 
     def __init__(self, actor: Actor, account: Account, domain: Domain) -> None:
@@ -233,7 +235,7 @@ class _Place:
             self.error = error
 
 
-def _wanted(row: Row, places: dict[str, _Place]) -> tuple[NewMailbox, _Place]:
+def _wanted(row: Row, places: dict[str, _ImportDomain]) -> tuple[NewMailbox, _ImportDomain]:
     """The mailbox that a row asks for, and where. Raises what is wrong with it."""
     _require_visible(row)
     local_part, at, host = row.email.strip().lower().rpartition("@")

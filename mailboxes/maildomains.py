@@ -184,9 +184,9 @@ def check_unit(unit: str, mail: MailDomain | None) -> None:
         raise Invalid.field("organization_unit", "This provider has no organisational units.")
 
 
-def proved_by(mail: MailDomain | None) -> str:
+def how_verified(mail: MailDomain | None) -> str:
     """How inboxes of a domain are proved, as texts go on: `by logging in`."""
-    return str(registry.get("mail", mail.provider if mail else OUR_SERVER).proved_by)
+    return str(registry.get("mail", mail.provider if mail else OUR_SERVER).verified_by)
 
 
 def platform_of(mail: MailDomain | None) -> str:
@@ -261,13 +261,13 @@ def attach_again(mail: MailDomain) -> None:
 class Attachment:
     """What a page needs so that a domain's mail can be attached to where its records lead.
 
-    `provider`: its key; `label` and `proved_by` as it has them. `mail`: the domain's row if it is
+    `provider`: its key; `label` and `verified_by` as it has them. `mail`: the domain's row if it is
     about this provider. `in_the_way`: how many mailboxes of another stand on the domain.
     """
 
     provider: str
     label: str
-    proved_by: str
+    verified_by: str
     credentials: list[ProviderCredential]
     mail: MailDomain | None
     job: Job | None
@@ -301,7 +301,7 @@ def attachment_of(
     return Attachment(
         provider=cls.key,
         label=cls.label,
-        proved_by=cls.proved_by,
+        verified_by=cls.verified_by,
         credentials=list(chosen_credentials(actor, cls.key)),
         mail=mine,
         job=attaching_job(actor, mine) if mine else None,

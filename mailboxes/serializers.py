@@ -71,7 +71,7 @@ class ProvisionSerializer(Serializer):
         return given
 
     @staticmethod
-    def wish(given: dict[str, Any]) -> dict[str, Any]:
+    def arguments(given: dict[str, Any]) -> dict[str, Any]:
         """What the services take: count, convention, personas, custom."""
         return {
             "count": given["inbox_count"],
@@ -116,7 +116,7 @@ class NewEmailAccountSerializer(Serializer):
     provider = Text(max_length=32, default="mailserver")
 
     @staticmethod
-    def wish(given: dict[str, Any]) -> dict[str, Any]:
+    def arguments(given: dict[str, Any]) -> dict[str, Any]:
         """What `NewMailbox` takes."""
         return {**given, "username": given["username"].lower()}
 

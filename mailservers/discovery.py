@@ -41,7 +41,7 @@ _ADDRESS = re.compile(r"[^\s@<>&\"']{1,64}@[^\s@<>&\"']{1,253}")
 
 
 @dataclass(frozen=True)
-class Place:
+class MailDomainServer:
     """Where mail programs find the mailboxes of a domain. `tls_port`: 0 for none."""
 
     domain: str
@@ -51,7 +51,7 @@ class Place:
     tls_port: int
 
 
-def place_of(domain: str) -> Place | None:
+def server_of_domain(domain: str) -> MailDomainServer | None:
     """The server that a verified domain is placed on, where that is one of ours; one query."""
     found = MailDomain.objects.filter(
         provider=MailServerProvider.key,
@@ -63,7 +63,7 @@ def place_of(domain: str) -> Place | None:
     if mail is None or mail.server is None:
         return None
     server = mail.server
-    return Place(
+    return MailDomainServer(
         domain,
         server.host,
         server.imaps_port,
@@ -128,7 +128,7 @@ def _policy(request: HttpRequest, domain: str) -> HttpResponse:
 
 def _config(request: HttpRequest, domain: str) -> HttpResponse:
     """Settings for Thunderbird and those that learnt from it."""
-    place = place_of(domain or _domain_in(request.GET.get("emailaddress", "")))
+    place = server_of_domain(domain or _domain_in(request.GET.get("emailaddress", "")))
     if place is None:
         return _nothing()
     return _xml("mailservers/discovery/config.xml", {"place": place})
@@ -148,7 +148,7 @@ def _discover(request: HttpRequest, domain: str) -> HttpResponse:
     named = _domain_in(address)
     if not named or (domain and named != domain):
         return _refusal(600, "Invalid request")
-    place = place_of(named)
+    place = server_of_domain(named)
     if place is None:
         return _refusal(500, "The e-mail address cannot be found")
     answer = _xml("mailservers/discovery/autodiscover.xml", {"place": place, "address": address})

@@ -17,7 +17,7 @@ from dnszones.models import DkimKey
 from mailservers.configuration import check_server
 from mailservers.files import TEMPLATES
 from mailservers.models import MailServer
-from mailservers.providers.kumomta import KumoMTA, SenderStanding, SigningKeyFile, write_whole
+from mailservers.providers.kumomta import KumoMTA, SenderStatus, SigningKeyFile, write_whole
 from mailservers.vendors import kumomta
 from mpanel.core.errors import Invalid, ProviderError
 from mpanel.core.secrets import Unsealable
@@ -28,14 +28,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9._:/@+\[\]-]+")
 
 
 # What each mailbox on a server may send now.
-ReadStandings = Callable[[MailServer], list[SenderStanding]]
+ReadSenderStatuses = Callable[[MailServer], list[SenderStatus]]
 
-_standings: list[ReadStandings] = []
+_sender_statuses: list[ReadSenderStatuses] = []
 
 
-def register_standings(read: ReadStandings) -> None:
+def register_sender_statuses(read: ReadSenderStatuses) -> None:
     """Have servers told what `read` answers; the app above that knows the limits registers it."""
-    _standings.append(read)
+    _sender_statuses.append(read)
 
 
 def sweep() -> None:
@@ -50,7 +50,9 @@ def sweep() -> None:
 def keep(server: MailServer) -> bool:
     """Bring one server's files about; whether anything differed. Raises `ProviderError`."""
     provider = kumomta(server)
-    changed = provider.keep_standings([one for read in _standings for one in read(server)])
+    changed = provider.keep_sender_statuses(
+        [one for read in _sender_statuses for one in read(server)]
+    )
     if provider.keep_keys(signing_keys(server)) or changed:
         provider.reload()
         return True
@@ -80,7 +82,7 @@ def _pem(key: DkimKey) -> str | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class PolicySettings:
     """What the policy is told beside the server's row. Raises `Invalid`: nothing is quoted."""
 
     certificate: str
@@ -96,7 +98,7 @@ class Places:
                 raise Invalid(f"This is no {name.replace('_', ' ')} for a policy: {value!r}.")
 
 
-def write_policy(server: MailServer, places: Places) -> bool:
+def write_policy(server: MailServer, places: PolicySettings) -> bool:
     """Write the Lua policy into the server's directory; whether it differed. Raises `Invalid`."""
     if server.kind != KumoMTA.key or not server.directory:
         raise Invalid(f"{server.slug} is no KumoMTA server with a directory.")

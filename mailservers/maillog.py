@@ -1,7 +1,7 @@
-"""The files of a mail log, and reading on from the place that was reached in them.
+"""The files of a mail log, and reading on from the position that was reached in them.
 
 A log is rotated by renaming it (`LOG.20261127-031500`, `LOG.1`, `LOG-20261127`), and perhaps
-compressed later. A place is known by the first line of its file, which stays the same when the
+compressed later. A position is known by the first line of its file, which stays the same when the
 file is renamed, copied or compressed, where an inode does not.
 """
 
@@ -51,7 +51,7 @@ class Moved(OSError):
     """The log was rotated while it was looked at."""
 
 
-class Place(Protocol):
+class Position(Protocol):
     """Where reading stopped: `head` is the digest of the file's first line, empty if not known."""
 
     inode: int
@@ -62,9 +62,9 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Lines that were not read before, and the place after them.
+    """Lines that were not read before, and the position after them.
 
-    `is_lost` says that the file in which the place lay is gone, or was cut: reading begins anew,
+    `is_lost` says that the file in which the position lay is gone, or was cut: reading begins anew,
     and what was written in between is not known.
     """
 
@@ -90,17 +90,17 @@ def files_of(log: Path) -> list[LogFile]:
     return [*found, current] if current else found
 
 
-def read_on(log: Path, place: Place) -> Stretch:
-    """The next lines after the place, at most `LINES_AT_ONCE`. Raises `OSError`."""
-    return _again(lambda: _read_on(log, place))
+def read_on(log: Path, position: Position) -> Stretch:
+    """The next lines after the position, at most `LINES_AT_ONCE`. Raises `OSError`."""
+    return _again(lambda: _read_on(log, position))
 
 
-def files_before(log: Path, place: Place) -> list[LogFile]:
-    """The rotated files that were read to their end, none where the place is lost."""
+def files_before(log: Path, position: Position) -> list[LogFile]:
+    """The rotated files that were read to their end, none where the position is lost."""
 
     def look() -> list[LogFile]:
         files = files_of(log)
-        at = _find(files, place)
+        at = _find(files, position)
         return files[:at] if at is not None else []
 
     return _again(look)
@@ -117,15 +117,15 @@ def _again[T](look: Callable[[], T]) -> T:
     raise moved
 
 
-def _read_on(log: Path, place: Place) -> Stretch:
+def _read_on(log: Path, position: Position) -> Stretch:
     files = files_of(log)
-    has_begun = bool(place.inode or place.offset)
+    has_begun = bool(position.inode or position.offset)
     if not files or not (has_begun or files[-1].path == log):
         raise FileNotFoundError(2, os.strerror(2), str(log))
-    at, offset, is_lost = _find(files, place), place.offset, False
+    at, offset, is_lost = _find(files, position), position.offset, False
     if at is None:
-        is_lost, offset = place.offset > 0, 0
-        since = place.updated_at.timestamp()
+        is_lost, offset = position.offset > 0, 0
+        since = position.updated_at.timestamp()
         unread = (n for n, file in enumerate(files) if file.written > since)
         at = next(unread, len(files) - 1) if is_lost else len(files) - 1
     for file in files[at:]:
@@ -142,22 +142,22 @@ def _read_on(log: Path, place: Place) -> Stretch:
         offset = 0
     if is_lost:  # or it would be found lost again and again
         return Stretch([], files[at].inode, 0, "", is_lost)
-    return Stretch([], place.inode, place.offset, place.head)
+    return Stretch([], position.inode, position.offset, position.head)
 
 
-def _find(files: Sequence[LogFile], place: Place) -> int | None:
-    """Which file the place lies in."""
+def _find(files: Sequence[LogFile], position: Position) -> int | None:
+    """Which file the position lies in."""
     # Where it was before is where it will most likely be.
-    for number, file in sorted(enumerate(files), key=lambda item: item[1].inode != place.inode):
-        is_same = file.inode == place.inode
-        if not place.head:
-            if is_same and file.size >= place.offset:
+    for number, file in sorted(enumerate(files), key=lambda item: item[1].inode != position.inode):
+        is_same = file.inode == position.inode
+        if not position.head:
+            if is_same and file.size >= position.offset:
                 return number
             continue
         with file.open() as opened:
-            if _head(opened) != place.head:
+            if _head(opened) != position.head:
                 continue
-            if opened.seek(0, os.SEEK_END) >= place.offset:
+            if opened.seek(0, os.SEEK_END) >= position.offset:
                 return number
     return None
 

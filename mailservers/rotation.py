@@ -67,10 +67,10 @@ def rotate(folder: Path, *, server: str, group: str = "", keep: int = 30) -> Ite
 def _read_and_unread(log: Path, server: str) -> tuple[list[LogFile], int]:
     """The rotated logs that bounces were read from, and how many others there are."""
     rotated = [file for file in files_of(log) if file.path != log]
-    place = None
+    position = None
     with contextlib.suppress(Error):  # without the database nothing is compressed
-        place = LogPosition.objects.filter(name=f"{server}:{log.name}").first()
-    read = files_before(log, place) if place else []
+        position = LogPosition.objects.filter(name=f"{server}:{log.name}").first()
+    read = files_before(log, position) if position else []
     return read, len(rotated) - len(read)
 
 

@@ -81,7 +81,7 @@ class ConnectionView(ApiView):
             account_id,
             provider=self.provider,
             credential_id=given["credential_id"],
-            warmup=serializers.ConnectAccountSerializer.wish(given),
+            warmup=serializers.ConnectAccountSerializer.arguments(given),
         )
         return self._answer(request, link, over=201, moving=OutreachLink.CONNECTING)
 

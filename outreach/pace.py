@@ -3,7 +3,7 @@
 import time
 
 
-class Pace:
+class RateLimiter:
     """`wait()` comes back `interval` seconds after it last did, at the earliest."""
 
     def __init__(self, interval: float) -> None:

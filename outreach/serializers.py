@@ -33,7 +33,7 @@ class ConnectAccountSerializer(Serializer):
     )
 
     @staticmethod
-    def wish(given: dict[str, Any]) -> WarmupSettings:
+    def arguments(given: dict[str, Any]) -> WarmupSettings:
         """What the services take."""
         return WarmupSettings(
             enabled=given["warmup_enabled"],

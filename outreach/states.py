@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from mailboxes.models import Mailbox
 from mailboxes.vendors import mail_provider_of
-from mailservers.providers.base import Login, LoginSettings, Proof
+from mailservers.providers.base import Login, LoginCheck, LoginSettings
 from mpanel.core.errors import NotFound, ProviderError
 from outreach import records
 from outreach.models import CampaignSeat, OutreachLink
-from outreach.pace import Pace
+from outreach.pace import RateLimiter
 from outreach.providers.base import (
     KEY_REFUSED,
     LOGIN_REFUSED,
@@ -55,8 +55,8 @@ class Group:
         return outreach_provider(self.credential)
 
     @cached_property
-    def pace(self) -> Pace:
-        return Pace(interval_of(self.provider))
+    def pace(self) -> RateLimiter:
+        return RateLimiter(interval_of(self.provider))
 
     @property
     def where(self) -> str:
@@ -113,16 +113,16 @@ class SendersAreConnected(DesiredState[Group]):
         todo = [link for link in wanted if link.status == OutreachLink.CONNECTING]
         silent = 0
         settled = len(subject.links) - len(todo)
-        for number, (link, proof) in enumerate(_proved_again(todo), settled):
+        for number, (link, check) in enumerate(_verified_again(todo), settled):
             progress(number, len(subject.links))
             if link.mailbox.status not in Mailbox.WORKING:
                 records.refuse(link, "MAILBOX_NOT_READY", "The mailbox no longer works here.")
             elif link.mailbox.password_pending:
                 silent += 1  # its new password is still on its way to the mail provider
-            elif proof.outcome == "missing":
-                records.refuse(link, LOGIN_REFUSED, proof.detail)
-                say(f"{link.mailbox}: {proof.detail}", level="error")
-            elif proof.outcome == "unknown":
+            elif check.outcome == "missing":
+                records.refuse(link, LOGIN_REFUSED, check.detail)
+                say(f"{link.mailbox}: {check.detail}", level="error")
+            elif check.outcome == "unknown":
                 silent += 1
             else:
                 self._hand_over(subject, link, there.get(link.mailbox.address))
@@ -205,7 +205,7 @@ class WarmupIsSet(DesiredState[Group]):
                 records.mark_connected(link)
 
 
-class SeatsAreTaken(DesiredState[Group]):
+class SendersAreAssigned(DesiredState[Group]):
     """Every mailbox sends for the campaigns that it was assigned to."""
 
     name = "seats_are_taken"
@@ -246,7 +246,9 @@ class SeatsAreTaken(DesiredState[Group]):
             )
             subject.pace.wait()
             try:
-                subject.provider.take_seats(campaign_id, [seat.link.remote_id for seat in seats])
+                subject.provider.assign_to_campaign(
+                    campaign_id, [seat.link.remote_id for seat in seats]
+                )
             except ProviderError as error:
                 if error.error_code != NO_CAMPAIGN or any(seat.joined_at is None for seat in seats):
                     raise
@@ -258,7 +260,7 @@ class SeatsAreTaken(DesiredState[Group]):
     def _seated(self, subject: Group, campaign_id: str) -> frozenset[str]:
         subject.pace.wait()
         try:
-            return subject.provider.seats(campaign_id)
+            return subject.provider.assigned_senders(campaign_id)
         except ProviderError as error:
             if error.error_code != NO_CAMPAIGN:
                 raise
@@ -284,7 +286,7 @@ class SeatsAreLeft(DesiredState[Group]):
     def apply(self, subject: Group) -> None:
         for campaign, sender_ids in _taken_seats(subject):
             subject.pace.wait()
-            subject.provider.leave_seats(campaign.id, sender_ids)
+            subject.provider.remove_from_campaign(campaign.id, sender_ids)
 
 
 class SendersAreInactive(DesiredState[Group]):
@@ -364,18 +366,18 @@ def groups_of(links: Sequence[OutreachLink]) -> list[Group]:
     ]
 
 
-def _proved_again(links: Sequence[OutreachLink]) -> list[tuple[OutreachLink, Proof]]:
-    """Each connection with a fresh proof of its mailbox's login, in their order."""
-    proofs: dict[UUID, Proof] = {}
+def _verified_again(links: Sequence[OutreachLink]) -> list[tuple[OutreachLink, LoginCheck]]:
+    """Each connection with a fresh check of its mailbox's login, in their order."""
+    checks: dict[UUID, LoginCheck] = {}
     by_domain: dict[UUID, list[OutreachLink]] = {}
     for link in links:
         by_domain.setdefault(link.mailbox.domain_id, []).append(link)
     for group in by_domain.values():
         logins = [Login(link.mailbox.address, link.mailbox.password()) for link in group]
         provider = mail_provider_of(group[0].mailbox)
-        found = provider.prove(logins, on_result=lambda _: progress(0, len(links)))
-        proofs |= {link.pk: proof for link, proof in zip(group, found, strict=True)}
-    return [(link, proofs[link.pk]) for link in links]
+        found = provider.verify_logins(logins, on_result=lambda _: progress(0, len(links)))
+        checks |= {link.pk: check for link, check in zip(group, found, strict=True)}
+    return [(link, checks[link.pk]) for link in links]
 
 
 def _set_otherwise(subject: Group, links: Sequence[OutreachLink]) -> list[OutreachLink]:
@@ -411,7 +413,7 @@ def _taken_seats(subject: Group) -> list[tuple[Campaign, frozenset[str]]]:
     for number, campaign in enumerate(campaigns):
         progress(number, len(campaigns))
         subject.pace.wait()
-        if seated := subject.provider.seats(campaign.id) & ours:
+        if seated := subject.provider.assigned_senders(campaign.id) & ours:
             taken.append((campaign, seated))
     return taken
 
@@ -496,7 +498,7 @@ register(
     Workflow(
         name="outreach.connect",
         label="Connect mailboxes",
-        states=(SendersAreConnected(), WarmupIsSet(), SeatsAreTaken()),
+        states=(SendersAreConnected(), WarmupIsSet(), SendersAreAssigned()),
         load=_load,
         on_success=_settle,
         on_failure=_give_up,
@@ -508,7 +510,7 @@ register(
     Workflow(
         name="outreach.assign",
         label="Join campaigns",
-        states=(SeatsAreTaken(),),
+        states=(SendersAreAssigned(),),
         load=_load,
         on_failure=_forget_seats,
         on_cancel=lambda subject: _forget_seats(subject, "", ""),

@@ -18,7 +18,7 @@ from mpanel.core.errors import MPanelError, ProviderError
 from mpanel.core.periodic import Slice
 from outreach import records
 from outreach.models import OutreachLink, WarmupDay
-from outreach.pace import Pace
+from outreach.pace import RateLimiter
 from outreach.providers.base import (
     KEY_REFUSED,
     RATE_LIMITED,
@@ -135,7 +135,7 @@ def _ask(seen: Seen, provider: OutreachProvider, present: Slice) -> None:
     if seen.vendor.is_down:
         seen.was_skipped = True
         return
-    pace = Pace(interval_of(provider))
+    pace = RateLimiter(interval_of(provider))
     try:
         pace.wait()
         seen.senders = provider.find_senders([link.mailbox.address for link in seen.group.links])

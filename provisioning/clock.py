@@ -1,4 +1,4 @@
-"""The clock's work: ring for due jobs and dead runners, start the sweeps that are due."""
+"""The clock's work: notify workers of due jobs and dead runners, start the sweeps that are due."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -10,21 +10,21 @@ from django.utils import timezone
 
 from provisioning import sweeps
 from provisioning.models import Heartbeat, Job, Lease
-from provisioning.services import ring
+from provisioning.services import notify
 
 BEATS_MISSED = 5  # until another clock takes over
-RING_AGAIN_AFTER = timedelta(seconds=10)
+NOTIFY_AGAIN_AFTER = timedelta(seconds=10)
 MOST_AT_ONCE = 200
 
 
-def ring_due_jobs() -> int:
-    """Ring for every job that is due and was not rung for just now. How many."""
+def notify_of_due_jobs() -> int:
+    """Notify workers of every job that is due, if nobody did just now. How many."""
     now = timezone.now()
-    # Never rung for since its time came or its runner died, or rung for and nobody came.
+    # Not since its time came or its runner died, or in vain.
     unheard = (
-        Q(rung_at__lt=F("run_at"))
-        | Q(rung_at__lt=F("lease_until"))
-        | Q(rung_at__lt=now - RING_AGAIN_AFTER)
+        Q(notified_at__lt=F("run_at"))
+        | Q(notified_at__lt=F("lease_until"))
+        | Q(notified_at__lt=now - NOTIFY_AGAIN_AFTER)
     )
     with transaction.atomic():
         due = list(
@@ -33,9 +33,9 @@ def ring_due_jobs() -> int:
             .order_by("run_at")
             .values_list("pk", flat=True)[:MOST_AT_ONCE]
         )
-        Job.objects.filter(pk__in=due).update(rung_at=now)
+        Job.objects.filter(pk__in=due).update(notified_at=now)
         for job_id in due:
-            ring(job_id)
+            notify(job_id)
     return len(due)
 
 
@@ -44,7 +44,7 @@ def tick(holder: UUID) -> bool:
     lease = max(3.0, BEATS_MISSED * settings.TICK_INTERVAL)
     if not Lease.take("clock", holder=holder, seconds=lease):
         return False
-    ring_due_jobs()
+    notify_of_due_jobs()
     sweeps.start_due()
     Heartbeat.beat("clock")
     return True

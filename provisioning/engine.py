@@ -36,7 +36,7 @@ class LeaseLost(Exception):
     """Another runner took this job over; whatever this one does next would be a second effect."""
 
 
-class Hold:
+class JobLease:
     """This process's hold on a job: a lease that is renewed as the work goes on."""
 
     def __init__(self, job: Job, token: UUID) -> None:
@@ -78,7 +78,7 @@ def advance(job_id: UUID) -> None:
     if not Job.objects.claim(job_id, token=token, lease=lease):
         _end_if_cancelled(job_id)
         return
-    hold = Hold(Job.objects.get(pk=job_id), token)
+    hold = JobLease(Job.objects.get(pk=job_id), token)
     try:
         with bound(hold):
             _Runner(hold).run()
@@ -98,7 +98,7 @@ def _end_if_cancelled(job_id: UUID) -> None:
     with transaction.atomic():
         if job := idle.select_for_update().filter(pk=job_id).first():
             job.move(Job.CANCELLED, finished_at=timezone.now(), waiting_for="")
-            runner = _Runner(Hold(job, uuid4()))
+            runner = _Runner(JobLease(job, uuid4()))
             with suppress(KeyError):
                 runner.workflow = workflow_called(job.workflow)
                 runner.settle_cancelled()
@@ -112,7 +112,7 @@ class _Runner:
     step: JobStep
     subject: Any = None
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, hold: JobLease) -> None:
         self.hold = hold
         self.job = hold.job
 

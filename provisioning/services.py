@@ -16,7 +16,7 @@ from provisioning.desired import workflow_called
 from provisioning.models import Job, JobLog, JobQuerySet, JobStep
 
 
-def ring(job_id: UUID) -> None:
+def notify(job_id: UUID) -> None:
     """Wake the engine for a job: the queue message is written in the caller's transaction."""
     queues.send("provisioning.tasks.advance", str(job_id))
 
@@ -65,7 +65,7 @@ def start_job(
         JobStep(job=job, position=position, name=state.name, label=state.label)
         for position, state in enumerate(plan.states)
     )
-    ring(job.pk)
+    notify(job.pk)
     return job
 
 
@@ -108,9 +108,9 @@ def _request_cancel(jobs: JobQuerySet) -> None:
     wanted = list(held)
     Job.objects.filter(pk__in=[pk for pk, _ in wanted]).update(cancel_requested=True)
     waking = [pk for pk, status in wanted if status != Job.RUNNING]
-    Job.objects.filter(pk__in=waking).update(run_at=now, rung_at=now)
+    Job.objects.filter(pk__in=waking).update(run_at=now, notified_at=now)
     for job_id in waking:
-        ring(job_id)
+        notify(job_id)
 
 
 @transaction.atomic
@@ -128,7 +128,7 @@ def retry_job(actor: Actor, job_id: UUID) -> Job:
     job.move(
         Job.PENDING,
         run_at=timezone.now(),
-        rung_at=timezone.now(),
+        notified_at=timezone.now(),
         error_code="",
         error_message="",
         finished_at=None,
@@ -140,7 +140,7 @@ def retry_job(actor: Actor, job_id: UUID) -> Job:
         plan.on_retry(plan.load(job))
     JobLog.objects.create(job=job, text=f"{actor.email} asked to try again.")
     record(actor, "job.retried", job, f"Retried the job “{job}”.")
-    ring(job.pk)
+    notify(job.pk)
     return job
 
 
@@ -187,5 +187,5 @@ def check_now(job: Job) -> None:
     """Let a waiting job look now rather than at its next interval."""
     now = timezone.now()
     waiting = Job.objects.filter(pk=job.pk, status=Job.WAITING)
-    if waiting.update(run_at=now, rung_at=now):
-        ring(job.pk)
+    if waiting.update(run_at=now, notified_at=now):
+        notify(job.pk)

@@ -100,6 +100,6 @@ def provisioned(
     batch = provision_mailboxes(
         person.actor, domain.pk, count=count, convention="firstname.lastname"
     )
-    until(lambda: not batch.mailboxes.unproved().exists())
+    until(lambda: not batch.mailboxes.unverified().exists())
     domain.refresh_from_db()
     return domain, batch

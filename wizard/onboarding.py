@@ -48,7 +48,7 @@ class CannotGoOn(Exception):
 
 
 @dataclass(frozen=True)
-class Wish:
+class OnboardingRequest:
     """What the customer wants.
 
     `inboxes`: how many the domain has in the end. `timeout`: seconds to wait for one step, None for
@@ -80,7 +80,7 @@ class Onboarding:
     """One run. `tell` is called whenever something moved; `show_plan` before it is applied."""
 
     actor: Actor
-    wish: Wish
+    request: OnboardingRequest
     tell: Callable[[Progress], None]
     show_nameservers: Callable[[Domain], None]
     show_plan: Callable[[Plan], None]
@@ -105,11 +105,11 @@ class Onboarding:
 
     def check_wish(self) -> None:
         """Refuse at once what provisioning would refuse minutes later."""
-        wanted, mine = self.wish.inboxes, mailboxes(self.actor)
+        wanted, mine = self.request.inboxes, mailboxes(self.actor)
         account = get_account(self.actor)
-        there = mine.filter(domain__name=self.wish.domain).count()
+        there = mine.filter(domain__name=self.request.domain).count()
         try:
-            plan_addresses(wanted, self.wish.naming, taken=(), seed="")
+            plan_addresses(wanted, self.request.naming, taken=(), seed="")
             require_room(
                 account,
                 what="inboxes",
@@ -122,14 +122,14 @@ class Onboarding:
 
     def connect(self) -> Domain:
         """The domain, verified."""
-        name = self.wish.domain
+        name = self.request.domain
         domain = Domain.objects.filter(tenant_id=self.actor.tenant_id, name=name).first()
         if domain is None:
             usable = credentials_for(self.actor, "dns").first()
             if usable is None:
                 raise CannotGoOn("There is no DNS credential yet. Add one under Credentials.")
             domain = connect_domain(
-                self.actor, name, credential_id=usable.pk, registrar=self.wish.registrar
+                self.actor, name, credential_id=usable.pk, registrar=self.request.registrar
             )
         if domain.status == Domain.DELETING:
             raise CannotGoOn(f"{domain} is being disconnected. Wait for that, then try again.")
@@ -167,7 +167,7 @@ class Onboarding:
         if reached(domain, Domain.DNS_CONFIGURING):
             self.tell(Progress("DNS records", 100, "Written before."))
             return
-        choices = {"platform": self.wish.platform, "dmarc_policy": self.wish.dmarc}
+        choices = {"platform": self.request.platform, "dmarc_policy": self.request.dmarc}
         row = zones.present_plan(domain)
         if row is None or any(row.setup[name] != value for name, value in choices.items()):
             row = make_plan(self.actor, domain.pk, choices=choices)
@@ -186,7 +186,7 @@ class Onboarding:
         """Apply a plan that is ready, or the one that replaces it with the customer's consent."""
         plan = zones.plan_of(row)
         assert plan is not None
-        if plan.conflicts and self.wish.replace:
+        if plan.conflicts and self.request.replace:
             return agree_to_replace(
                 self.actor, row.pk, replace_ids=[change.id for change in plan.conflicts]
             )
@@ -196,12 +196,12 @@ class Onboarding:
                 f"{plan.blocked[0].reason} Look at the plan in the wizard, or run this again with "
                 "--replace to overwrite what is in the way."
             )
-        if plan.losses and plan.digest != self.wish.confirmation:
+        if plan.losses and plan.digest != self.request.confirmation:
             raise CannotGoOn(
                 f"{' '.join(plan.confirmations)} Nothing was written. If you want that, run this "
                 f"again with --confirm {plan.digest}"
             )
-        apply_plan(self.actor, row.pk, confirmation=self.wish.confirmation)
+        apply_plan(self.actor, row.pk, confirmation=self.request.confirmation)
         return row
 
     def wait_until_spread(self, domain: Domain) -> None:
@@ -221,7 +221,7 @@ class Onboarding:
     def provision(self, domain: Domain) -> list[Batch]:
         """As many inboxes as are wanted in the end, each proved by logging in."""
         present = mailboxes(self.actor, domain_id=domain.pk).exclude(status=Mailbox.DELETING)
-        there, wanted = present.count(), self.wish.inboxes
+        there, wanted = present.count(), self.request.inboxes
         former = batches(self.actor, domain_id=domain.pk)
         if there:
             self.say(f"{domain} has {counted(there, INBOXES)}; {_what_follows(there, wanted)}.")
@@ -230,7 +230,7 @@ class Onboarding:
                 self.actor,
                 domain.pk,
                 count=wanted - there,
-                convention=self.wish.naming,
+                convention=self.request.naming,
                 # The same for two runs that begin at once; another one after each batch.
                 idempotency_key=f"{HERE}:{domain.pk}:{len(former)}:{there}:{wanted}",
             )
@@ -252,10 +252,10 @@ class Onboarding:
         started = time.monotonic()
         while True:
             yield
-            if self.wish.timeout and time.monotonic() - started > self.wish.timeout:
+            if self.request.timeout and time.monotonic() - started > self.request.timeout:
                 raise CannotGoOn(
-                    f"“{step}” is not done after {self.wish.timeout:.0f} s. Nothing is lost: run "
-                    "this again to go on waiting."
+                    f"“{step}” is not done after {self.request.timeout:.0f} s. Nothing is lost: "
+                    "run this again to go on waiting."
                 )
             require_running_parts()
             time.sleep(LOOK_EVERY)

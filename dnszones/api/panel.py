@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dnszones import selectors, zonefiles
-from dnszones.live_zone import Sight, look
+from dnszones.live_zone import LiveZone, look
 from dnszones.models import ChangePlan
 from dnszones.plans import Edit, edits, reverts, setups
 from dnszones.records import PROXIABLE_TYPES, RecordData
@@ -390,7 +390,7 @@ def as_record(given: dict[str, Any], *, was: RecordData | None = None) -> Record
     )
 
 
-def zone_file_response(sight: Sight) -> HttpResponse:
+def zone_file_response(sight: LiveZone) -> HttpResponse:
     """The zone as a file to be kept."""
     name = sight.zone.domain.name
     text = zonefiles.write(name, [one.data for one in sight.records])

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dnszones import selectors, zonefiles
-from dnszones.live_zone import Sight, ZoneNotMade, writable_types
+from dnszones.live_zone import LiveZone, ZoneNotMade, writable_types
 from dnszones.models import ChangePlan, Zone
 from dnszones.plans import Edit, ExistingRecord, Plan, excludes, plan_edits
 from dnszones.plans.services import DomainIsLeaving, PlanNotReady, agreed_replacements, apply_plan
@@ -54,7 +54,7 @@ CHANGED = {"ZONE_CHANGED", "RECORD_CONFLICT", "RECORD_EXISTS", "RECORD_GONE", "P
 
 
 def wanted_record(
-    sight: Sight, record: RecordData, *, was: RecordData | None = None, corrected: bool = False
+    sight: LiveZone, record: RecordData, *, was: RecordData | None = None, corrected: bool = False
 ) -> RecordData:
     """A record as somebody typed it, checked.
 
@@ -89,7 +89,9 @@ def wanted_record(
     return replace(checked, ttl=record.ttl) if keeps_ttl and not checked.proxied else checked
 
 
-def change_of(sight: Sight, record_id: str, record: RecordData, *, corrected: bool = False) -> Edit:
+def change_of(
+    sight: LiveZone, record_id: str, record: RecordData, *, corrected: bool = False
+) -> Edit:
     """A change of one record, as somebody gave it.
 
     Raises `RecordNotFound`, `RecordConflict`, `Invalid`.
@@ -103,7 +105,7 @@ def change_of(sight: Sight, record_id: str, record: RecordData, *, corrected: bo
     return Edit("update", wanted, present.existing.remote_id, present.data)
 
 
-def removal_of(sight: Sight, record_id: str) -> Edit:
+def removal_of(sight: LiveZone, record_id: str) -> Edit:
     """The deletion of one record. Raises `RecordNotFound`, `RecordConflict`."""
     present = sight.get(record_id)
     if present.is_proof:
@@ -113,7 +115,7 @@ def removal_of(sight: Sight, record_id: str) -> Edit:
     return Edit("delete", present.data, present.existing.remote_id, present.data)
 
 
-def what_breaks(sight: Sight, edits: Sequence[Edit]) -> list[str]:
+def what_breaks(sight: LiveZone, edits: Sequence[Edit]) -> list[str]:
     """Sentences about what these edits do to mail, and to records beside them."""
     said: list[str] = []
     touched = {edit.id for edit in edits if edit.id}
@@ -133,7 +135,7 @@ def what_breaks(sight: Sight, edits: Sequence[Edit]) -> list[str]:
     return said
 
 
-def plan_of_edits(sight: Sight, edits: Sequence[Edit]) -> Plan:
+def plan_of_edits(sight: LiveZone, edits: Sequence[Edit]) -> Plan:
     """What these edits come to in the zone as it was seen, and what they take away.
 
     Raises `RecordConflict` where the zone does not allow them.
@@ -152,7 +154,7 @@ def plan_of_edits(sight: Sight, edits: Sequence[Edit]) -> Plan:
 
 
 def edit_records(
-    actor: Actor, sight: Sight, edits: Sequence[Edit], *, confirmation: str = ""
+    actor: Actor, sight: LiveZone, edits: Sequence[Edit], *, confirmation: str = ""
 ) -> ChangePlan:
     """Have records written, changed or deleted; a worker does it at once.
 
@@ -420,7 +422,7 @@ def _absolute(name: str, zone: Zone) -> str:
 
 
 def _about_mail_and_ttl(
-    sight: Sight, wanted: RecordData, others: Sequence[RecordData]
+    sight: LiveZone, wanted: RecordData, others: Sequence[RecordData]
 ) -> list[str]:
     said = []
     keeps_mx = any(one.kept and one.data.key == wanted.key for one in sight.records)

@@ -5,7 +5,7 @@ from typing import Any, get_args
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from dnszones.live_zone import Sight, ZoneRecord
+from dnszones.live_zone import LiveZone, ZoneRecord
 from dnszones.models import ChangePlan, Zone
 from dnszones.plans import Change
 from dnszones.record_types import TYPES
@@ -306,7 +306,7 @@ def data_of(data: RecordData) -> dict[str, Any]:
 
 
 def written_of(
-    row: ChangePlan, data: RecordData, job: Job | None, *, sight: Sight | None, status: str
+    row: ChangePlan, data: RecordData, job: Job | None, *, sight: LiveZone | None, status: str
 ) -> dict[str, Any]:
     """A record in the shape `DnsRecordWritten`. `sight`: the zone afterwards, if it was read."""
     found = sight.with_value(data) if sight else None

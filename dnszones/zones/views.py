@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from dnszones import selectors
 from dnszones.api.panel import zone_file_response
-from dnszones.live_zone import Sight, ZoneRecord, look, writable_types
+from dnszones.live_zone import LiveZone, ZoneRecord, look, writable_types
 from dnszones.models import ChangePlan, Zone
 from dnszones.plans import Edit, edits
 from dnszones.record_types import TYPES
@@ -238,7 +238,7 @@ def _answered(request: PageRequest, plan_id: UUID) -> HttpResponseBase:
 
 def _seen(
     request: PageRequest, zone_id: UUID, *, to_write: bool = False
-) -> tuple[Sight | None, str]:
+) -> tuple[LiveZone | None, str]:
     """The zone; or why its provider cannot show it now."""
     try:
         with outside(request.actor.tenant_id):
@@ -252,7 +252,7 @@ def _unseen(request: PageRequest, zone_id: UUID, trouble: str) -> HttpResponseBa
     return redirect("zone-detail", zone_id=zone_id)
 
 
-def _typed(request: PageRequest, sight: Sight, edit: Edit) -> TypedNameForm:
+def _typed(request: PageRequest, sight: LiveZone, edit: Edit) -> TypedNameForm:
     """Asks for the domain's name where the edit takes away what is live."""
     plan = edits.plan_of_edits(sight, [edit])
     names = sight.zone.domain.typed_names
@@ -260,7 +260,7 @@ def _typed(request: PageRequest, sight: Sight, edit: Edit) -> TypedNameForm:
 
 
 def _written(
-    request: PageRequest, sight: Sight, edit: Edit, typed: TypedNameForm
+    request: PageRequest, sight: LiveZone, edit: Edit, typed: TypedNameForm
 ) -> HttpResponseBase:
     edits.edit_records(request.actor, sight, [edit], confirmation=typed.digest)
     return redirect("zone-detail", zone_id=sight.zone.pk)
@@ -285,7 +285,7 @@ def _is_sure(request: HttpRequest) -> bool:
 
 def _record_page(
     request: PageRequest,
-    sight: Sight,
+    sight: LiveZone,
     form: RecordForm,
     said: list[str],
     *,
@@ -320,6 +320,6 @@ def _status(zone: Zone) -> tuple[str, str]:
     return status, selectors.ZONE_STATUSES[status]
 
 
-def _short_name(sight: Sight, record: ZoneRecord) -> str:
+def _short_name(sight: LiveZone, record: ZoneRecord) -> str:
     apex = sight.zone.domain.name
     return "@" if record.data.name == apex else record.data.name.removesuffix(f".{apex}")

@@ -26,7 +26,7 @@ MOST_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class Wish:
+class PreferenceChange:
     """How to be told of a kind; None leaves it as it is."""
 
     in_app: bool | None = None
@@ -51,11 +51,11 @@ def mark_all_read(actor: Actor) -> int:
 
 
 @transaction.atomic
-def change_preferences(actor: Actor, wishes: Mapping[str, Wish]) -> None:
+def change_preferences(actor: Actor, changes: Mapping[str, PreferenceChange]) -> None:
     """Change how the person is told of these kinds. Raises `Invalid` for a kind that is unknown."""
     actor.need("account:write")
     known = all_kinds()
-    if strange := sorted(set(wishes) - set(known)):
+    if strange := sorted(set(changes) - set(known)):
         raise Invalid("There is no such kind.", details={key: ["Unknown kind."] for key in strange})
     assert actor.user_id is not None
     present = selectors.preferences(actor)
@@ -65,10 +65,10 @@ def change_preferences(actor: Actor, wishes: Mapping[str, Wish]) -> None:
                 user_id=actor.user_id,
                 tenant_id=actor.tenant_id,
                 kind=key,
-                in_app=present[key].in_app if wish.in_app is None else wish.in_app,
-                email=present[key].email if wish.email is None else wish.email,
+                in_app=present[key].in_app if change.in_app is None else change.in_app,
+                email=present[key].email if change.email is None else change.email,
             )
-            for key, wish in wishes.items()
+            for key, change in changes.items()
         ],
         update_conflicts=True,
         unique_fields=["user", "tenant", "kind"],

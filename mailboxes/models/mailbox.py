@@ -89,7 +89,7 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
         """Those to which mail is delivered: also before the proof, and while suspended."""
         return self.exclude(status__in=[Mailbox.DELETING, Mailbox.DELETED])
 
-    def unproved(self) -> "MailboxQuerySet":
+    def unverified(self) -> "MailboxQuerySet":
         """Those whose login was not proved yet."""
         return self.filter(status=Mailbox.PROVISIONING)
 

@@ -30,10 +30,10 @@ from mailservers.providers.base import (
     DomainClaim,
     DomainDirectory,
     Login,
+    LoginCheck,
     LoginSettings,
     MailProvider,
     Outcome,
-    Proof,
     WantedAccount,
 )
 from mpanel.core.addresses import clean_address
@@ -69,7 +69,7 @@ class GoogleWorkspace(DomainDirectory, MailProvider):
     key: ClassVar[str] = "google-workspace"
     label: ClassVar[str] = "Google Workspace"
     platform: ClassVar[str] = "google-workspace"
-    proved_by: ClassVar[str] = "in Google's directory"
+    verified_by: ClassVar[str] = "in Google's directory"
     credential_fields: ClassVar[tuple[CredentialField, ...]] = (
         CredentialField(
             "service_account_json",
@@ -129,43 +129,45 @@ class GoogleWorkspace(DomainDirectory, MailProvider):
             imap_port=993,
         )
 
-    def prove(
+    def verify_logins(
         self,
         logins: Sequence[Login],
         *,
         parallel: int = AT_ONCE,
-        on_result: Callable[[Proof], None],
-    ) -> list[Proof]:
+        on_result: Callable[[LoginCheck], None],
+    ) -> list[LoginCheck]:
         """Ask the directory whether each account exists, is not suspended, and has its mailbox.
 
         Google refuses passwords of accounts over SMTP and IMAP (docs/decisions/0016), so no login
         is tried, and `imap` is None.
         """
-        proofs: dict[int, Proof] = {}
+        checks: dict[int, LoginCheck] = {}
         with ThreadPoolExecutor(min(parallel, AT_ONCE)) as pool:
-            tries = {pool.submit(self._prove, login.email): at for at, login in enumerate(logins)}
+            tries = {pool.submit(self._verify, login.email): at for at, login in enumerate(logins)}
             try:
                 for done in as_completed(tries):
-                    proofs[tries[done]] = done.result()
+                    checks[tries[done]] = done.result()
                     on_result(done.result())
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        return [proofs[at] for at in range(len(logins))]
+        return [checks[at] for at in range(len(logins))]
 
-    def _prove(self, email: str) -> Proof:
+    def _verify(self, email: str) -> LoginCheck:
         try:
             user = self._find(email)
         except ProviderError as error:
             outcome: Outcome = "unknown" if error.retryable else "missing"
-            return Proof(email, outcome, None, error.message)
+            return LoginCheck(email, outcome, None, error.message)
         if user is None or user["primaryEmail"].lower() != email.lower():
-            return Proof(email, "missing", None, f"Google's directory has no account {email}.")
+            return LoginCheck(email, "missing", None, f"Google's directory has no account {email}.")
         if user.get("suspended"):
-            return Proof(email, "missing", None, f"Google's directory has {email} as suspended.")
+            return LoginCheck(
+                email, "missing", None, f"Google's directory has {email} as suspended."
+            )
         if not user.get("isMailboxSetup"):
-            return Proof(email, "unknown", None, f"Google is still setting up {email}.")
-        return Proof(email, "matches", None)
+            return LoginCheck(email, "unknown", None, f"Google is still setting up {email}.")
+        return LoginCheck(email, "matches", None)
 
     # Accounts
 

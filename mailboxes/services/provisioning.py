@@ -16,11 +16,11 @@ from events.services import record
 from mailboxes import hooks, selectors
 from mailboxes.maildomains import (
     OUR_SERVER,
+    how_verified,
     mail_of,
     place_domain,
     platform_in_force,
     platform_of,
-    proved_by,
     require_attached,
 )
 from mailboxes.models import Batch, Mailbox
@@ -276,7 +276,7 @@ def start_provisioning(actor: Actor, batch: Batch, *, only: Mailbox | None = Non
 def count_as_provisioned(batch: Batch) -> None:
     """All of a batch is proved."""
     _has_inboxes(Domain.objects.get(pk=batch.domain_id))
-    how = proved_by(mail_of(batch.domain))
+    how = how_verified(mail_of(batch.domain))
     record(system(batch.tenant_id), "mailboxes.proved", batch, f"Verified {batch} {how}.")
 
 
@@ -287,9 +287,9 @@ def has_inboxes_already(domain: Domain) -> None:
 
 
 @transaction.atomic
-def give_up_unproved(batch: Batch, code: str, message: str) -> None:
+def give_up_unverified(batch: Batch, code: str, message: str) -> None:
     """The job ended before these could be proved; each can be retried alone."""
-    batch.chosen.unproved().update(
+    batch.chosen.unverified().update(
         status=Mailbox.FAILED, error_code=code, error_message=message, updated_at=timezone.now()
     )
     if Mailbox.objects.working().filter(batch=batch).exists():

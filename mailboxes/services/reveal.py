@@ -53,7 +53,7 @@ def reveal_batch(actor: Actor, batch_id: UUID) -> list[Credential]:
     actor.require(ADMIN, "mailboxes:reveal")
     actor.require_fresh_code()
     batch = selectors.get_batch(actor, batch_id)
-    if batch.mailboxes.unproved().exists():
+    if batch.mailboxes.unverified().exists():
         raise StillProvisioning
     # A suspended one belongs in the file: it cannot log in until it is activated again.
     working = batch.mailboxes.filter(status__in=PROVED)

@@ -16,7 +16,7 @@ from mailboxes.passwords import mail_hashes, proof_digest
 from mailboxes.services import PROVED
 from mailboxes.states.remote import Result, bring_about, note, observed, raise_troubles
 from mailboxes.vendors import mail_provider_of
-from mailservers.providers.base import Login, MailProvider, Proof
+from mailservers.providers.base import Login, LoginCheck, MailProvider
 from mailservers.vendors import provider_of_domain_id
 from mpanel.core.errors import NotFound, ProviderError
 from provisioning.desired import DesiredState, Observation, Workflow, register
@@ -57,12 +57,12 @@ class AccountsAsWanted(DesiredState[Batch]):
         total = _wanted(subject).count()
         left = list(_unmade(subject).order_by("pk")) or _looked_at(subject, provider)[0]
         done = itertools.count(total - len(left) + 1)
-        unproved = Mailbox.objects.unproved()
+        unverified = Mailbox.objects.unverified()
 
         def keep(mailbox: Mailbox, result: Result) -> None:
             if not note(mailbox, result, Mailbox.objects.present()):
                 assert not isinstance(result, ProviderError)
-                unproved.filter(pk=mailbox.pk).update(
+                unverified.filter(pk=mailbox.pk).update(
                     status=Mailbox.FAILED,
                     error_code=result.code,
                     error_message=result.detail,
@@ -81,7 +81,7 @@ def _wanted(batch: Batch) -> MailboxQuerySet:
 
 def _unmade(batch: Batch) -> MailboxQuerySet:
     """Those of which we do not know yet that the vendor has them, with their present password."""
-    return batch.chosen.unproved().filter(Q(remote_id="") | Q(password_pending=True))
+    return batch.chosen.unverified().filter(Q(remote_id="") | Q(password_pending=True))
 
 
 def _looked_at(batch: Batch, provider: MailProvider) -> tuple[list[Mailbox], int]:
@@ -110,14 +110,14 @@ class PasswordsAreHashed(DesiredState[Batch]):
         provider = provider_of_batch(subject)
         if not provider.is_ours:
             return Observation.matches(f"{provider.label} was told the passwords.")
-        left = subject.chosen.unproved().filter(password_hash="").count()
+        left = subject.chosen.unverified().filter(password_hash="").count()
         if left:
             return Observation.missing(f"{left} passwords are to be set.", found=str(left))
         return Observation.matches("Set the passwords on the mail server.")
 
     def apply(self, subject: Batch) -> None:
-        total = subject.chosen.unproved().count()
-        left = list(subject.chosen.unproved().filter(password_hash="").order_by("pk"))
+        total = subject.chosen.unverified().count()
+        left = list(subject.chosen.unverified().filter(password_hash="").order_by("pk"))
         hashed_before = total - len(left)
         # One mailbox of a batch is proved against its bcrypt hash; the others by a digest that
         # costs nothing to check, and goes when they are proved (docs/decisions/0003). No password
@@ -149,7 +149,7 @@ class LoginsAreProved(DesiredState[Batch]):
 
     def observe(self, subject: Batch) -> Observation:
         rows = subject.chosen.present()
-        left = rows.unproved()
+        left = rows.unverified()
         failed = rows.filter(status=Mailbox.FAILED).count()
         proved = subject.chosen.filter(smtp_proved_at__isnull=False).count()
         number = rows.count()
@@ -164,14 +164,14 @@ class LoginsAreProved(DesiredState[Batch]):
                 found=f"{proved} verified",
             )
         inboxes = "1 inbox" if number == 1 else f"{number} inboxes"
-        return Observation.matches(f"Verified {inboxes} {provider_of_batch(subject).proved_by}.")
+        return Observation.matches(f"Verified {inboxes} {provider_of_batch(subject).verified_by}.")
 
     def apply(self, subject: Batch) -> None:
         total = subject.chosen.present().count()
-        left = list(subject.chosen.unproved().order_by("pk"))
+        left = list(subject.chosen.unverified().order_by("pk"))
         if left:
-            _prove_and_keep(left, done=total - len(left), total=total)
-        silent = subject.chosen.unproved().exclude(error_message="")
+            _verify_and_keep(left, done=total - len(left), total=total)
+        silent = subject.chosen.unverified().exclude(error_message="")
         if first := silent.order_by("pk").first():
             raise ProviderError(
                 "NO_ANSWER",
@@ -181,44 +181,46 @@ class LoginsAreProved(DesiredState[Batch]):
             )
 
 
-def prove(mailboxes: Sequence[Mailbox], *, on_result: Callable[[Proof], None]) -> list[Proof]:
+def verify_logins(
+    mailboxes: Sequence[Mailbox], *, on_result: Callable[[LoginCheck], None]
+) -> list[LoginCheck]:
     """Log in to these for real, or do what their provider can be asked instead."""
-    return mail_provider_of(mailboxes[0]).prove(
+    return mail_provider_of(mailboxes[0]).verify_logins(
         [Login(mailbox.address, mailbox.password()) for mailbox in mailboxes],
         on_result=on_result,
     )
 
 
-def _prove_and_keep(mailboxes: Sequence[Mailbox], *, done: int, total: int) -> None:
-    """Prove these, and write a chunk of proofs down while the others are still being tried.
+def _verify_and_keep(mailboxes: Sequence[Mailbox], *, done: int, total: int) -> None:
+    """Prove these, and write a chunk of checks down while the others are still being tried.
 
     Every answer counts as progress, so that our lease lives.
     """
     by_address = {mailbox.address: mailbox for mailbox in mailboxes}
-    fresh: list[Proof] = []
+    fresh: list[LoginCheck] = []
 
     def keep() -> None:
-        _keep([by_address[proof.email] for proof in fresh], fresh)
+        _keep([by_address[check.email] for check in fresh], fresh)
         fresh.clear()
 
-    def take(proof: Proof) -> None:
+    def take(check: LoginCheck) -> None:
         nonlocal done
         done += 1
-        fresh.append(proof)
+        fresh.append(check)
         progress(done, total)
         if len(fresh) == CHUNK:
             keep()
 
-    prove(mailboxes, on_result=take)
+    verify_logins(mailboxes, on_result=take)
     keep()
 
 
 @transaction.atomic
-def _keep(mailboxes: list[Mailbox], proofs: list[Proof]) -> None:
+def _keep(mailboxes: list[Mailbox], checks: list[LoginCheck]) -> None:
     now = timezone.now()
     # Whoever was suspended or deleted meanwhile is left alone.
-    rows = Mailbox.objects.unproved()
-    for imap_at, proved in _proved(mailboxes, proofs, now).items():
+    rows = Mailbox.objects.unverified()
+    for imap_at, proved in _proved(mailboxes, checks, now).items():
         rows.filter(pk__in=proved).update(
             status=Mailbox.ACTIVE,
             proof_digest="",
@@ -228,29 +230,29 @@ def _keep(mailboxes: list[Mailbox], proofs: list[Proof]) -> None:
             imap_proved_at=imap_at,
             updated_at=now,
         )
-    for mailbox, proof in zip(mailboxes, proofs, strict=True):
-        if proof.outcome == "missing":
+    for mailbox, check in zip(mailboxes, checks, strict=True):
+        if check.outcome == "missing":
             rows.filter(pk=mailbox.pk).update(
                 status=Mailbox.FAILED,
                 error_code="LOGIN_REFUSED",
-                error_message=proof.detail,
+                error_message=check.detail,
                 updated_at=now,
             )
-            say(f"{mailbox}: {proof.detail}", level="error")
-        elif proof.outcome == "unknown":
+            say(f"{mailbox}: {check.detail}", level="error")
+        elif check.outcome == "unknown":
             rows.filter(pk=mailbox.pk).update(
-                error_code="NO_ANSWER", error_message=proof.detail, updated_at=now
+                error_code="NO_ANSWER", error_message=check.detail, updated_at=now
             )
 
 
 def _proved(
-    mailboxes: list[Mailbox], proofs: list[Proof], now: datetime
+    mailboxes: list[Mailbox], checks: list[LoginCheck], now: datetime
 ) -> dict[datetime | None, list[UUID]]:
     """The ids of those that were proved, by when their IMAP was: None where it was not tried."""
     found: dict[datetime | None, list[UUID]] = {}
-    for mailbox, proof in zip(mailboxes, proofs, strict=True):
-        if proof.outcome == "matches":
-            found.setdefault(now if proof.imap else None, []).append(mailbox.pk)
+    for mailbox, check in zip(mailboxes, checks, strict=True):
+        if check.outcome == "matches":
+            found.setdefault(now if check.imap else None, []).append(mailbox.pk)
     return found
 
 
@@ -281,8 +283,8 @@ register(
         states=(AccountsAsWanted(), PasswordsAreHashed(), LoginsAreProved()),
         load=_load_batch,
         on_success=services.count_as_provisioned,
-        on_failure=services.give_up_unproved,
-        on_cancel=lambda batch: services.give_up_unproved(
+        on_failure=services.give_up_unverified,
+        on_cancel=lambda batch: services.give_up_unverified(
             batch, "CANCELLED", "Cancelled before its login was verified."
         ),
         on_retry=_open_again,

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from mailboxes import services
 from mailboxes.models import Mailbox
-from mailboxes.states.provisioning import prove
+from mailboxes.states.provisioning import verify_logins
 from mailboxes.states.remote import Result, bring_about, note, observed, raise_troubles
 from mailboxes.vendors import mail_provider_of
 from mailservers.providers.base import MailProvider
@@ -55,8 +55,8 @@ class MailboxesAbsent(DesiredState[Removal]):
         if not known:
             return Observation.matches("There is no login left.")
         answers = itertools.count(1)
-        proofs = prove(known, on_result=lambda _: progress(next(answers), len(known)))
-        outcomes = [proof.smtp for proof in proofs]
+        checks = verify_logins(known, on_result=lambda _: progress(next(answers), len(known)))
+        outcomes = [check.smtp for check in checks]
         if "matches" in outcomes:
             return Observation.unknown(
                 f"{outcomes.count('matches')} logins are still open.", found="open"

@@ -45,7 +45,7 @@ class Login:
 
 
 @dataclass(frozen=True)
-class Proof:
+class LoginCheck:
     """What came of trying one login for real.
 
     `smtp` and `imap` are `matches` (logged in), `missing` (the server refused: it does not know
@@ -93,7 +93,7 @@ class WantedAccount:
 class AccountState:
     """How an account at the provider compares with what is wanted.
 
-    `outcome`: as a proof's, and `conflicts` for an account that exists but is not ours. `detail`
+    `outcome`: as a check's, and `conflicts` for an account that exists but is not ours. `detail`
     is a sentence for a person; `code` is stable, for `conflicts` and lasting refusals.
     """
 
@@ -208,24 +208,24 @@ class MailProvider(ABC):
         return None
 
     # How an inbox is verified, as texts continue after "Verified 3 inboxes ...".
-    proved_by: ClassVar[str] = "by logging in"
+    verified_by: ClassVar[str] = "by logging in"
 
     @abstractmethod
     def login_settings(self) -> LoginSettings:
         """Where and how every inbox of this provider logs in; its user name is its address."""
 
     @abstractmethod
-    def prove(
+    def verify_logins(
         self,
         logins: Sequence[Login],
         *,
         parallel: int = 16,
-        on_result: Callable[[Proof], None],
-    ) -> list[Proof]:
+        on_result: Callable[[LoginCheck], None],
+    ) -> list[LoginCheck]:
         """Log in for real with each, `parallel` at a time, and answer in the order of `logins`.
 
-        `on_result` is called in the caller's thread, as each proof is known; what it raises ends
-        the work. Nothing is raised for a login or a server that fails: that is what a proof says.
+        `on_result` is called in the caller's thread, as each check is known; what it raises ends
+        the work. Nothing is raised for a login or a server that fails: that is what a check says.
         Only a definite refusal is `missing`; time-outs, refused connections, certificates that
         do not verify and temporary errors of the server are `unknown`.
         """

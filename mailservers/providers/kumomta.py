@@ -45,7 +45,7 @@ _BUSY = 5.0  # seconds that a writer waits for another
 
 
 @dataclass(frozen=True, kw_only=True)
-class SenderStanding:
+class SenderStatus:
     """What one login may send now. `refusal`: why nothing, empty where it may."""
 
     email: str
@@ -151,7 +151,7 @@ class KumoMTA(MailServer):
                 )
         return AccountState(email=wanted.email, outcome="matches", remote_id=wanted.email)
 
-    def keep_standings(self, standings: Sequence[SenderStanding]) -> int:
+    def keep_sender_statuses(self, statuses: Sequence[SenderStatus]) -> int:
         """Write what each login may send; how many rows differed."""
         with self._users() as users:
             before = users.total_changes
@@ -166,7 +166,7 @@ class KumoMTA(MailServer):
                         "daily_limit": one.daily_limit,
                         "refusal": one.refusal,
                     }
-                    for one in standings
+                    for one in statuses
                 ],
             )
             return users.total_changes - before

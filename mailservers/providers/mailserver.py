@@ -18,12 +18,12 @@ from typing import ClassVar
 from mailservers.providers.base import (
     AccountState,
     Login,
+    LoginCheck,
     LoginSettings,
     MailboxMeter,
     MailboxScripts,
     MailProvider,
     Outcome,
-    Proof,
     WantedAccount,
 )
 from mailservers.providers.doveadm import Doveadm
@@ -106,32 +106,32 @@ class MailServer(MailProvider):
             imap_port=self._imap[1],
         )
 
-    def prove(
+    def verify_logins(
         self,
         logins: Sequence[Login],
         *,
         parallel: int = 16,
-        on_result: Callable[[Proof], None],
-    ) -> list[Proof]:
+        on_result: Callable[[LoginCheck], None],
+    ) -> list[LoginCheck]:
         """As the port says. By SMTP a login must also be able to send as itself and to itself.
 
         IMAP is not tried where SMTP refused, so that a wrong password costs one failure.
         """
         smtp_line, imap_line = _Line(), _Line()
-        proofs: dict[int, Proof] = {}
+        checks: dict[int, LoginCheck] = {}
         with ThreadPoolExecutor(max(1, min(parallel, len(logins)))) as pool:
             tries = {
-                pool.submit(self._prove_one, login, smtp_line, imap_line): at
+                pool.submit(self._verify_one, login, smtp_line, imap_line): at
                 for at, login in enumerate(logins)
             }
             try:
                 for done in as_completed(tries):
-                    proofs[tries[done]] = done.result()
+                    checks[tries[done]] = done.result()
                     on_result(done.result())
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        return [proofs[at] for at in range(len(logins))]
+        return [checks[at] for at in range(len(logins))]
 
     def observe_accounts(self, wanted: Sequence[WantedAccount]) -> list[AccountState]:
         """It reads our rows; what can differ is a session of who may not log in any more."""
@@ -165,12 +165,12 @@ class MailServer(MailProvider):
         """One context for all logins: reading the CA's certificate is the dear part."""
         return ssl.create_default_context(cafile=self._ca_file or None)
 
-    def _prove_one(self, login: Login, smtp_line: _Line, imap_line: _Line) -> Proof:
+    def _verify_one(self, login: Login, smtp_line: _Line, imap_line: _Line) -> LoginCheck:
         smtp, detail = self._attempt(self._try_smtp, login, smtp_line)
         if smtp == "missing" or not self.has_imap:
-            return Proof(login.email, smtp, None, detail)
+            return LoginCheck(login.email, smtp, None, detail)
         imap, imap_detail = self._attempt(self._try_imap, login, imap_line)
-        return Proof(login.email, smtp, imap, " ".join(filter(None, (detail, imap_detail))))
+        return LoginCheck(login.email, smtp, imap, " ".join(filter(None, (detail, imap_detail))))
 
     def _attempt(self, attempt: Callable[[Login], _Result], login: Login, line: _Line) -> _Result:
         if line.silences >= _SILENCES:

@@ -3,7 +3,7 @@
 from django.db import connection
 
 
-def hold(name: str) -> None:
+def advisory_lock(name: str) -> None:
     """Keep this name until the caller's transaction ends; whoever else wants it waits.
 
     SQLite's transactions are immediate (one writer), so there the transaction itself is the lock.

@@ -21,9 +21,9 @@ def register(name: str, probe: Callable[[], str]) -> None:
     _probes[name] = probe
 
 
-def standings() -> dict[str, str]:
+def statuses() -> dict[str, str]:
     """How every dependency stands, by its name."""
-    return {name: _standing(probe) for name, probe in sorted(_probes.items())}
+    return {name: _status(probe) for name, probe in sorted(_probes.items())}
 
 
 def database() -> str:
@@ -32,7 +32,7 @@ def database() -> str:
     return OK
 
 
-def _standing(probe: Callable[[], str]) -> str:
+def _status(probe: Callable[[], str]) -> str:
     try:
         return probe()
     except (Error, Unavailable):

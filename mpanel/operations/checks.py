@@ -27,7 +27,7 @@ OUTSIDE = (
     "MAILSERVER_HOST",
 )
 # The Cloudflare library drops our token when it finds these (wire notes, seen 2026-11).
-POISON = ("CLOUDFLARE_EMAIL", "CLOUDFLARE_API_KEY", "CLOUDFLARE_API_USER_SERVICE_KEY")
+CONFLICTING_ENV = ("CLOUDFLARE_EMAIL", "CLOUDFLARE_API_KEY", "CLOUDFLARE_API_USER_SERVICE_KEY")
 # A milter's address as Postfix writes it.
 MILTER = re.compile(
     r"unix:(/[A-Za-z0-9_+@-][A-Za-z0-9._+@-]*)+|inet:([A-Za-z0-9.-]+|\[[0-9a-f:.]+\]):\d{1,5}"
@@ -89,7 +89,7 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
             "HOUSE_POWERDNS_KEY is set, so POWERDNS_BASE_URL and HOUSE_POWERDNS_NAMESERVERS must "
             "be, too.",
         )
-    for name in POISON:
+    for name in CONFLICTING_ENV:
         if os.environ.get(name):
             refuse(
                 7,

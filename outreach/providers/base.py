@@ -150,15 +150,15 @@ class OutreachProvider(ABC):
         """All campaigns."""
 
     @abstractmethod
-    def seats(self, campaign_id: str) -> frozenset[str]:
+    def assigned_senders(self, campaign_id: str) -> frozenset[str]:
         """Ids of the senders of a campaign. CAMPAIGN_NOT_FOUND."""
 
     @abstractmethod
-    def take_seats(self, campaign_id: str, sender_ids: Collection[str]) -> None:
+    def assign_to_campaign(self, campaign_id: str, sender_ids: Collection[str]) -> None:
         """Let these send for a campaign; whoever does so already goes on. CAMPAIGN_NOT_FOUND."""
 
     @abstractmethod
-    def leave_seats(self, campaign_id: str, sender_ids: Collection[str]) -> None:
+    def remove_from_campaign(self, campaign_id: str, sender_ids: Collection[str]) -> None:
         """Let these no longer send for a campaign. Harmless for those that do not."""
 
     @abstractmethod

@@ -180,22 +180,22 @@ class Instantly(OutreachProvider):
             for row in self._items("/campaigns")
         ]
 
-    def seats(self, campaign_id: str) -> frozenset[str]:
+    def assigned_senders(self, campaign_id: str) -> frozenset[str]:
         answer = self._api.call("GET", _campaign(campaign_id), refusals={404: NOT_THERE})
         if not isinstance(answer, dict):
             raise self._api.unreadable()
         return frozenset(str(email).lower() for email in answer.get("email_list") or [])
 
-    def take_seats(self, campaign_id: str, sender_ids: Collection[str]) -> None:
+    def assign_to_campaign(self, campaign_id: str, sender_ids: Collection[str]) -> None:
         # A campaign's senders can only be replaced as a whole. A change that somebody makes in
         # Instantly between our two calls is lost; jobs of one key never run at once.
-        before = self.seats(campaign_id)
+        before = self.assigned_senders(campaign_id)
         if not before >= set(sender_ids):
             self._seat(campaign_id, before | set(sender_ids))
 
-    def leave_seats(self, campaign_id: str, sender_ids: Collection[str]) -> None:
+    def remove_from_campaign(self, campaign_id: str, sender_ids: Collection[str]) -> None:
         try:
-            before = self.seats(campaign_id)
+            before = self.assigned_senders(campaign_id)
             if before & set(sender_ids):
                 self._seat(campaign_id, before - set(sender_ids))
         except ProviderError as error:

@@ -194,15 +194,15 @@ class Smartlead(OutreachProvider):
             for row in rows
         ]
 
-    def seats(self, campaign_id: str) -> frozenset[str]:
+    def assigned_senders(self, campaign_id: str) -> frozenset[str]:
         path = _seats_path(campaign_id)
         rows = self._rows(self._api.call("GET", path, refusals={404: NOT_THERE}))
         return frozenset(str(row.get("id")) for row in rows)
 
-    def take_seats(self, campaign_id: str, sender_ids: Collection[str]) -> None:
+    def assign_to_campaign(self, campaign_id: str, sender_ids: Collection[str]) -> None:
         self._seat("POST", campaign_id, sender_ids)
 
-    def leave_seats(self, campaign_id: str, sender_ids: Collection[str]) -> None:
+    def remove_from_campaign(self, campaign_id: str, sender_ids: Collection[str]) -> None:
         try:
             self._seat("DELETE", campaign_id, sender_ids)
         except ProviderError as error:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from mpanel.core import queues
 from mpanel.core.addresses import clean_address
 from mpanel.core.errors import Invalid, TooManyRequests
-from mpanel.core.locks import hold
+from mpanel.core.locks import advisory_lock
 from mpanel.core.periodic import Slice
 from mpanel.core.pruning import prune
 from mpanel.core.secrets import digest, numeric_code, same
@@ -54,8 +54,8 @@ def ask_for_code(
     email = clean_address(email)
     asker = asker_of(email, address=address, device=device)
     # Locked before they are counted, in one order.
-    hold(f"codes for {email}")
-    hold(f"codes by {asker.key}")
+    advisory_lock(f"codes for {email}")
+    advisory_lock(f"codes by {asker.key}")
     _require_few_codes(email, purpose, asker)
     asked = OneTimeCode.objects.create(
         email=email,

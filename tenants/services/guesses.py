@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from mpanel.core.errors import TooManyRequests
-from mpanel.core.locks import hold
+from mpanel.core.locks import advisory_lock
 from mpanel.core.networks import network_of
 from mpanel.core.pruning import prune
 from mpanel.core.secrets import digest
@@ -58,8 +58,8 @@ def count_guess(kind: str, account: str, asker: Asker) -> Guess:
     """
     account = digest(f"guess:{kind}:{account}")
     # Locked before they are counted, in one order.
-    hold(f"guesses at {account}")
-    hold(f"guesses by {kind} {asker.key}")
+    advisory_lock(f"guesses at {account}")
+    advisory_lock(f"guesses by {kind} {asker.key}")
     now = timezone.now()
     most = PER_SECOND_FACTOR if kind == SECOND_FACTOR else PER_ACCOUNT
     of_kind = Guess.objects.filter(kind=kind, created_at__gt=now - HOUR)

@@ -18,7 +18,7 @@ from mailboxes.services import provision_mailboxes
 from mpanel.core.models import IdempotentAnswer
 from provisioning.models import Job
 from tests.cast import Person
-from tests.contract.test_source_1 import ready, wish
+from tests.contract.test_source_1 import ready, requested
 from tests.processes import ROOT, at_once, eventually, suite_environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,7 +80,7 @@ def test_of_twenty_for_the_last_free_slot_one_wins(ada: Person) -> None:
     domain = ready(ada)
     provision_mailboxes(ada.actor, domain.pk, count=49, convention="firstname")
     with web() as url:
-        body = wish(domain, 1, naming_convention="role")
+        body = requested(domain, 1, naming_convention="role")
         found = answers([partial(posted, url, ada, body)] * TOGETHER)
     assert sorted(answer.status_code for answer in found) == [201] + [402] * (TOGETHER - 1)
     for answer in found:
@@ -121,7 +121,7 @@ def test_of_twenty_with_one_key_there_is_one_effect(ada: Person) -> None:
     domain = ready(ada)
     with web() as url:
         key = {"Idempotency-Key": "one and the same"}
-        found = answers([partial(posted, url, ada, wish(domain, 5), **key)] * TOGETHER)
+        found = answers([partial(posted, url, ada, requested(domain, 5), **key)] * TOGETHER)
     assert {answer.status_code for answer in found} == {201}
     assert len({answer.content for answer in found}) == 1
     assert Mailbox.objects.count() == 5

@@ -151,7 +151,7 @@ def ready(person: Person, name: str = "acme.test") -> Domain:
     return domain
 
 
-def wish(domain: Domain, count: int = 3, **more: Any) -> dict[str, Any]:
+def requested(domain: Domain, count: int = 3, **more: Any) -> dict[str, Any]:
     return {
         "domain_id": str(domain.pk),
         "inbox_count": count,
@@ -167,7 +167,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 @pytest.mark.django_db(transaction=True)
 def test_inboxes_are_provisioned(ada: Person, sandbox: RunningSandbox) -> None:
     api, domain = Api(ada.token), ready(ada)
-    answer = api.post(PROVISION, wish(domain, 5))
+    answer = api.post(PROVISION, requested(domain, 5))
     assert answer.status == 201, answer.body
     assert set(answer.body) == {
         "inboxes_created", "domain", "csv_data", "deployment_id", "status", "next_steps",
@@ -196,7 +196,7 @@ def test_inboxes_are_provisioned(ada: Person, sandbox: RunningSandbox) -> None:
 
 
 def test_the_reveal_of_a_provisioning_is_recorded_and_used_up(ada: Person) -> None:
-    answer = Api(ada.token).post(PROVISION, wish(ready(ada)))
+    answer = Api(ada.token).post(PROVISION, requested(ready(ada)))
     batch = Batch.objects.get(count=3)
     assert batch.revealed_by_id == ada.user.pk
     assert batch.revealed_at is not None
@@ -211,9 +211,9 @@ def test_the_reveal_of_a_provisioning_is_recorded_and_used_up(ada: Person) -> No
 def test_names_come_from_people_or_from_a_list(ada: Person) -> None:
     api, domain = Api(ada.token), ready(ada)
     people = [{"first_name": "Ada", "last_name": "Byron"}]
-    answer = api.post(PROVISION, wish(domain, 1, personas=people))
+    answer = api.post(PROVISION, requested(domain, 1, personas=people))
     assert [row["email"] for row in rows_of(answer.body["csv_data"])] == ["ada@acme.test"]
-    own = wish(domain, 2, naming_convention="custom", custom=["Hello", "info"])
+    own = requested(domain, 2, naming_convention="custom", custom=["Hello", "info"])
     answer = api.post(PROVISION, own)
     emails = [row["email"] for row in rows_of(answer.body["csv_data"])]
     assert emails == ["hello@acme.test", "info@acme.test"]
@@ -242,7 +242,7 @@ def test_names_come_from_people_or_from_a_list(ada: Person) -> None:
     ],
 )
 def test_a_wish_that_makes_no_sense_is_400(ada: Person, changes: dict[str, Any]) -> None:
-    answer = Api(ada.token).post(PROVISION, {**wish(ready(ada)), **changes})
+    answer = Api(ada.token).post(PROVISION, {**requested(ready(ada)), **changes})
     assert (answer.status, answer.error) == (400, "VALIDATION_ERROR")
     (field,) = answer.body["error"]["details"]
     assert field.partition(".")[0] in {*changes, "custom"}
@@ -251,31 +251,31 @@ def test_a_wish_that_makes_no_sense_is_400(ada: Person, changes: dict[str, Any])
 
 def test_beyond_the_plan_is_402_with_the_figures(ada: Person) -> None:
     api, domain = Api(ada.token), ready(ada)
-    assert api.post(PROVISION, wish(domain, 48)).status == 201
-    answer = api.post(PROVISION, wish(domain, 3))
+    assert api.post(PROVISION, requested(domain, 48)).status == 201
+    answer = api.post(PROVISION, requested(domain, 3))
     assert (answer.status, answer.error) == (402, "PLAN_LIMIT_EXCEEDED")
     assert answer.body["error"]["details"] == {"limit": 50, "used": 48, "requested": 3}
-    assert api.post(PROVISION, wish(domain, 2)).status == 201
+    assert api.post(PROVISION, requested(domain, 2)).status == 201
 
 
 def test_who_and_what_is_refused(ada: Person, bo: Person, cy: Person) -> None:
     api, domain = Api(ada.token), ready(ada)
     theirs = ready(cy, "theirs.test")
-    foreign = api.post(PROVISION, wish(theirs))
-    unknown = api.post(PROVISION, {**wish(theirs), "domain_id": str(uuid4())})
+    foreign = api.post(PROVISION, requested(theirs))
+    unknown = api.post(PROVISION, {**requested(theirs), "domain_id": str(uuid4())})
     assert (foreign.status, foreign.error) == (404, "DOMAIN_NOT_FOUND")
     assert foreign.raw == unknown.raw
-    assert Api(bo.token).post(PROVISION, wish(domain)).error == "FORBIDDEN"
-    assert Api().post(PROVISION, wish(domain)).status == 401
+    assert Api(bo.token).post(PROVISION, requested(domain)).error == "FORBIDDEN"
+    assert Api().post(PROVISION, requested(domain)).status == 401
     key = create_api_key(ada.actor, name="CI", scopes=["mailboxes:write"]).plain
-    refused = Api(key).post(PROVISION, wish(domain))
+    refused = Api(key).post(PROVISION, requested(domain))
     assert (refused.status, refused.error) == (403, "SCOPE_MISSING")
     Domain.objects.filter(pk=domain.pk).update(status=Domain.DNS_CONFIGURING)
-    early = api.post(PROVISION, wish(domain))
+    early = api.post(PROVISION, requested(domain))
     assert (early.status, early.error) == (409, "DOMAIN_NOT_READY")
     Domain.objects.filter(pk=domain.pk).update(status=Domain.READY)
     Account.objects.create(tenant=ada.tenant, trial_ends_at="2000-01-01T00:00Z")
-    over = api.post(PROVISION, wish(domain))
+    over = api.post(PROVISION, requested(domain))
     assert (over.status, over.error) == (403, "TRIAL_EXPIRED")
     assert not Mailbox.objects.exists()
 
@@ -283,7 +283,7 @@ def test_who_and_what_is_refused(ada: Person, bo: Person, cy: Person) -> None:
 def test_a_key_with_both_scopes_may_provision(ada: Person) -> None:
     scopes = ["mailboxes:write", "mailboxes:reveal"]
     key = Api(create_api_key(ada.actor, name="CI", scopes=scopes).plain)
-    answer = key.post(PROVISION, wish(ready(ada)))
+    answer = key.post(PROVISION, requested(ready(ada)))
     assert answer.status == 201
     path = f"/api/v1/infrastructure/deployment/{answer.body['deployment_id']}"
     assert key.get(path).status == 200
@@ -291,7 +291,7 @@ def test_a_key_with_both_scopes_may_provision(ada: Person) -> None:
 
 
 def test_the_same_key_twice_gives_the_same_passwords_and_one_batch(ada: Person) -> None:
-    api, body = Api(ada.token), wish(ready(ada))
+    api, body = Api(ada.token), requested(ready(ada))
     first, second = (api.post(PROVISION, body, key="one") for _ in range(2))
     assert (first.status, second.status) == (201, 201)
     assert first.raw == second.raw

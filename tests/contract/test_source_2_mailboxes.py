@@ -369,7 +369,7 @@ def test_a_list_makes_mailboxes_that_log_in(ada: Person, sandbox: RunningSandbox
 
     def proved() -> bool:
         seen.update(Mailbox.objects.exclude(proof_digest="").values_list("address", flat=True))
-        return not Mailbox.objects.unproved().exists()
+        return not Mailbox.objects.unverified().exists()
 
     until(proved)
     assert seen <= {"anna@acme.test"}, "a password that a person chose never has a fast digest"

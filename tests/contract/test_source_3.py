@@ -258,7 +258,7 @@ def test_a_password_that_was_given_is_the_one(ada: Person, sandbox: RunningSandb
     assert answer.body["credentials"]["password"] == chosen
     mailbox = Mailbox.objects.get()
     assert chosen not in str(list(Mailbox.objects.values()))
-    until(lambda: not Mailbox.objects.unproved().exists())
+    until(lambda: not Mailbox.objects.unverified().exists())
     mailbox.refresh_from_db()
     assert mailbox.status == Mailbox.ACTIVE, mailbox.error_message
     assert can_log_in(sandbox, mailbox.address, chosen)

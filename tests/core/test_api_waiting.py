@@ -12,7 +12,7 @@ from django.test import RequestFactory
 from rest_framework.request import Request
 
 from mpanel.core.api import waiting
-from mpanel.core.api.waiting import WAITS, Places, outside, wait, wished
+from mpanel.core.api.waiting import WAITS, WaitingSlots, outside, wait, wished
 from tests.api import Api
 from tests.cast import Person
 from tests.processes import eventually
@@ -118,7 +118,7 @@ def test_one_tenants_look_ups_do_not_refuse_another_tenants(ada: Person, cy: Per
 
 
 def test_who_finds_every_place_taken_waits_for_one() -> None:
-    places = Places(1, queued=1)
+    places = WaitingSlots(1, queued=1)
     assert places.take("a")
     with ThreadPoolExecutor(1) as threads:
         queued = threads.submit(places.take, "b", patience=60)

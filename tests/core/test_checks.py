@@ -100,7 +100,7 @@ def test_the_sandbox_never_leads_outside(settings: LazySettings, name: str, valu
     assert sentences() == []
 
 
-@pytest.mark.parametrize("name", checks.POISON)
+@pytest.mark.parametrize("name", checks.CONFLICTING_ENV)
 def test_what_the_cloudflare_library_would_obey_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

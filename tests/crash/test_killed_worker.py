@@ -118,7 +118,7 @@ def test_handing_a_mailbox_to_an_outreach_tool(
     """The tool takes an address as often as it is told; what it has is found first."""
     domain = ready_domain(ada, NAME)
     batch = provision_mailboxes(ada.actor, domain.pk, count=1, convention="firstname")
-    eventually(lambda: not batch.mailboxes.unproved().exists())
+    eventually(lambda: not batch.mailboxes.unverified().exists())
     sandbox.fault(
         "smartlead",
         "stall_after_commit",

@@ -18,7 +18,7 @@ from mailboxes.services import delete_mailboxes, provision_mailboxes
 from mpanel.core.errors import LimitExceeded, MPanelError
 from provisioning import tasks
 from provisioning.models import Job
-from provisioning.services import ring
+from provisioning.services import notify
 from tests.cast import Person
 from tests.crash.whole import (
     assert_gone,
@@ -214,7 +214,7 @@ def test_two_workers_and_two_clocks(ada: Person, sandbox: RunningSandbox) -> Non
 
     def rung_often(job: Job) -> Job:
         for _ in range(6):
-            ring(job.pk)
+            notify(job.pk)
         return job
 
     with Worker(**times), Worker(**times), Clock(**times), Clock(**times):

@@ -65,8 +65,8 @@ class Log:
             file.write("".join(f"{line}\n" for line in lines))
         return read_log(self.path)
 
-    def message(self, queue_id: str, address: str, *fates: str) -> int:
-        return self.add(signed(queue_id), sender(queue_id, address), *fates, removed(queue_id))
+    def message(self, queue_id: str, address: str, *outcomes: str) -> int:
+        return self.add(signed(queue_id), sender(queue_id, address), *outcomes, removed(queue_id))
 
 
 @pytest.fixture
@@ -233,9 +233,9 @@ def test_the_command_reads_once_and_explains_what_is_wrong(log: Log, box: Mailbo
 
 
 def bounced(log: Log, box: Mailbox, *, lost: int, delivered: int) -> None:
-    fates = [fate("4F1A2B3C4D", f"l{n}@far.test", "bounced", dsn="5.1.1") for n in range(lost)]
-    fates += [fate("4F1A2B3C4D", f"d{n}@far.test", "sent") for n in range(delivered)]
-    log.message("4F1A2B3C4D", box.address, *fates)
+    outcomes = [fate("4F1A2B3C4D", f"l{n}@far.test", "bounced", dsn="5.1.1") for n in range(lost)]
+    outcomes += [fate("4F1A2B3C4D", f"d{n}@far.test", "sent") for n in range(delivered)]
+    log.message("4F1A2B3C4D", box.address, *outcomes)
 
 
 def test_sending_pauses_with_its_reason(log: Log, box: Mailbox) -> None:

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from deliverability import blocklists, health
 from deliverability.blocklists import Listing
-from deliverability.health import Fates, Part
+from deliverability.health import Outcomes, Part
 from deliverability.limits import today
 from deliverability.models import SendingDay
 from dnszones.models import Record
@@ -47,8 +47,8 @@ def test_the_score_lies_between_its_parts_and_unknown_ones_do_not_count(parts: l
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
 def test_more_bounces_are_never_better(delivered: int, lost: int) -> None:
-    one = health.bounces(Fates(delivered, lost)).score
-    more = health.bounces(Fates(delivered, lost + 1)).score
+    one = health.bounces(Outcomes(delivered, lost)).score
+    more = health.bounces(Outcomes(delivered, lost + 1)).score
     assert one is None or (more is not None and 0 <= more <= one <= 100)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.plans import PLANS
-from deliverability.limits import UNLIMITED, Ramp, Standing, limit_on, plan_ceiling, refusal
+from deliverability.limits import UNLIMITED, Ramp, SenderState, limit_on, plan_ceiling, refusal
 
 DAYS = st.dates(date(2020, 1, 1), date(2080, 1, 1))
 RAMPS = st.builds(Ramp, DAYS, st.integers(1, 500), st.integers(1, 500))
@@ -64,20 +64,26 @@ def test_the_plan_bounds_all_mailboxes_together() -> None:
 @pytest.mark.parametrize(
     ("standing", "why"),
     [
-        (Standing("active", "active"), ""),
-        (Standing("warming", "active", plan="starter", trial_ends_at=NOW), ""),
-        (Standing("provisioning", "active"), ""),
-        (Standing("active", "active", plan="trial", trial_ends_at=NOW + timedelta(seconds=1)), ""),
-        (Standing("active", "active", plan="trial", trial_ends_at=NOW), "Your trial has ended."),
-        (Standing("active", "suspended"), "Your account is suspended."),
-        (Standing("suspended", "active"), "This mailbox is suspended."),
-        (Standing("deleting", "active"), "This mailbox was deleted."),
-        (Standing("deleted", "suspended"), "This mailbox was deleted."),
-        (Standing("failed", "active"), "This mailbox is not set up yet."),
-        (Standing("active", "active", paused=True, paused_reason="Too many bounced."), "bounced."),
+        (SenderState("active", "active"), ""),
+        (SenderState("warming", "active", plan="starter", trial_ends_at=NOW), ""),
+        (SenderState("provisioning", "active"), ""),
+        (
+            SenderState("active", "active", plan="trial", trial_ends_at=NOW + timedelta(seconds=1)),
+            "",
+        ),
+        (SenderState("active", "active", plan="trial", trial_ends_at=NOW), "Your trial has ended."),
+        (SenderState("active", "suspended"), "Your account is suspended."),
+        (SenderState("suspended", "active"), "This mailbox is suspended."),
+        (SenderState("deleting", "active"), "This mailbox was deleted."),
+        (SenderState("deleted", "suspended"), "This mailbox was deleted."),
+        (SenderState("failed", "active"), "This mailbox is not set up yet."),
+        (
+            SenderState("active", "active", paused=True, paused_reason="Too many bounced."),
+            "bounced.",
+        ),
     ],
 )
-def test_who_may_not_send_at_all(standing: Standing, why: str) -> None:
+def test_who_may_not_send_at_all(standing: SenderState, why: str) -> None:
     said = refusal(standing, NOW)
     assert why in said
     assert bool(said) == bool(why)

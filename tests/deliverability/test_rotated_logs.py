@@ -130,11 +130,11 @@ def test_a_lost_place_is_said_and_reading_begins_anew(
     LogPosition.objects.update(inode=log.path.stat().st_ino)
     read_log(log.path)
     assert bounced(box) == 8
-    assert "place in" in caplog.text
+    assert "position in" in caplog.text
     assert LogPosition.objects.get().lost_at is not None
-    assert probes.standings()["maillog"] == "degraded"
+    assert probes.statuses()["maillog"] == "degraded"
     LogPosition.objects.update(lost_at=timezone.now() - bounces.LOSS_SHOWN)
-    assert probes.standings()["maillog"] == "ok"
+    assert probes.statuses()["maillog"] == "ok"
 
 
 def test_a_log_that_cannot_be_read_is_said_once_until_it_can(
@@ -143,19 +143,19 @@ def test_a_log_that_cannot_be_read_is_said_once_until_it_can(
     folder = log.path.parent / "logs"
     settings.MAILLOG_FILE = str(folder / "mail.log")
     bounces.sweep()  # it is not there yet
-    assert probes.standings()["maillog"] == "ok"
+    assert probes.statuses()["maillog"] == "ok"
     folder.touch()
     bounces.sweep()
     bounces.sweep()
     assert caplog.text.count("cannot be read") == 1
     assert "Not a directory" in LogPosition.objects.get().trouble
-    assert probes.standings()["maillog"] == "degraded"
+    assert probes.statuses()["maillog"] == "degraded"
     folder.unlink()
     folder.mkdir()
     write(folder / "mail.log", box, 1)
     bounces.sweep()
     assert bounced(box) == 1
-    assert probes.standings()["maillog"] == "ok"
+    assert probes.statuses()["maillog"] == "ok"
 
 
 class Watched(type(Path())):  # type: ignore[misc]

@@ -111,9 +111,9 @@ def test_a_delegation_without_the_token_does_not_verify(
 
 def test_the_one_door_demands_the_proof(ada: Person, cy: Person, sandbox: RunningSandbox) -> None:
     adas, cys = connected(ada, NAME), connected_by(cy, "cys.test", own_account(cy))
-    (unproved,) = look_at_control([adas])
+    (unverified,) = look_at_control([adas])
     with pytest.raises(ControlNotProved):
-        mark_verified(adas, unproved)
+        mark_verified(adas, unverified)
     sandbox.set_nameservers(cys.name, cys.nameservers)
     (of_another,) = look_at_control([cys])
     assert of_another.is_proved

@@ -28,7 +28,7 @@ from events.addresses import (
     parse_networks,
 )
 from events.models import new_secret
-from events.sending import Outcome, Parcel, send
+from events.sending import Outcome, WebhookRequest, send
 from tests.events.receiver import Answer, Receiver
 
 LOOPBACK = parse_networks(["127.0.0.0/8", "::1/128"])
@@ -145,8 +145,8 @@ class Names:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-def parcel(url: str) -> Parcel:
-    return Parcel(uuid4(), "msg_1", url, b"{}", (new_secret(),))
+def request(url: str) -> WebhookRequest:
+    return WebhookRequest(uuid4(), "msg_1", url, b"{}", (new_secret(),))
 
 
 def sent(
@@ -158,7 +158,7 @@ def sent(
 ) -> Outcome:
     async def run() -> Outcome:
         transport = CheckedTransport(networks=networks, resolve=names, verify=verify)
-        return await send(parcel(url), transport=transport)
+        return await send(request(url), transport=transport)
 
     return asyncio.run(run())
 
@@ -179,7 +179,7 @@ def test_an_address_in_the_url_is_checked_as_well(receiver: Receiver) -> None:
         hosts = ("127.0.0.1", "[::1]", "2130706433", "0x7f.1", "127.1", "localhost")
         return [
             await send(
-                parcel(f"https://{host}:{receiver.port}/"), transport=CheckedTransport(networks=())
+                request(f"https://{host}:{receiver.port}/"), transport=CheckedTransport(networks=())
             )
             for host in hosts
         ]

@@ -19,7 +19,7 @@ from events.models import Event, Notification, Preference
 from events.relay import relay
 from events.selectors import notifications, preferences, unread_count
 from events.services import change_preferences, mark_all_read, mark_read, record, send_mails
-from events.services.notifications import Wish
+from events.services.notifications import PreferenceChange
 from mpanel.core.actor import ADMIN, system
 from mpanel.core.errors import Invalid
 from mpanel.settings import MAILERS
@@ -102,8 +102,8 @@ def test_who_left_is_told_nothing(ada: Person, bo: Person) -> None:
 def test_wishes_are_obeyed(ada: Person, bo: Person) -> None:
     assert preferences(ada.actor)[KIND].email
     assert not preferences(ada.actor)["session.started"].email
-    change_preferences(ada.actor, {KIND: Wish(email=False)})
-    change_preferences(bo.actor, {KIND: Wish(in_app=False)})
+    change_preferences(ada.actor, {KIND: PreferenceChange(email=False)})
+    change_preferences(bo.actor, {KIND: PreferenceChange(in_app=False)})
     happen(ada)
     adas = Notification.objects.get(user=ada.user, kind=KIND)
     assert (adas.in_app, adas.by_mail) == (True, False)
@@ -111,14 +111,14 @@ def test_wishes_are_obeyed(ada: Person, bo: Person) -> None:
     assert (bos.in_app, bos.by_mail) == (False, True)
     assert titles(bo) == []
     # What is not named stays as it was.
-    change_preferences(ada.actor, {KIND: Wish(in_app=False)})
+    change_preferences(ada.actor, {KIND: PreferenceChange(in_app=False)})
     wish = preferences(ada.actor)[KIND]
     assert (wish.in_app, wish.email) == (False, False)
     happen(ada)
     assert Notification.objects.filter(user=ada.user, kind=KIND).count() == 1
     assert Preference.objects.filter(user=ada.user).count() == 1
     with pytest.raises(Invalid) as caught:
-        change_preferences(ada.actor, {"nothing": Wish(email=True)})
+        change_preferences(ada.actor, {"nothing": PreferenceChange(email=True)})
     assert "nothing" in caught.value.details
 
 
@@ -200,7 +200,7 @@ def mailed(settings: LazySettings, sandbox: RunningSandbox) -> RunningSandbox:
 def test_the_mail_says_what_happened_and_how_to_stop_it(
     ada: Person, bo: Person, mailed: RunningSandbox
 ) -> None:
-    change_preferences(bo.actor, {KIND: Wish(email=False)})
+    change_preferences(bo.actor, {KIND: PreferenceChange(email=False)})
     happen(ada, "All inboxes of <b>2</b> & more are proved.")
     # The relay rang for a worker.
     work_off()

@@ -374,15 +374,15 @@ def test_an_address_that_turns_inside_is_not_called(
 def test_what_a_dead_runner_held_is_sent_again(ada: Person, receiver: Receiver) -> None:
     hook(ada, receiver)
     happen(ada)
-    (parcel,) = claim(10)
+    (request,) = claim(10)
     assert claim(10) == []
     deliver()
     assert receiver.taken == []
     WebhookDelivery.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
     deliver()
-    assert [taken.id for taken in receiver.taken] == [parcel.webhook_id]
+    assert [taken.id for taken in receiver.taken] == [request.webhook_id]
     assert LEASE.total_seconds() > 3 * sending.TIME_OUT
-    assert "whsec_" not in repr(parcel)
+    assert "whsec_" not in repr(request)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -407,9 +407,9 @@ def test_two_runners_share_the_work(ada: Person, receiver: Receiver) -> None:
 def test_a_webhook_deleted_meanwhile_is_no_error(ada: Person, receiver: Receiver) -> None:
     endpoint, _ = hook(ada, receiver)
     happen(ada)
-    (parcel,) = claim(10)
+    (request,) = claim(10)
     delete_webhook(ada.actor, endpoint.pk)
-    keep([Outcome(parcel.delivery_id, 200, "", "thanks", 5)])
+    keep([Outcome(request.delivery_id, 200, "", "thanks", 5)])
     assert not WebhookAttempt.objects.exists()
     assert not WebhookDelivery.objects.exists()
 
@@ -434,7 +434,7 @@ def test_no_endpoint_crowds_out_another(ada: Person, receiver: Receiver) -> None
     happen(ada, 30)
     hook(ada, receiver, path="/few")
     happen(ada)
-    places = Counter(parcel.url[-4:] for parcel in claim(50))
+    places = Counter(request.url[-4:] for request in claim(50))
     assert places == {"many": 4, "/few": 1}
     assert claim(50) == []
 
@@ -451,10 +451,10 @@ def test_a_backlog_of_others_does_not_come_first(
     endpoint, _ = hook(ada, receiver)
     happen(ada)
     mine = str(endpoint.deliveries.get().webhook_id)
-    assert mine in {parcel.webhook_id for parcel in claim(11)}
+    assert mine in {request.webhook_id for request in claim(11)}
     happen(ada)
     mine = endpoint.deliveries.get(claim=None).webhook_id
-    assert mine in {parcel.webhook_id for parcel in claim(11)}
+    assert mine in {request.webhook_id for request in claim(11)}
 
 
 def test_two_secrets_sign_while_one_is_rotated(ada: Person, receiver: Receiver) -> None:

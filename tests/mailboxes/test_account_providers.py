@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mailboxes.providers.google_tokens import service_account_problem
 from mailboxes.providers.google_workspace import GoogleWorkspace
-from mailservers.providers.base import Login, MailProvider, Proof, WantedAccount
+from mailservers.providers.base import Login, LoginCheck, MailProvider, WantedAccount
 from mpanel.core.addresses import address_problem
 from mpanel.core.errors import ProviderError
 from tests.google import google_does, google_provider, google_users, google_values
@@ -83,8 +83,8 @@ def observed(provider: MailProvider, *wanted: WantedAccount) -> list[str]:
     return [state.outcome for state in provider.observe_accounts(wanted)]
 
 
-def proof_of(provider: MailProvider, email: str = ANNA.email) -> Proof:
-    (proof,) = provider.prove([Login(email, SECRET)], on_result=lambda _: None)
+def proof_of(provider: MailProvider, email: str = ANNA.email) -> LoginCheck:
+    (proof,) = provider.verify_logins([Login(email, SECRET)], on_result=lambda _: None)
     return proof
 
 
@@ -225,7 +225,7 @@ def test_names_that_google_wants_are_made_from_the_address(google: Stand) -> Non
 def test_a_mailbox_that_is_being_set_up_is_not_proved_yet(google: Stand) -> None:
     provider = google.provider()
     provider.apply_account(ANNA)
-    assert proof_of(provider) == Proof(ANNA.email, "matches", None)
+    assert proof_of(provider) == LoginCheck(ANNA.email, "matches", None)
     google.sandbox.control("POST", "google", {"mailbox_delay": 60})
     assert proof_of(provider).outcome == "unknown"
     assert "still setting up" in proof_of(provider).detail

@@ -18,7 +18,7 @@ from tests.wizard.rows import Estate, estate
 from tests.work import work_off
 
 
-def wish(**more: object) -> dict[str, object]:
+def requested(**more: object) -> dict[str, object]:
     return {"inbox_count": 3, "naming_convention": "firstname.lastname", **more}
 
 
@@ -37,15 +37,15 @@ def rows_of(answer: Any) -> list[dict[str, str]]:
 
 def test_the_preview_is_what_is_created(ada: Person) -> None:
     base = f"/setup/{ready(ada).domain.pk}/inboxes/"
-    partial = ada.client.post(f"{base}preview/", wish(), headers={"HX-Request": "true"})
+    partial = ada.client.post(f"{base}preview/", requested(), headers={"HX-Request": "true"})
     shown = re.findall(r">([a-z.]+@example\.test)<", partial.content.decode())
     assert len(shown) == 3
     assert "<html" not in partial.content.decode()
-    whole = ada.client.post(f"{base}preview/", wish()).content.decode()
+    whole = ada.client.post(f"{base}preview/", requested()).content.decode()
     assert all(address in whole for address in shown)
     assert not Mailbox.objects.exists()
-    assert ada.client.post(base, wish(idempotency_key="k")).status_code == 302
-    assert ada.client.post(base, wish(idempotency_key="k")).status_code == 302
+    assert ada.client.post(base, requested(idempotency_key="k")).status_code == 302
+    assert ada.client.post(base, requested(idempotency_key="k")).status_code == 302
     made = Mailbox.objects.order_by("pk").values_list("address", flat=True)
     assert list(made) == shown
     page = ada.client.get(base).content.decode()
@@ -55,7 +55,7 @@ def test_the_preview_is_what_is_created(ada: Person) -> None:
 def test_names_of_people_are_used(ada: Person) -> None:
     base = f"/setup/{ready(ada).domain.pk}/inboxes/"
     people = "Ada Lovelace\nBlaise Pascal\nÉmilie du Châtelet"
-    assert ada.client.post(base, wish(personas=people)).status_code == 302
+    assert ada.client.post(base, requested(personas=people)).status_code == 302
     addresses = set(Mailbox.objects.values_list("local_part", flat=True))
     assert {"ada.lovelace", "blaise.pascal"} < addresses
 
@@ -64,7 +64,7 @@ def test_mistakes_in_a_list_are_named_with_their_lines(ada: Person) -> None:
     base = f"/setup/{ready(ada).domain.pk}/inboxes/"
     answer = ada.client.post(
         base,
-        wish(naming_convention="custom", custom="hello\nb..d\nhello\nme@other.test\nok"),
+        requested(naming_convention="custom", custom="hello\nb..d\nhello\nme@other.test\nok"),
     )
     assert answer.status_code == 422
     errors = " ".join(answer.context["form"].errors["custom"])
@@ -73,11 +73,11 @@ def test_mistakes_in_a_list_are_named_with_their_lines(ada: Person) -> None:
     assert "ine 5" not in errors
     preview = ada.client.post(
         f"{base}preview/",
-        wish(naming_convention="custom", custom="a..b"),
+        requested(naming_convention="custom", custom="a..b"),
         headers={"HX-Request": "1"},
     )
     assert "ine 1" in preview.content.decode()
-    answer = ada.client.post(base, wish(personas="Madonna"))
+    answer = ada.client.post(base, requested(personas="Madonna"))
     assert "personas" in answer.context["form"].errors
     assert not Mailbox.objects.exists()
 
@@ -85,13 +85,13 @@ def test_mistakes_in_a_list_are_named_with_their_lines(ada: Person) -> None:
 def test_limits_are_said_on_the_form(ada: Person) -> None:
     adas = ready(ada)
     base = f"/setup/{adas.domain.pk}/inboxes/"
-    answer = ada.client.post(base, wish(inbox_count=51))
+    answer = ada.client.post(base, requested(inbox_count=51))
     assert answer.status_code == 422
     assert "allows 50 inboxes" in answer.content.decode()
     for count in (0, -1, 1001, "many"):
-        assert ada.client.post(base, wish(inbox_count=count)).status_code == 422
+        assert ada.client.post(base, requested(inbox_count=count)).status_code == 422
     Account.objects.update(trial_ends_at="2000-01-01T00:00Z")
-    answer = ada.client.post(base, wish())
+    answer = ada.client.post(base, requested())
     assert answer.status_code == 403
     assert "Your trial has ended" in answer.content.decode()
     assert not Mailbox.objects.exists()

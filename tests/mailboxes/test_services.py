@@ -46,7 +46,7 @@ def can_log_in(sandbox: RunningSandbox, address: str, password: str) -> bool:
 
 def proved(person: Person, domain: Domain, count: int) -> Batch:
     batch = provision_mailboxes(person.actor, domain.pk, count=count, convention="firstname")
-    until(lambda: not batch.mailboxes.unproved().exists())
+    until(lambda: not batch.mailboxes.unverified().exists())
     return batch
 
 
@@ -213,7 +213,7 @@ def test_a_refused_login_fails_its_row_alone_and_is_retried_alone(
     others = set(batch.mailboxes.exclude(pk=failed.pk).values_list("pk", "smtp_proved_at"))
     services.retry_mailbox(ada.actor, failed.pk)
     services.retry_mailbox(ada.actor, failed.pk)
-    until(lambda: not batch.mailboxes.unproved().exists())
+    until(lambda: not batch.mailboxes.unverified().exists())
     failed.refresh_from_db()
     assert (failed.status, failed.error_message) == (Mailbox.ACTIVE, "")
     assert failed.smtp_proved_at

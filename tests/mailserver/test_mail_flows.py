@@ -480,7 +480,7 @@ def test_without_the_database_nothing_is_lost(ada: Person, mail_server: PrivateM
         assert incoming(mail_server, "x@outside.test", first.address).startswith(("450 4", "451 4"))
         # Nobody is told that the password is wrong, which outreach tools take for the last word.
         provider = mail_provider_of(first)
-        [proof] = provider.prove([Login(first.address, PASSWORD)], on_result=lambda _: None)
+        [proof] = provider.verify_logins([Login(first.address, PASSWORD)], on_result=lambda _: None)
         assert (proof.smtp, proof.imap) == ("unknown", "unknown")
         assert "answered 451 4.3" in proof.detail
     send(mail_server, first.address, first.address)

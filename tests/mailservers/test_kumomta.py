@@ -26,8 +26,8 @@ from mailboxes.services import (
 )
 from mailservers import kumomta
 from mailservers.models import MailServer
-from mailservers.providers.base import Login, Proof, WantedAccount
-from mailservers.providers.kumomta import KumoMTA, SenderStanding, SigningKeyFile
+from mailservers.providers.base import Login, LoginCheck, WantedAccount
+from mailservers.providers.kumomta import KumoMTA, SenderStatus, SigningKeyFile
 from mailservers.vendors import kumomta as kumomta_provider
 from mpanel.core.errors import Invalid, ProviderError
 from tests.cast import Person
@@ -56,9 +56,9 @@ class Place:
     def provider(self) -> KumoMTA:
         return kumomta_provider(self.row)
 
-    def proof(self, email: str = ANNA.email, password: str = SECRET) -> Proof:
+    def proof(self, email: str = ANNA.email, password: str = SECRET) -> LoginCheck:
         self.provider.reload()  # forget what was asked before
-        return self.provider.prove([Login(email, password)], on_result=lambda _: None)[0]
+        return self.provider.verify_logins([Login(email, password)], on_result=lambda _: None)[0]
 
     def send(self, login: str, password: str, sender: str = "", header: str = "") -> str:
         """The reply to a message."""
@@ -106,8 +106,8 @@ def observed(place: Place, wanted: WantedAccount) -> str:
 
 
 def allow(place: Place, **changes: object) -> None:
-    standing = SenderStanding(email=ANNA.email, tenant="t1", daily_limit=10)
-    place.provider.keep_standings([replace(standing, **changes)])  # type: ignore[arg-type]
+    standing = SenderStatus(email=ANNA.email, tenant="t1", daily_limit=10)
+    place.provider.keep_sender_statuses([replace(standing, **changes)])  # type: ignore[arg-type]
 
 
 def test_the_policy_offers_no_open_relay(place: Place) -> None:
@@ -210,7 +210,7 @@ def test_no_name_leaves_its_folder_or_its_table(name: str) -> None:
 
 def test_a_policy_is_told_plain_values_only(place: Place) -> None:
     with pytest.raises(Invalid, match="no spool"):
-        kumomta.Places(certificate="/c", private_key="/k", spool="/x'\nos.exit()")
+        kumomta.PolicySettings(certificate="/c", private_key="/k", spool="/x'\nos.exit()")
     MailServer.objects.create(
         slug="other", kind="mailserver", directory=str(place.directory), label="x"
     )
@@ -225,7 +225,7 @@ def test_a_domain_placed_on_it_gets_proved_inboxes_and_signed_mail(
     domain = published(ada, "kumo.test", sandbox)
     attach_mail(ada.actor, domain.pk, provider="kumomta", region="far")
     batch = provision_mailboxes(ada.actor, domain.pk, count=2, convention="firstname")
-    until(lambda: not batch.mailboxes.unproved().exists())
+    until(lambda: not batch.mailboxes.unverified().exists())
     first, _second = batch.mailboxes.order_by("address")
     assert {box.status for box in batch.mailboxes.all()} == {Mailbox.ACTIVE}
     assert first.imap_proved_at is None

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mailboxes.passwords import mail_hash, proof_digest
-from mailservers.providers.base import Login, Outcome, Proof, WantedAccount
+from mailservers.providers.base import Login, LoginCheck, Outcome, WantedAccount
 from mailservers.providers.doveadm import Doveadm
 from mailservers.providers.mailserver import MailServer
 from mpanel.core.errors import ProviderError
@@ -40,7 +40,7 @@ from tests.sandboxes import RunningSandbox
 ADA = Login("ada@example.test", "Right3password")
 
 
-def quiet(proof: Proof) -> None:
+def quiet(proof: LoginCheck) -> None:
     """For tests that only read what `prove` returns."""
 
 
@@ -212,15 +212,15 @@ def test_settings_are_those_that_log_in(stand: AnyStand) -> None:
 )
 def test_the_right_password_logs_in(stand: AnyStand, stored: Callable[[str], str]) -> None:
     stand.holds(ADA, stored(ADA.password))
-    [proof] = stand.provider().prove([ADA], on_result=quiet)
-    assert proof == Proof(ADA.email, "matches", "matches")
+    [proof] = stand.provider().verify_logins([ADA], on_result=quiet)
+    assert proof == LoginCheck(ADA.email, "matches", "matches")
 
 
 def test_an_inbox_works_as_soon_as_its_row_is_there(stand: AnyStand) -> None:
     provider = stand.provider()
-    [before] = provider.prove([ADA], on_result=quiet)
+    [before] = provider.verify_logins([ADA], on_result=quiet)
     stand.holds(ADA, proof_digest(ADA.password))
-    [after] = provider.prove([ADA], on_result=quiet)
+    [after] = provider.verify_logins([ADA], on_result=quiet)
     assert (before.outcome, after.outcome) == ("missing", "matches")
 
 
@@ -231,7 +231,7 @@ def test_one_bad_row_blocks_no_other(stand: AnyStand) -> None:
     )
     stand.holds(ADA, proof_digest(ADA.password))
     stand.holds(wrong, proof_digest("Other3password"))
-    proofs = stand.provider().prove([wrong, ADA, nobody], on_result=quiet)
+    proofs = stand.provider().verify_logins([wrong, ADA, nobody], on_result=quiet)
     assert [(proof.email, proof.smtp, proof.imap) for proof in proofs] == [
         ("bo@example.test", "missing", None),
         ("ada@example.test", "matches", "matches"),
@@ -354,14 +354,14 @@ def test_an_answer_without_sense_measures_nothing(said: str) -> None:
 
 def test_a_server_that_is_down_decides_nothing(stand: AnyStand) -> None:
     provider = stand.provider(smtp_port=free_port(), imap_port=free_port())
-    [proof] = provider.prove([ADA], on_result=quiet)
+    [proof] = provider.verify_logins([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap) == ("unknown", "unknown")
     assert proof.detail.count("Connection refused") == 2
 
 
 def test_imap_alone_may_be_down(stand: AnyStand) -> None:
     stand.holds(ADA, proof_digest(ADA.password))
-    [proof] = stand.provider(imap_port=free_port()).prove([ADA], on_result=quiet)
+    [proof] = stand.provider(imap_port=free_port()).verify_logins([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap, proof.outcome) == ("matches", "unknown", "unknown")
     assert proof.detail.startswith("The IMAP server (localhost:")
 
@@ -370,7 +370,7 @@ def test_a_server_of_another_ca_is_not_spoken_to(
     stand: AnyStand, told_tls: tuple[ssl.SSLContext, Path]
 ) -> None:
     stand.holds(ADA, proof_digest(ADA.password))
-    [proof] = stand.provider(ca_file=str(told_tls[1])).prove([ADA], on_result=quiet)
+    [proof] = stand.provider(ca_file=str(told_tls[1])).verify_logins([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap) == ("unknown", "unknown")
     assert proof.detail.count("does not verify") == 2
 
@@ -378,7 +378,7 @@ def test_a_server_of_another_ca_is_not_spoken_to(
 def test_logins_that_cannot_be_read_decide_nothing(stand: AnyStand) -> None:
     stand.holds(ADA, proof_digest(ADA.password))
     with stand.unreadable():
-        [proof] = stand.provider().prove([ADA], on_result=quiet)
+        [proof] = stand.provider().verify_logins([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap) == ("unknown", "unknown")
     assert all(said in proof.detail for said in stand.silent)
 
@@ -386,7 +386,9 @@ def test_logins_that_cannot_be_read_decide_nothing(stand: AnyStand) -> None:
 def test_a_connection_that_is_turned_away_decides_nothing(sandbox_stand: Stand) -> None:
     sandbox_stand.holds(ADA, proof_digest(ADA.password))
     sandbox_stand.sandbox.fault("smtp", "refuse")
-    first, again = (sandbox_stand.provider().prove([ADA], on_result=quiet)[0] for _ in range(2))
+    first, again = (
+        sandbox_stand.provider().verify_logins([ADA], on_result=quiet)[0] for _ in range(2)
+    )
     assert (first.smtp, first.imap) == ("unknown", "matches")
     assert "421 4.3.2" in first.detail
     assert again.outcome == "matches"
@@ -395,7 +397,7 @@ def test_a_connection_that_is_turned_away_decides_nothing(sandbox_stand: Stand) 
 def test_what_imap_refuses_is_missing_though_smtp_matches(sandbox_stand: Stand) -> None:
     sandbox_stand.holds(ADA, proof_digest(ADA.password))
     sandbox_stand.sandbox.fault("imap", "reject_auth")
-    [proof] = sandbox_stand.provider().prove([ADA], on_result=quiet)
+    [proof] = sandbox_stand.provider().verify_logins([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap, proof.outcome) == ("matches", "missing", "missing")
 
 
@@ -403,7 +405,7 @@ def test_a_batch_is_proved(stand: AnyStand) -> None:
     logins = [Login(f"inbox{number}@example.test", "Right3password") for number in range(40)]
     for login in logins:
         stand.holds(login, proof_digest(login.password))
-    proofs = stand.provider().prove(logins, on_result=quiet)
+    proofs = stand.provider().verify_logins(logins, on_result=quiet)
     assert [proof.email for proof in proofs] == [login.email for login in logins]
     assert {proof.outcome for proof in proofs} == {"matches"}
 
@@ -574,8 +576,8 @@ def told(told_tls: tuple[ssl.SSLContext, Path]) -> Iterator[Told]:
 
 
 def test_a_proof_is_a_whole_conversation(told: Told) -> None:
-    [proof] = told().prove([ADA], on_result=quiet)
-    assert proof == Proof(ADA.email, "matches", "matches")
+    [proof] = told().verify_logins([ADA], on_result=quiet)
+    assert proof == LoginCheck(ADA.email, "matches", "matches")
     assert proof.outcome == "matches"
     before_tls, after_tls = ["EHLO", "STARTTLS"], ["EHLO", "AUTH", "MAIL", "RCPT", "RSET", "QUIT"]
     assert told.smtp.heard == before_tls + after_tls
@@ -605,7 +607,7 @@ def test_a_proof_is_a_whole_conversation(told: Told) -> None:
     ],
 )
 def test_what_smtp_answers(told: Told, smtp: dict[str, str], outcome: str, said: str) -> None:
-    [proof] = told(smtp=smtp, timeout=0.3).prove([ADA], on_result=quiet)
+    [proof] = told(smtp=smtp, timeout=0.3).verify_logins([ADA], on_result=quiet)
     assert proof.smtp == outcome
     assert said in proof.detail
     assert (said == "") == (proof.detail == "")
@@ -628,25 +630,25 @@ def test_what_smtp_answers(told: Told, smtp: dict[str, str], outcome: str, said:
     ],
 )
 def test_what_imap_answers(told: Told, imap: dict[str, str], outcome: str, said: str) -> None:
-    [proof] = told(imap=imap, timeout=0.3).prove([ADA], on_result=quiet)
+    [proof] = told(imap=imap, timeout=0.3).verify_logins([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap, proof.outcome) == ("matches", outcome, outcome)
     assert said in proof.detail
     assert (said == "") == (proof.detail == "")
 
 
 def test_the_password_is_not_sent_without_tls(told: Told) -> None:
-    told(smtp={"EHLO": "250-told\r\n250 AUTH PLAIN"}).prove([ADA], on_result=quiet)
+    told(smtp={"EHLO": "250-told\r\n250 AUTH PLAIN"}).verify_logins([ADA], on_result=quiet)
     assert told.smtp.heard == ["EHLO", "QUIT"]
 
 
 def test_a_refused_password_is_offered_once(told: Told) -> None:
-    told(smtp={"AUTH": "535 5.7.8 no"}).prove([ADA], on_result=quiet)
+    told(smtp={"AUTH": "535 5.7.8 no"}).verify_logins([ADA], on_result=quiet)
     assert told.smtp.heard.count("AUTH") == 1
     assert told.imap.heard == []
 
 
 def test_a_certificate_for_another_name_does_not_verify(told: Told) -> None:
-    [proof] = told(host="127.0.0.1").prove([ADA], on_result=quiet)
+    [proof] = told(host="127.0.0.1").verify_logins([ADA], on_result=quiet)
     assert (proof.smtp, proof.imap) == ("unknown", "unknown")
     assert proof.detail.count("does not verify") == 2
     assert "AUTH" not in told.smtp.heard
@@ -654,7 +656,7 @@ def test_a_certificate_for_another_name_does_not_verify(told: Told) -> None:
 
 
 def test_a_missing_ca_file_is_no_reason_to_trust(told: Told, tmp_path: Path) -> None:
-    [proof] = told(ca_file=str(tmp_path / "none.pem")).prove([ADA], on_result=quiet)
+    [proof] = told(ca_file=str(tmp_path / "none.pem")).verify_logins([ADA], on_result=quiet)
     assert proof.outcome == "unknown"
     assert "CA file is missing" in proof.detail
 
@@ -662,7 +664,7 @@ def test_a_missing_ca_file_is_no_reason_to_trust(told: Told, tmp_path: Path) -> 
 def test_a_silent_server_does_not_hold_up_a_whole_batch(told: Told) -> None:
     logins = [Login(f"inbox{number}@example.test", "Right3password") for number in range(60)]
     provider = told(smtp={"GREETING": "silence"}, timeout=0.2)
-    proofs = provider.prove(logins, parallel=4, on_result=quiet)
+    proofs = provider.verify_logins(logins, parallel=4, on_result=quiet)
     assert {proof.smtp for proof in proofs} == {"unknown"}
     assert {proof.imap for proof in proofs} == {"matches"}
     assert {"did not answer in time" in proof.detail for proof in proofs} == {True}
@@ -671,14 +673,14 @@ def test_a_silent_server_does_not_hold_up_a_whole_batch(told: Told) -> None:
 
 def test_each_result_is_told_at_once_and_the_list_keeps_its_order(told: Told) -> None:
     logins = [Login(f"inbox{number}@example.test", "Right3password") for number in range(20)]
-    told_so_far: list[Proof] = []
+    told_so_far: list[LoginCheck] = []
     threads: set[int] = set()
 
-    def on_result(proof: Proof) -> None:
+    def on_result(proof: LoginCheck) -> None:
         told_so_far.append(proof)
         threads.add(threading.get_ident())
 
-    proofs = told().prove(logins, parallel=8, on_result=on_result)
+    proofs = told().verify_logins(logins, parallel=8, on_result=on_result)
     assert [proof.email for proof in proofs] == [login.email for login in logins]
     assert sorted(told_so_far, key=str) == sorted(proofs, key=str)
     assert threads == {threading.get_ident()}
@@ -687,17 +689,17 @@ def test_each_result_is_told_at_once_and_the_list_keeps_its_order(told: Told) ->
 def test_an_exception_of_the_caller_ends_the_work(told: Told) -> None:
     logins = [Login(f"inbox{number}@example.test", "Right3password") for number in range(50)]
 
-    def on_result(proof: Proof) -> None:
+    def on_result(proof: LoginCheck) -> None:
         raise KeyboardInterrupt
 
     provider = told()
     with pytest.raises(KeyboardInterrupt):
-        provider.prove(logins, parallel=2, on_result=on_result)
+        provider.verify_logins(logins, parallel=2, on_result=on_result)
     assert told.smtp.connections < 50
 
 
 def test_nothing_to_prove(told: Told) -> None:
-    assert told().prove([], on_result=quiet) == []
+    assert told().verify_logins([], on_result=quiet) == []
 
 
 def test_a_server_that_repeats_the_password_gives_nothing_away(told: Told) -> None:
@@ -705,7 +707,7 @@ def test_a_server_that_repeats_the_password_gives_nothing_away(told: Told) -> No
     provider = told(
         smtp={"AUTH": f"451 4.7.0 {echo}"}, imap={"LOGIN": f"NO [{ADA.password}] {echo}"}
     )
-    [proof] = provider.prove([ADA], on_result=quiet)
+    [proof] = provider.verify_logins([ADA], on_result=quiet)
     assert proof.outcome in {"unknown", "missing"}
     assert ADA.password not in repr(proof)
 
@@ -748,4 +750,4 @@ def test_what_would_break_out_of_its_line_is_no_login(email: str, password: str)
 def test_a_proof_is_as_good_as_its_worse_half(
     smtp: Outcome, imap: Outcome | None, outcome: Outcome
 ) -> None:
-    assert Proof(ADA.email, smtp, imap).outcome == outcome
+    assert LoginCheck(ADA.email, smtp, imap).outcome == outcome

@@ -249,20 +249,20 @@ def test_campaigns_have_names_and_states(bench: Bench) -> None:
 def test_seats_are_taken_and_left(bench: Bench) -> None:
     first, second = bench.connected(), bench.connected()
     campaign: Campaign = bench.provider.campaigns()[0]
-    bench.provider.take_seats(campaign.id, [first.id])
-    bench.provider.take_seats(campaign.id, [first.id, second.id])
-    assert bench.provider.seats(campaign.id) == {first.id, second.id}
-    bench.provider.leave_seats(campaign.id, [first.id])
-    bench.provider.leave_seats(campaign.id, [first.id])
-    assert bench.provider.seats(campaign.id) == {second.id}
+    bench.provider.assign_to_campaign(campaign.id, [first.id])
+    bench.provider.assign_to_campaign(campaign.id, [first.id, second.id])
+    assert bench.provider.assigned_senders(campaign.id) == {first.id, second.id}
+    bench.provider.remove_from_campaign(campaign.id, [first.id])
+    bench.provider.remove_from_campaign(campaign.id, [first.id])
+    assert bench.provider.assigned_senders(campaign.id) == {second.id}
 
 
 @pytest.mark.parametrize("campaign_id", ["987654", "../../accounts", ""])
 def test_a_campaign_that_is_not_there(bench: Bench, campaign_id: str) -> None:
     sender = bench.connected()
-    error = refusal(bench.provider.take_seats, campaign_id, [sender.id])
+    error = refusal(bench.provider.assign_to_campaign, campaign_id, [sender.id])
     assert error.retryable is False
-    bench.provider.leave_seats("987654", [sender.id])
+    bench.provider.remove_from_campaign("987654", [sender.id])
 
 
 def test_more_than_a_page_of_senders(bench: Bench) -> None:

@@ -48,14 +48,14 @@ def sweeping(work: Callable[[], bool | None], *, every: float = 60) -> Iterator[
 def test_a_due_job_is_rung_once(ada: Person, workshop: Workshop) -> None:
     job = workshop.start(ada)
     OrmQ.objects.all().delete()
-    assert clock.ring_due_jobs() == 0  # it was rung when it was written
+    assert clock.notify_of_due_jobs() == 0  # it was rung when it was written
     now = timezone.now()
     Job.objects.filter(pk=job.pk).update(status="waiting", run_at=now)
-    assert [clock.ring_due_jobs() for _ in range(3)] == [1, 0, 0]
+    assert [clock.notify_of_due_jobs() for _ in range(3)] == [1, 0, 0]
     assert messages("advance") == [str(job.pk)]
     work_off()
     assert fresh(job).status == "succeeded"
-    assert clock.ring_due_jobs() == 0
+    assert clock.notify_of_due_jobs() == 0
 
 
 def test_what_is_not_due_is_not_rung(ada: Person, workshop: Workshop) -> None:
@@ -63,19 +63,19 @@ def test_what_is_not_due_is_not_rung(ada: Person, workshop: Workshop) -> None:
     job = workshop.start(ada)
     OrmQ.objects.all().delete()
     Job.objects.update(status="waiting", run_at=later)
-    assert clock.ring_due_jobs() == 0
+    assert clock.notify_of_due_jobs() == 0
     Job.objects.update(status="running", lease_until=later)
-    assert clock.ring_due_jobs() == 0
+    assert clock.notify_of_due_jobs() == 0
     Job.objects.filter(pk=job.pk).update(status="failed", lease_until=None)
-    assert clock.ring_due_jobs() == 0
+    assert clock.notify_of_due_jobs() == 0
 
 
 def test_a_lost_doorbell_is_rung_again(ada: Person, workshop: Workshop) -> None:
     job = workshop.start(ada)
     OrmQ.objects.all().delete()  # the message is lost
-    before = timezone.now() - clock.RING_AGAIN_AFTER - timedelta(seconds=1)
-    Job.objects.filter(pk=job.pk).update(run_at=before, rung_at=before)
-    assert clock.ring_due_jobs() == 1
+    before = timezone.now() - clock.NOTIFY_AGAIN_AFTER - timedelta(seconds=1)
+    Job.objects.filter(pk=job.pk).update(run_at=before, notified_at=before)
+    assert clock.notify_of_due_jobs() == 1
     work_off()
     assert fresh(job).status == "succeeded"
 
@@ -89,10 +89,10 @@ def test_a_dead_runner_is_noticed_as_soon_as_its_lease_ran_out(
     Job.objects.filter(pk=job.pk).update(
         status="running",
         lease_token=uuid4(),
-        rung_at=now - timedelta(seconds=5),
+        notified_at=now - timedelta(seconds=5),
         lease_until=now - timedelta(seconds=1),
     )
-    assert [clock.ring_due_jobs(), clock.ring_due_jobs()] == [1, 0]
+    assert [clock.notify_of_due_jobs(), clock.notify_of_due_jobs()] == [1, 0]
     work_off()
     assert fresh(job).status == "succeeded"
 

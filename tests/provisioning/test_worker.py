@@ -13,7 +13,7 @@ from django_q.tasks import async_task
 from mpanel.core import queues
 from mpanel.core.periodic import all_sweeps
 from provisioning.models import Heartbeat, Lease
-from provisioning.services import ring
+from provisioning.services import notify
 from tenants.models import OneTimeCode
 from tenants.services import ask_for_code
 from tests.cast import Person
@@ -50,7 +50,7 @@ def test_a_hung_cluster_is_killed_and_started_again(ada: Person) -> None:
         eventually(lambda: worker.cluster and worker.cluster[0] != cluster)
         # The other process does not know this workflow, and says so: the job was worked on.
         Heartbeat.objects.all().delete()
-        ring(job.pk)  # what hung keeps its messages for minutes; the clock rings again
+        notify(job.pk)  # what hung keeps its messages for minutes; the clock rings again
         eventually(lambda: fresh(job).error_code == "UNKNOWN_WORKFLOW")
         eventually(lambda: beats() == 1)
         (_, sentinel, *_) = worker.cluster

@@ -14,7 +14,7 @@ from domains.models import Domain
 from domains.selectors import get_domain
 from mailboxes import selectors as mail
 from mailboxes.forms import ProvisionForm
-from mailboxes.maildomains import attachment_of, mail_of, platform_in_force, proved_by
+from mailboxes.maildomains import attachment_of, how_verified, mail_of, platform_in_force
 from mailboxes.models import Mailbox
 from mailboxes.naming import CONVENTIONS
 from mailboxes.services import (
@@ -63,7 +63,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
                 request.actor,
                 domain_id,
                 idempotency_key=form.cleaned_data["idempotency_key"],
-                **form.wish(),
+                **form.arguments(),
             )
         except Invalid as error:
             add_errors(form, error)
@@ -71,7 +71,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
             form.add_error(None, error.message)
         else:
             return redirect("setup-inboxes", domain_id=domain_id)
-    how = attachment.proved_by if attachment else proved_by(where)
+    how = attachment.verified_by if attachment else how_verified(where)
     batches = mail.batches(request.actor, domain_id=found.pk)
     batch = batches[0] if batches else None
     job = provisioning_job(request.actor, batch) if batch else None
@@ -87,7 +87,7 @@ def inboxes(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
         "batch": batch,
         "job": job,
         "steps_of_job": list(job.steps.all()) if job else [],
-        "proved_by": how,
+        "verified_by": how,
         "attachment": attachment,
         "log_lines": log_lines(job) if job else [],
         "waiting": (job is not None and job.is_active)
@@ -125,7 +125,7 @@ def preview(request: PageRequest, domain_id: UUID) -> HttpResponseBase:
     addresses, problem = [], ""
     if form.is_valid():
         try:
-            addresses = preview_addresses(request.actor, domain_id, **form.wish())
+            addresses = preview_addresses(request.actor, domain_id, **form.arguments())
         except Invalid as error:
             problem = error.message
     else:

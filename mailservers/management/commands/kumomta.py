@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mailservers.kumomta import Places, keep, write_policy
+from mailservers.kumomta import PolicySettings, keep, write_policy
 from mailservers.servers import get_server
 from mpanel.core.errors import MPanelError
 
@@ -20,10 +20,10 @@ class Command(BaseCommand):
         add("--server", required=True, help="the slug of its row (manage.py mailserver add)")
         add("--certificate", required=True, help="PEM with the whole chain")
         add("--private-key", required=True)
-        add("--listen", default=Places.listen, help="the address of submission")
-        add("--admin-listen", default=Places.admin_listen, help="of its HTTP interface")
-        add("--spool", default=Places.spool)
-        add("--log", default=Places.log)
+        add("--listen", default=PolicySettings.listen, help="the address of submission")
+        add("--admin-listen", default=PolicySettings.admin_listen, help="of its HTTP interface")
+        add("--spool", default=PolicySettings.spool)
+        add("--log", default=PolicySettings.log)
 
     def handle(self, *args: Any, **options: Any) -> None:
         names = ("certificate", "private_key", "listen", "admin_listen", "spool", "log")
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             server = get_server(options["server"])
             if not Path(server.directory or "/nonexistent").is_dir():
                 raise CommandError(f"{server.slug} has no folder {server.directory!r} here.")
-            is_new = write_policy(server, Places(**{name: options[name] for name in names}))
+            is_new = write_policy(server, PolicySettings(**{name: options[name] for name in names}))
             changed = keep(server)
         except MPanelError as error:
             raise CommandError(error.message) from error

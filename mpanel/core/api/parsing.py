@@ -14,7 +14,7 @@ from mpanel.core.errors import TooLarge
 
 DEEPEST = 32
 # What no text of ours holds: NUL, which PostgreSQL refuses, and halves of surrogate pairs.
-UNSPEAKABLE = re.compile("[\x00\ud800-\udfff]")
+FORBIDDEN_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
 NO_TEXT = "Text may hold neither NUL nor half a surrogate pair."
 MOST_BRACKETS = 100_000  # each costs an object; the largest import needs a tenth
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)

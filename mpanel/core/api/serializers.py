@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from mpanel.core.addresses import MAX_ADDRESS, clean_address
-from mpanel.core.api.parsing import NO_TEXT, UNSPEAKABLE
+from mpanel.core.api.parsing import FORBIDDEN_CHARACTERS, NO_TEXT
 from mpanel.core.countries import country_problem
 from mpanel.core.errors import Invalid
 
@@ -82,7 +82,7 @@ class Text(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
-        if UNSPEAKABLE.search(data):
+        if FORBIDDEN_CHARACTERS.search(data):
             raise serializers.ValidationError(NO_TEXT)
         return super().to_internal_value(data)
 

@@ -77,6 +77,6 @@ class StatusView(ApiView):
             "service": SERVICE,
             "version": settings.VERSION,
             "uptime_seconds": int(time.monotonic() - STARTED),
-            "dependencies": probes.standings(),
+            "dependencies": probes.statuses(),
         }
         return Response(PanelStatusSerializer(answer).data)

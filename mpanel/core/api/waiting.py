@@ -42,7 +42,7 @@ PREFER = OpenApiParameter(
 _WAIT = re.compile(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:;|$)', re.IGNORECASE | re.ASCII)
 
 
-class Places:
+class WaitingSlots:
     """So many at once in this process, `each` of them for one tenant; `queued` may wait for one."""
 
     def __init__(self, most: int, *, each: int = 1, queued: int = 0) -> None:
@@ -84,8 +84,8 @@ class Places:
             del counted[whose]
 
 
-_waits = Places(WAITS)
-_lookups = Places(LOOKUPS, queued=QUEUED)
+_waits = WaitingSlots(WAITS)
+_lookups = WaitingSlots(LOOKUPS, queued=QUEUED)
 
 
 def wished(header: str) -> int:

@@ -23,7 +23,7 @@ from mpanel.core.errors import MPanelError
 from tenants.models import User
 from tenants.selectors import actor_for
 from wizard.credentialsfile import CredentialsFile
-from wizard.onboarding import CannotGoOn, Onboarding, Wish
+from wizard.onboarding import CannotGoOn, Onboarding, OnboardingRequest
 from wizard.terminal import Terminal
 
 STEPS = ("Nameservers", "DNS records", "Propagation", "Inboxes")
@@ -96,7 +96,7 @@ class Command(BaseCommand):
         name = clean_domain(options["domain"], extra_suffixes=settings.EXTRA_SUFFIXES)
         actor = find_actor(options["account"] or settings.ONBOARD_ACCOUNT)
         file = CredentialsFile(options["csv"] or Path(f"{name.ascii}-inboxes.csv"))
-        wish = Wish(
+        request = OnboardingRequest(
             domain=name.ascii,
             inboxes=options["inboxes"],
             naming=options["naming"],
@@ -109,7 +109,7 @@ class Command(BaseCommand):
         with Terminal(STEPS) as self.terminal:
             batches = Onboarding(
                 actor=actor,
-                wish=wish,
+                request=request,
                 tell=self.terminal.tell,
                 say=self.terminal.say,
                 show_nameservers=self.show_nameservers,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mpanel.core.probes import DOWN, standings
+from mpanel.core.probes import DOWN, statuses
 from mpanel.operations.processes import Process, process_called, processes
 
 PATIENCE = 10.0  # seconds
@@ -40,10 +40,10 @@ def complaint_about(process: Process, port: int) -> str:
         socket.create_connection((address, int(number)), timeout=PATIENCE).close()
         return ""
     if process.probe:
-        standing = standings()[process.probe]
+        status = statuses()[process.probe]
         # A log that cannot be read is only degraded for the panel, but all that its reader does.
-        is_bad = standing == DOWN or (process.probe == "maillog" and standing != "ok")
-        return f"it is {standing}" if is_bad else ""
+        is_bad = status == DOWN or (process.probe == "maillog" and status != "ok")
+        return f"it is {status}" if is_bad else ""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/health",
         # As a proxy asks for it, or it would be led to https.
