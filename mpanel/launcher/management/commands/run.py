@@ -56,9 +56,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        self.once("migrate", "--verbosity=0")
-        self.once("sandbox", "--make-keys")  # the demo account includes one
-        self.once("demo")
+        self.prepare()
         try:
             self.run_parts(port, stop)
         finally:
@@ -87,10 +85,10 @@ class Command(BaseCommand):
         while not stop.wait(1.0):
             self.fail_if_one_died()
 
-    def once(self, *arguments: str) -> None:
-        """Run a command of ours to its end."""
+    def prepare(self) -> None:
+        """Database, keys and demo account, in a process that reads the settings written above."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, "manage.py", "prepare"],
             cwd=settings.BASE_DIR,
             env=self.env,
             capture_output=True,
@@ -98,7 +96,7 @@ class Command(BaseCommand):
             check=False,
         )
         if done.returncode:
-            raise CommandError(f"manage.py {arguments[0]} failed:\n{done.stderr or done.stdout}")
+            raise CommandError(f"manage.py prepare failed:\n{done.stderr or done.stdout}")
 
     def start_web(self, port: int) -> None:
         bind = [f"--bind=127.0.0.1:{port}", *([f"--bind=[::1]:{port}"] if has_ipv6() else [])]
