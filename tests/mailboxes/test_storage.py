@@ -42,6 +42,12 @@ def fill(sandbox: RunningSandbox, mailbox: Mailbox, octets: int) -> None:
         client.sendmail(mailbox.address, [mailbox.address], text)
 
 
+def measure_all() -> None:
+    """Slice after slice, of which a busy machine needs several."""
+    while sweep():
+        pass
+
+
 def outdate() -> None:
     """Let everything be due."""
     before = timezone.now() - timedelta(days=1)
@@ -82,17 +88,17 @@ def test_a_mailbox_that_fills_up_is_told_of_once_at_each_level(
 ) -> None:
     box, other = inbox(ada, "ada@ada.test", quota_mb=1), inbox(ada, "bo@ada.test")
     fill(measured, box, 960_000)
-    assert sweep() is False
+    measure_all()
     box.refresh_from_db()
     other.refresh_from_db()
     assert (box.storage_percent, other.storage_percent) == (91, 0)
     assert told(box) == ["mailbox.almost_full"]
     outdate()
-    sweep()
+    measure_all()
     assert told(box) == ["mailbox.almost_full"]
     fill(measured, box, 100_000)
     outdate()
-    sweep()
+    measure_all()
     assert told(box) == ["mailbox.almost_full", "mailbox.full"]
     sentence = Event.objects.filter(action="mailbox.full").get().sentence
     assert sentence == "ada@ada.test is full (1 of 1 MB). New mail is refused."
@@ -100,10 +106,10 @@ def test_a_mailbox_that_fills_up_is_told_of_once_at_each_level(
     # A larger quota ends it; once that is full, it is told of again.
     Mailbox.objects.filter(pk=box.pk).update(quota_mb=2)
     outdate()
-    sweep()
+    measure_all()
     Mailbox.objects.filter(pk=box.pk).update(quota_mb=1)
     outdate()
-    sweep()
+    measure_all()
     assert told(box) == ["mailbox.almost_full", "mailbox.full", "mailbox.full"]
 
 
@@ -124,10 +130,10 @@ def test_many_are_asked_for_in_few_requests_and_not_again_before_they_are_due(
         for number in range(storage.AT_ONCE // 2)
     )
     measured.forget_requests()
-    sweep()
+    measure_all()
     assert not Mailbox.objects.filter(stored_bytes=None).exists()
     assert measured.request_count("doveadm", "POST", "/v1", 200) == 2
-    sweep()
+    measure_all()
     assert measured.request_count("doveadm", "POST", "/v1", 200) == 2
 
 
@@ -149,7 +155,7 @@ def test_a_server_that_is_silent_holds_up_no_other(
     silent.set_admin_key("a-key-of-sixteen-signs")
     silent.save()
     MailDomain.objects.filter(domain=lost.domain_id).update(server=silent)
-    sweep()
+    measure_all()
     box.refresh_from_db()
     lost.refresh_from_db()
     silent.refresh_from_db()
