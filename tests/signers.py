@@ -32,7 +32,7 @@ class Loop:
     def do[T](self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> Any:
+    def begin(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def call(self, work: Any) -> None:
