@@ -134,6 +134,8 @@ def _keep(boxes: Sequence[Mailbox], used: Mapping[str, int]) -> None:
         box.stored_bytes, box.storage_at = used.get(box.address), now
     update_in_slices(boxes, ["stored_bytes", "storage_at"])
     for box in boxes:
+        if box.stored_bytes is None:
+            continue  # unknown is not empty: what people were told of stays told
         level = level_after(box.storage_told, box.storage_percent or 0)
         if level != box.storage_told:
             _move(box, level)

@@ -114,6 +114,26 @@ def test_a_mailbox_that_fills_up_is_told_of_once_at_each_level(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_who_could_not_be_measured_is_not_taken_for_empty(
+    ada: Person, measured: RunningSandbox
+) -> None:
+    box = inbox(ada, "ada@ada.test", quota_mb=1)
+    fill(measured, box, 960_000)
+    sweep()
+    Mailbox.objects.filter(pk=box.pk).update(provider="elsewhere")
+    outdate()
+    sweep()
+    box.refresh_from_db()
+    assert (box.stored_bytes, box.storage_told) == (None, ALMOST_FULL)
+    Mailbox.objects.filter(pk=box.pk).update(provider="mailserver")
+    outdate()
+    sweep()
+    box.refresh_from_db()
+    assert box.storage_percent == 91
+    assert told(box) == ["mailbox.almost_full"], "nothing new was learnt"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_many_are_asked_for_in_few_requests_and_not_again_before_they_are_due(
     ada: Person, measured: RunningSandbox
 ) -> None:
