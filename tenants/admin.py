@@ -187,6 +187,7 @@ class OneTimeCodeAdmin(ReadOnlyAdmin):
             "purpose",
             OneTimeCode.SIGN_IN,
             OneTimeCode.REVEAL,
+            OneTimeCode.CONFIRM,
             OneTimeCode.REGISTER,
             OneTimeCode.RESET,
         ),

@@ -35,6 +35,7 @@ def confirm(request: PageRequest) -> HttpResponseBase:
         except TooManyRequests as error:
             messages.warning(request, error.message)
     elif not request.actor.needs_code:
+        tell_what_waits(request)  # it was confirmed in another tab
         return redirect(onward)
     context = {"form": form, "next": onward, "page_title": "Confirm that it is you"}
     status = 422 if form and form.errors else 200

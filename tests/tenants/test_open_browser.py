@@ -410,6 +410,16 @@ def test_what_was_sent_is_told_to_be_undone(ada: Person, mailoutbox: list[EmailM
     assert not Invitation.objects.exists()
 
 
+def test_a_session_confirmed_in_another_tab_leads_back_to_what_was_typed(ada: Person) -> None:
+    path = "/settings/team/invite/"
+    browser = left_open(ada)
+    asked = browser.post(path, INVITE, headers={"Referer": f"http://testserver{path}"})
+    Session.objects.filter(pk=ada.session.pk).update(confirmed_at=timezone.now())
+    page = browser.get(asked["Location"], follow=True)
+    assert page.request["PATH_INFO"] == path
+    assert "data-undone" in page.content.decode()
+
+
 def test_tokens_and_keys_do_what_they_may(ada: Person) -> None:
     left_open(ada)
     assert Api(ada.token).post("/api/v1/team/invite", INVITE).status == 201
