@@ -1,6 +1,7 @@
 """Nothing slow is done while a request with an `Idempotency-Key` holds the database."""
 
 import re
+import sys
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -155,6 +156,25 @@ def test_work_in_slices_that_was_cut_off_is_done_again(ada: Person) -> None:
     assert again.data == {"done": 1}
     refused = in_slices("two", **asked, work=lambda: Response({}, 409))
     assert (refused.status_code, IdempotentAnswer.objects.count()) == (409, 1)
+
+
+def test_who_comes_as_work_in_slices_fails_may_try_again(ada: Person) -> None:
+    """Its row was there at the insert, and is gone at the look."""
+    asked: dict[str, Any] = {"whose": "ada", "request": "the same", "actor": ada.actor}
+    with pytest.raises(SystemExit):
+        in_slices("one", **asked, work=sys.exit)
+    begun: list[str] = []
+
+    def fails_meanwhile(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith("SELECT") and IdempotentAnswer._meta.db_table in sql and not begun:
+            begun.append(sql)
+            IdempotentAnswer.objects.all().delete()
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(fails_meanwhile), pytest.raises(StillRunning):
+        in_slices("one", **asked, work=lambda: Response({}))
+    assert begun
+    assert in_slices("one", **asked, work=lambda: Response({"done": 1})).status_code == 200
 
 
 def test_what_goes_with_a_domain_is_deleted_a_few_rows_at_a_time(

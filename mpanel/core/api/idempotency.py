@@ -105,7 +105,9 @@ def in_slices(
     begun = timezone.now()
     row = _new_row(name, wanted, actor.role if actor else "", created_at=begun)
     if row is None:
-        row = IdempotentAnswer.objects.get(pk=name)
+        row = IdempotentAnswer.objects.filter(pk=name).first()
+        if row is None:
+            raise StillRunning  # it failed just now, and took its row away: the key is free
         if row.status or row.request_digest != wanted:
             return _again(row, wanted, actor)
         cut_off = IdempotentAnswer.objects.filter(
