@@ -151,6 +151,13 @@ def test_a_process_refuses_to_start(tmp_path: Path, variables: dict[str, str], s
     assert says in started.stderr
 
 
+def test_commands_take_the_settings_that_they_are_told(tmp_path: Path) -> None:
+    for option in (["--settings=no.such.settings"], ["--settings", "no.such.settings"]):
+        started = starts(tmp_path, {}, "manage.py", "check", *option)
+        assert started.returncode != 0
+        assert "No module named 'no'" in started.stderr
+
+
 GUNICORN = ("-m", "gunicorn", "mpanel.wsgi", "--bind=127.0.0.1:0")
 
 
