@@ -1,6 +1,7 @@
 """What was proved before a password reset or the end of a session begins nothing after it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,6 +11,7 @@ from mpanel.core.errors import InvalidToken, MPanelError
 from tenants import services
 from tenants.models import ApiKey, LoginLink, OneTimeCode, Session, User
 from tenants.selectors import get_user
+from tenants.services import operators
 from tenants.services.still_valid import SignInOutdated
 from tenants.team.invitations import InvitationGone, accept_invitation, invite
 from tenants.team.models import Invitation
@@ -135,3 +137,16 @@ def test_a_sign_in_and_a_reset_at_once_leave_no_session(ada: Person) -> None:
     assert OneTimeCode.objects.filter(purpose=OneTimeCode.RESET, used_at=None).count() == 0
     assert not Session.objects.live().filter(membership__user=ada.user).exists()
     assert not ApiKey.objects.filter(revoked_at=None).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_suspensions_and_new_keys_at_once_wait_in_one_order(ada: Person, cy: Person) -> None:
+    """Both hold the user and the tenant: in two orders, a database ends one of them."""
+    di = helper_of(ada, "di", ADMIN)
+    User.objects.filter(pk=cy.user.pk).update(is_operator=True)
+    operator = replace(cy.actor, is_operator=True)
+    key = partial(services.create_api_key, di.actor, name="x", scopes=["jobs:read"])
+    suspend = partial(operators.suspend_user, operator, di.user.pk)
+    activate = partial(operators.activate_user, operator, di.user.pk)
+    for one in at_once(*[key, suspend, key, activate] * 4):
+        assert not isinstance(one, Exception) or isinstance(one, MPanelError), one

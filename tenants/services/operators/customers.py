@@ -11,6 +11,7 @@ from mpanel.core.addresses import clean_address
 from tenants.models import Customer, Membership, Tenant
 from tenants.panel_selectors import get_customer
 from tenants.services.accounts import clean_name
+from tenants.services.operators.grants import lock_with_operators
 from tenants.services.operators.tenants import create_tenant, set_tenant_status
 from tenants.services.operators.users import new_user
 
@@ -51,6 +52,8 @@ def change_customer(
     `status` is the tenant's. Raises `CustomerNotFound`, `NotYourself`.
     """
     customer = get_customer(operator, customer_id)
+    if status is not None:
+        lock_with_operators()  # who suspends a tenant holds them; users first, then tenants
     Tenant.objects.select_for_update(no_key=True).get(pk=customer.tenant_id)
     customer.refresh_from_db()
     given = {

@@ -200,14 +200,16 @@ def _require_dispensable(operator: Actor, user: User) -> None:
 def _locked(operator: Actor, user_id: UUID) -> User:
     """The user, held until the transaction ends, and the tenants in which they have a role.
 
-    Changes of members hold the tenant too, so roles stay as they are read.
+    Changes of members hold the tenant too, so roles stay as they are read. The user first, as
+    `tenants.services.still_valid` does: in the other order the two would wait for each other.
     """
     found.get_any_user(operator, user_id)
+    user = lock_with_operators(user_id)
+    if user is None:
+        raise found.UserNotFound  # deleted just now
     homes = Membership.objects.filter(user_id=user_id).values("tenant_id")
     list(Tenant.objects.select_for_update(no_key=True).filter(pk__in=homes).order_by("pk"))
-    if user := lock_with_operators(user_id):
-        return user
-    raise found.UserNotFound  # deleted just now
+    return user
 
 
 def _home(user: User) -> Membership | None:
