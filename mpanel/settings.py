@@ -561,7 +561,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # Where `collectstatic` puts style sheets and scripts, with their hash in their names: browsers keep
 # those for good. Without it they are served from where they are, and asked for every minute.
 STATIC_ROOT = Path(env("STATIC_ROOT", default="") or VAR_DIR / "static")
-STATIC_IS_COLLECTED = STATIC_ROOT != VAR_DIR / "static"
+STATIC_IS_COLLECTED = bool(env("STATIC_ROOT", default=""))
 STATIC_STORAGE = (
     "whitenoise.storage.CompressedManifestStaticFilesStorage"
     if STATIC_IS_COLLECTED

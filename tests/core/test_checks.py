@@ -151,6 +151,14 @@ def test_a_process_refuses_to_start(tmp_path: Path, variables: dict[str, str], s
     assert says in started.stderr
 
 
+def test_static_files_are_collected_wherever_the_host_says(tmp_path: Path) -> None:
+    """Also where they would lie if nobody had said anything."""
+    folder = str(tmp_path / "static")
+    started = starts(tmp_path, {"STATIC_ROOT": folder}, "manage.py", "check")
+    assert started.returncode == 1
+    assert f"STATIC_ROOT is {folder}, but no files were collected there." in started.stderr
+
+
 def test_commands_take_the_settings_that_they_are_told(tmp_path: Path) -> None:
     for option in (["--settings=no.such.settings"], ["--settings", "no.such.settings"]):
         started = starts(tmp_path, {}, "manage.py", "check", *option)
