@@ -87,7 +87,7 @@ def advance(job_id: UUID) -> None:
     except Error as error:
         if not is_unavailable(error):
             raise
-        # The database went away. The lease runs out, and the clock rings for the job again.
+        # The database went away. The lease runs out, and the clock notifies workers again.
         logger.exception("job %s lost the database", job_id)
         drop_connections()
 

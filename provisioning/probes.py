@@ -37,6 +37,6 @@ def queue() -> str:
 
 
 def clock() -> str:
-    """Down when no process rings for due jobs and sweeps."""
+    """Down when no process notifies workers of due jobs and sweeps."""
     since = timezone.now() - CLOCK_MAY_PAUSE
     return OK if Heartbeat.objects.filter(name=CLOCK, seen_at__gte=since).exists() else DOWN

@@ -33,7 +33,7 @@ def start_job(
     lock: str = "",
     idempotency_key: str = "",
 ) -> Job:
-    """Write a job and ring for it. `params` never holds a secret.
+    """Write a job and notify workers of it. `params` never holds a secret.
 
     Jobs with one `lock` run one after the other. The same `idempotency_key` of a tenant gives the
     same job again.

@@ -1,4 +1,4 @@
-"""The clock rings for due jobs and dead runners, and starts the sweeps; one holds the lease."""
+"""The clock notifies workers of due jobs and dead runners; one holds the lease."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ def sweeping(work: Callable[[], bool | None], *, every: float = 60) -> Iterator[
 def test_a_due_job_is_rung_once(ada: Person, workshop: Workshop) -> None:
     job = workshop.start(ada)
     OrmQ.objects.all().delete()
-    assert clock.notify_of_due_jobs() == 0  # it was rung when it was written
+    assert clock.notify_of_due_jobs() == 0  # workers were notified when it was written
     now = timezone.now()
     Job.objects.filter(pk=job.pk).update(status="waiting", run_at=now)
     assert [clock.notify_of_due_jobs() for _ in range(3)] == [1, 0, 0]

@@ -192,7 +192,7 @@ def test_a_temporary_failure_waits_and_goes_on(ada: Person, workshop: Workshop) 
     assert run.waits(job.run_at, least=2, most=3.5)
     assert "The vendor did not answer. Trying again in" in log_of(job)[-1]
     assert steps_of(job) == [("floor", "done"), ("walls", "waiting"), ("roof", "pending")]
-    advance(job.pk)  # rung too early: nothing happens
+    advance(job.pk)  # notified too early: nothing happens
     assert fresh(job).steps.get(name="walls").attempts == 1
 
     workshop.world.before_apply.clear()

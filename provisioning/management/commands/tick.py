@@ -16,7 +16,7 @@ from provisioning.models import Lease
 class Command(BaseCommand):
     """Rings for due jobs and starts the sweeps, until it is told to stop."""
 
-    help = "The clock: rings for due jobs and starts the periodic sweeps."
+    help = "The clock: notifies workers of due jobs and starts the periodic sweeps."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
