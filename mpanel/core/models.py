@@ -81,6 +81,8 @@ class IdempotentAnswer(models.Model):
     request_digest = models.CharField(max_length=64)
     # The role in which it was asked for; "" where nobody signed in.
     role = models.CharField(max_length=20, blank=True, default="")
+    # Whether it may hold what an older browser session is asked a fresh code for.
+    was_confirmed = models.BooleanField(default=False)
     status = models.PositiveSmallIntegerField(default=0)
     sealed = SealedField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)

@@ -420,6 +420,27 @@ def test_a_session_confirmed_in_another_tab_leads_back_to_what_was_typed(ada: Pe
     assert "data-undone" in page.content.decode()
 
 
+def test_the_kept_answer_to_a_key_needs_the_code_again(ada: Person) -> None:
+    def ask(path: str, body: dict[str, Any], browser: Client) -> tuple[int, str]:
+        sent = {"content_type": "application/json", "headers": {"Idempotency-Key": path}}
+        answer = browser.post(path, body, **sent)  # type: ignore[arg-type]
+        return answer.status_code, answer.content.decode()
+
+    keys, wanted = "/api/v1/api-keys", {"name": "x", "scopes": ["domains:read"]}
+    made = ask(keys, wanted, ada.client)
+    assert made[0] == 201
+    assert ask(keys, wanted, ada.client) == made
+    status, told = ask(keys, wanted, left_open(ada))
+    assert status == 403
+    assert "CODE_NEEDED" in told
+    assert "mpk_" not in told
+    # What asked for no code is answered again.
+    harmless = "/api/v1/notifications/mark-all-read"
+    first = ask(harmless, {}, ada.client)
+    assert first[0] < 300
+    assert ask(harmless, {}, ada.client) == first
+
+
 def test_tokens_and_keys_do_what_they_may(ada: Person) -> None:
     left_open(ada)
     assert Api(ada.token).post("/api/v1/team/invite", INVITE).status == 201

@@ -52,7 +52,8 @@ def answered(key: str, *, whose: str, request: str, actor: Actor | None) -> Resp
     """The answer that this key of this caller was given already. Raises `KeyReused`.
 
     `actor`: who calls, None where nobody signs in. Raises `Forbidden` where the role that the
-    answer was given to is theirs no longer.
+    answer was given to is theirs no longer, and `CodeNeeded` where a browser that was confirmed
+    then needs a fresh code now: the answer may hold a secret.
     """
     name, wanted = _digests(key, whose, request)
     row = IdempotentAnswer.objects.filter(pk=name).first()
@@ -75,9 +76,8 @@ def once(
     `KeyReused` for another request, and what `answered` raises.
     """
     name, wanted = _digests(key, whose, request)
-    role = actor.role if actor else ""
     with transaction.atomic():
-        if row := _new_row(name, wanted, role):
+        if row := _new_row(name, wanted, actor):
             answer = work()
             if _is_success(answer):
                 row.keep(status=answer.status_code, body=_rendered(answer))
@@ -103,7 +103,7 @@ def in_slices(
     """
     name, wanted = _digests(key, whose, request)
     begun = timezone.now()
-    row = _new_row(name, wanted, actor.role if actor else "", created_at=begun)
+    row = _new_row(name, wanted, actor, created_at=begun)
     if row is None:
         row = IdempotentAnswer.objects.filter(pk=name).first()
         if row is None:
@@ -113,7 +113,7 @@ def in_slices(
         cut_off = IdempotentAnswer.objects.filter(
             pk=name, status=0, created_at=row.created_at, created_at__lt=begun - RUNS_FOR
         )
-        if not cut_off.update(created_at=begun):
+        if not cut_off.update(created_at=begun, was_confirmed=_is_confirmed(actor)):
             raise StillRunning
         row.created_at = begun
     mine = IdempotentAnswer.objects.filter(pk=name, status=0, created_at=begun)
@@ -131,15 +131,25 @@ def in_slices(
     return answer
 
 
-def _new_row(name: str, wanted: str, role: str, **more: datetime) -> IdempotentAnswer | None:
+def _new_row(
+    name: str, wanted: str, actor: Actor | None, **more: datetime
+) -> IdempotentAnswer | None:
     """The row of a key that is new; None where it is there already."""
     try:
         with transaction.atomic():
             return IdempotentAnswer.objects.create(
-                pk=name, request_digest=wanted, role=role, **more
+                pk=name,
+                request_digest=wanted,
+                role=actor.role if actor else "",
+                was_confirmed=_is_confirmed(actor),
+                **more,
             )
     except IntegrityError:
         return None
+
+
+def _is_confirmed(actor: Actor | None) -> bool:
+    return actor is not None and not actor.needs_code
 
 
 def _is_success(answer: Response) -> bool:
@@ -157,6 +167,8 @@ def _digests(key: str, whose: str, request: str) -> tuple[str, str]:
 def _again(row: IdempotentAnswer, wanted: str, actor: Actor | None) -> Response:
     if actor is not None and row.role:
         actor.require(row.role)
+    if actor is not None and row.was_confirmed:
+        actor.require_fresh_code()
     if row.request_digest != wanted:
         raise KeyReused
     body = row.answer()
