@@ -148,5 +148,6 @@ def test_suspensions_and_new_keys_at_once_wait_in_one_order(ada: Person, cy: Per
     key = partial(services.create_api_key, di.actor, name="x", scopes=["jobs:read"])
     suspend = partial(operators.suspend_user, operator, di.user.pk)
     activate = partial(operators.activate_user, operator, di.user.pk)
-    for one in at_once(*[key, suspend, key, activate] * 4):
+    calls: list[Callable[[], object]] = [key, suspend, key, activate]
+    for one in at_once(*calls * 4):
         assert not isinstance(one, Exception) or isinstance(one, MPanelError), one
