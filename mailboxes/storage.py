@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from events.services import record
-from mailboxes.models import Mailbox
+from mailboxes.models import Mailbox, MailboxQuerySet
 from mailboxes.models.mailbox import ALMOST_FULL, FULL, MEGABYTE
 from mailservers.models import MailDomain, MailServer
 from mailservers.vendors import provider_of_domain
@@ -112,16 +112,21 @@ def _due_domains(server: MailServer, before: datetime) -> list[UUID]:
     return sorted(found)
 
 
+def _known_to_server() -> MailboxQuerySet:
+    """Those of verified domains: the address of another may be another customer's by now."""
+    return Mailbox.objects.receiving().filter(domain__verified_at__isnull=False)
+
+
 def _due(domains: Sequence[UUID], before: datetime) -> list[Mailbox]:
     due = Q(storage_at=None) | Q(storage_at__lt=before)
-    found = Mailbox.objects.receiving().filter(due, domain__in=domains)
+    found = _known_to_server().filter(due, domain__in=domains)
     return list(found.order_by("domain_id", "pk")[:AT_ONCE])
 
 
 def _nearly_full(server: MailServer) -> list[Mailbox]:
     """Those that people were told of: their owners delete mail, and want to see it."""
     before = timezone.now() - min(SOON, timedelta(seconds=settings.STORAGE_INTERVAL))
-    found = Mailbox.objects.receiving().filter(
+    found = _known_to_server().filter(
         storage_told__isnull=False, storage_at__lt=before, domain__mail__server=server
     )
     return list(found.order_by("storage_at")[:AT_ONCE])

@@ -63,8 +63,21 @@ def default_server() -> MailServer:
 
 def provider_of_domain_id(domain_id: UUID) -> MailProvider:
     """The provider of a domain's mail, ready to be asked."""
-    found = MailDomain.objects.select_related("server", "credential")
-    return provider_of_domain(found.filter(domain_id=domain_id).first())
+    found = MailDomain.objects.select_related("server", "credential", "domain")
+    mail = found.filter(domain_id=domain_id).first()
+    provider = provider_of_domain(mail)
+    if isinstance(provider, MailServerProvider):
+        domain = mail.domain if mail else Domain.objects.filter(pk=domain_id).first()
+        if domain is not None and _is_anothers_now(domain):
+            provider.leave_addresses_alone()
+    return provider
+
+
+def _is_anothers_now(domain: Domain) -> bool:
+    """Whether somebody else has shown since that a domain is theirs: its addresses, too."""
+    if domain.is_verified:
+        return False
+    return Domain.objects.filter(name=domain.name, verified_at__isnull=False).exists()
 
 
 def provider_of_domain(mail: MailDomain | None) -> MailProvider:

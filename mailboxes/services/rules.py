@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from dnszones.plans.services import DomainNotVerified
 from domains.models import Domain
 from events.services import record
 from mailboxes import selectors
@@ -63,12 +64,15 @@ def set_rules(
     made in a mail program; without it the job fails with `DeliveryRules.OTHER_SCRIPT`. A key needs
     `mailboxes:reveal` to forward to an address that did not get the mail before, inside or outside:
     who has that mailbox reads the mail. `asks_code`: no fresh code was given, which a browser needs
-    for it. Raises `CodeNeeded` then, `Invalid`, `Conflict`, `ManagedElsewhere`, `RulesUnavailable`.
+    for it. Raises `CodeNeeded` then, `Invalid`, `Conflict`, `ManagedElsewhere`, `RulesUnavailable`,
+    `DomainNotVerified`.
     """
     actor.require(ADMIN, "mailboxes:write")
     mailbox = selectors.get_mailbox(actor, mailbox_id)
     if not is_ours(mailbox):
         raise ManagedElsewhere
+    if not mailbox.domain.is_verified:
+        raise DomainNotVerified(f"{mailbox.domain} is not verified as yours; the rules stay.")
     if not holds_rules(mailbox):
         raise RulesUnavailable
     if mailbox.status not in PROVED:

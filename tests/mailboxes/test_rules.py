@@ -8,11 +8,18 @@ from django.conf import LazySettings
 from django.core.mail import EmailMessage
 from django.urls import reverse
 
+from dnszones.plans.services import DomainNotVerified
 from dnszones.vendors import chosen_setup
 from events.models import Event
 from mailboxes import sieve
 from mailboxes.models import DeliveryRules, Mailbox
-from mailboxes.services import RulesUnavailable, Vacation, create_alias, set_rules
+from mailboxes.services import (
+    RulesUnavailable,
+    Vacation,
+    create_alias,
+    set_rules,
+    suspend_mailbox,
+)
 from mailservers.vendors import house_server
 from mpanel.core.errors import Invalid
 from provisioning.desired import workflow_called
@@ -21,7 +28,7 @@ from tenants.services import create_api_key
 from tenants.services.operators import make_operator
 from tests.api import Api
 from tests.cast import Person
-from tests.mailserver.rooms import inbox
+from tests.mailserver.rooms import inbox, move_domain
 from tests.work import work_off
 
 pytestmark = pytest.mark.django_db
@@ -244,3 +251,25 @@ def test_rules_that_changed_during_their_job_stay_pending(ada: Person, mailbox: 
     workflow.on_success(workflow.load(second))
     rules.refresh_from_db()
     assert not rules.is_pending
+
+
+def test_a_former_owner_sets_no_rules_for_the_new_owners_mailbox(
+    ada: Person, cy: Person, mailbox: Mailbox
+) -> None:
+    """The server knows mailboxes by their address, which means the new owner's."""
+    set_rules(ada.actor, mailbox.pk, forward_to=["ada@example.org"])
+    move_domain(mailbox.domain, cy)
+    with pytest.raises(DomainNotVerified):
+        set_rules(ada.actor, mailbox.pk, forward_to=["eve@example.org"])
+    work_off()  # nor by a job that was waiting: the server is not even asked
+    rules = DeliveryRules.objects.get(mailbox=mailbox)
+    assert (rules.is_pending, rules.error_code) == (False, "RULES_UNAVAILABLE")
+
+
+def test_a_former_owner_ends_no_session_of_the_new_owners_mailbox(
+    ada: Person, cy: Person, mailbox: Mailbox
+) -> None:
+    move_domain(mailbox.domain, cy)
+    suspend_mailbox(ada.actor, mailbox.pk)
+    work_off()
+    assert Job.objects.get(workflow="mailboxes.enforce").status == Job.SUCCEEDED, "nobody was asked"

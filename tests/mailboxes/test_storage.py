@@ -19,7 +19,7 @@ from mailservers.models import MailDomain, MailServer
 from mpanel.core import periodic, troubles
 from tests.api import Api
 from tests.cast import Person
-from tests.mailserver.rooms import PASSWORD, domain_of, inbox
+from tests.mailserver.rooms import PASSWORD, domain_of, inbox, move_domain
 from tests.sandboxes import RunningSandbox
 
 KEY = "sandbox-admin-key"
@@ -252,3 +252,19 @@ def test_who_is_full_is_filtered_and_ordered(ada: Person) -> None:
     assert rows[0]["storedBytes"] == 5 * MEGABYTE
     assert rows[0]["storageMeasuredAt"]
     assert (rows[3]["storedBytes"], rows[3]["storageMeasuredAt"]) == (None, None)
+
+
+@pytest.mark.django_db
+def test_a_former_owner_is_not_told_how_full_the_new_owners_mailboxes_are(
+    ada: Person, cy: Person, settings: LazySettings
+) -> None:
+    """The server knows mailboxes by their address, which means the new owner's."""
+    settings.MAILSERVER_ADMIN_URL, settings.MAILSERVER_ADMIN_KEY = "http://127.0.0.1:1", KEY
+    before = timezone.now() - timedelta(days=1)
+    box = inbox(ada, "ceo@ada.test", storage_told=FULL, storage_at=before)
+    move_domain(box.domain, cy)
+    while sweep():
+        pass
+    box.refresh_from_db()
+    assert box.storage_at == before
+    assert not MailServer.objects.exclude(storage_failed_at=None).exists(), "nobody was asked"
