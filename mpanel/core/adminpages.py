@@ -22,7 +22,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from mpanel.core.actor import Actor, acting_for
+from mpanel.core.actor import Actor, CodeNeeded, acting_for
 from mpanel.core.errors import MPanelError
 
 # Columns that no page shows, by their names: what is sealed, hashes and tokens; keys of requests;
@@ -251,6 +251,8 @@ def acts(
                 try:
                     actor = acting_for(operator, page.tenant_of(row)) if in_tenant else operator
                     said = work(actor, row)
+                except CodeNeeded:
+                    raise  # which holds for every row, and leads to the page that takes the code
                 except MPanelError as error:
                     page.message_user(request, f"{row}: {error.message}", messages.ERROR)
                 else:

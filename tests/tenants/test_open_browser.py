@@ -15,13 +15,13 @@ import pytest
 from django.conf import LazySettings, settings
 from django.core.mail import EmailMessage
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from events.models import Event, WebhookEndpoint
 from mpanel.core.actor import ADMIN
 from tenants import services
-from tenants.models import ApiKey, LoginLink, Session
+from tenants.models import ApiKey, Customer, LoginLink, Session, Tenant, User
 from tenants.team.models import Invitation
 from tests.api import Api
 from tests.cast import Person, helper_of
@@ -339,6 +339,29 @@ def test_an_operators_open_browser_makes_no_operators(ada: Person, bo: Person) -
         answer = browser.put(path, change, content_type=kind)
         assert (answer.status_code, answer.json()["error_code"]) == (403, "CODE_NEEDED")
     assert (made.status_code, made.json()["error_code"]) == (403, "CODE_NEEDED")
+
+
+def test_an_operators_open_browser_lets_nobody_suspended_in_again(ada: Person, bo: Person) -> None:
+    ada.user.is_operator = True
+    ada.user.save()
+    User.objects.filter(pk=bo.user.pk).update(is_active=False)
+    tenant = Tenant.objects.create(name="Cy", status=Tenant.SUSPENDED)
+    customer = Customer.objects.create(tenant=tenant, name="Cy", email="cy@people.test")
+    browser, kind = left_open(ada), "application/json"
+    for path in (f"/api/users/{bo.user.pk}", f"/api/customers/{customer.pk}"):
+        answer = browser.put(path, {"status": "active"}, content_type=kind)
+        assert (answer.status_code, answer.json()["error_code"]) == (403, "CODE_NEEDED")
+    for model, row in (("user", bo.user.pk), ("tenant", tenant.pk)):
+        path = reverse(f"admin:tenants_{model}_changelist")
+        answer = browser.post(
+            path,
+            {"action": f"activate_{model}", "_selected_action": str(row)},
+            headers={"Referer": f"http://testserver{path}"},
+        )
+        assert (answer.status_code, answer["Location"]) == (302, f"/confirm/?next={path}")
+    bo.user.refresh_from_db()
+    tenant.refresh_from_db()
+    assert (bo.user.is_active, tenant.status) == (False, Tenant.SUSPENDED)
 
 
 def test_the_second_factor_is_not_turned_on_in_an_open_browser(ada: Person) -> None:

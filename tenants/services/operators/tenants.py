@@ -53,6 +53,7 @@ def activate_tenant(operator: Actor, tenant_id: UUID) -> Tenant:
     """Undo a suspension; sessions and keys work again. Twice is harmless."""
     tenant = get_any_tenant(operator, tenant_id)
     if tenant.status != Tenant.ACTIVE:
+        operator.require_fresh_code()
         tenant.move(Tenant.ACTIVE)
         actor = acting_for(operator, tenant.pk)
         record(actor, "tenant.activated", tenant, f"Activated the tenant {tenant}.")

@@ -254,6 +254,8 @@ def _set_status(operator: Actor, user: User, status: str) -> None:
         return
     if status == User.SUSPENDED:
         _require_dispensable(operator, user)
+    else:
+        operator.require_fresh_code()
     user.is_active = status == User.ACTIVE
     user.save(update_fields=["is_active"])
     for membership in user.memberships.all():
