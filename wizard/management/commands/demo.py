@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
 
 from billing.selectors import get_account
 from tenants.selectors import actor_for, credentials_for
@@ -19,6 +20,8 @@ class Command(BaseCommand):
     help = f"Open the demo account {EMAIL}: an operator, with the included DNS credential."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.SANDBOX:
+            raise CommandError(f"{EMAIL} would be an operator here: it is for SANDBOX only.")
         user = open_account(EMAIL)
         if not user.name:
             user.name = "Demo"
