@@ -19,9 +19,9 @@ def are_of_others(domains: Collection[str], login: str) -> bool:
     """Whether one of these domains, or one above it, is verified here for another tenant."""
     labels = [name.split(".") for name in domains]
     names = {".".join(one[start:]) for one in labels for start in range(len(one) - 1)}
-    own = Mailbox.objects.present().filter(address=login).values("tenant")
+    own = Mailbox.objects.present().filter(address=login, domain__verified_at__isnull=False)
     verified = Domain.objects.filter(name__in=names, verified_at__isnull=False)
-    return verified.exclude(tenant__in=own).exists()
+    return verified.exclude(tenant__in=own.values("tenant")).exists()
 
 
 def may_write_as_outsider(login: str) -> bool:

@@ -61,7 +61,8 @@ def write(seen: Seen, now: datetime | None = None) -> None:
     """
     now = now or timezone.now()
     logins = {login for login, _ in (*seen.wrong, *seen.right)}
-    rows = Mailbox.objects.present().filter(address__in=logins)
+    # A former owner of the domain may have the same address.
+    rows = Mailbox.objects.present().filter(address__in=logins, domain__verified_at__isnull=False)
     mailboxes = {mailbox.address: mailbox for mailbox in rows.only("id", "address", "tenant_id")}
     _remember_networks(seen.right, mailboxes, now)
     if seen.wrong:

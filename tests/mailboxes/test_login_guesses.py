@@ -19,6 +19,7 @@ from mailservers.shared_keys import key_of
 from mpanel.core.errors import Forbidden
 from tests.cast import Person
 from tests.loginpolicy import login_policy
+from tests.mailserver.rooms import inbox, move_domain
 from tests.wizard.rows import estate
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -231,3 +232,14 @@ def test_the_page_shows_guesses_to_its_owner_only(ada: Person, cy: Person, box: 
     assert "10 wrong passwords since 2026-11-27 12:00 UTC" in page.text
     assert cy.client.get(f"/mailboxes/{box.pk}/").status_code == 404
     assert not guesses_at(cy.actor, box.pk)
+
+
+def test_guesses_at_a_former_owners_address_are_not_told_to_them(ada: Person, cy: Person) -> None:
+    before = inbox(ada, "ceo@moved.test")
+    move_domain(before.domain, cy)
+    guesses.write(Seen({(before.address, "192.0.2.7"): 1}, frozenset()), NOW)
+    assert not LoginGuesses.objects.exclude(mailbox=None).exists()
+    after = inbox(cy, "ceo@moved.test")
+    guesses.write(Seen({(after.address, "192.0.2.7"): 1}, frozenset()), NOW)
+    told = LoginGuesses.objects.exclude(mailbox=None).values_list("mailbox_id", flat=True)
+    assert set(told) == {after.pk}

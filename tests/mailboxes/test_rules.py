@@ -13,6 +13,7 @@ from dnszones.vendors import chosen_setup
 from events.models import Event
 from mailboxes import sieve
 from mailboxes.models import DeliveryRules, Mailbox
+from mailboxes.on_servers import are_of_others
 from mailboxes.services import (
     RulesUnavailable,
     Vacation,
@@ -28,7 +29,7 @@ from tenants.services import create_api_key
 from tenants.services.operators import make_operator
 from tests.api import Api
 from tests.cast import Person
-from tests.mailserver.rooms import inbox, move_domain
+from tests.mailserver.rooms import domain_of, inbox, move_domain
 from tests.work import work_off
 
 pytestmark = pytest.mark.django_db
@@ -273,3 +274,15 @@ def test_a_former_owner_ends_no_session_of_the_new_owners_mailbox(
     suspend_mailbox(ada.actor, mailbox.pk)
     work_off()
     assert Job.objects.get(workflow="mailboxes.enforce").status == Job.SUCCEEDED, "nobody was asked"
+
+
+def test_a_former_owner_stands_for_nothing_at_the_new_owners_address(
+    ada: Person, cy: Person
+) -> None:
+    """The new owner may not write as the former one's other domains."""
+    before = inbox(ada, "ceo@moved.test")
+    domain_of(ada, "ada.test")
+    move_domain(before.domain, cy)
+    inbox(cy, "ceo@moved.test")
+    assert are_of_others(["ada.test"], "ceo@moved.test")
+    assert not are_of_others(["moved.test"], "ceo@moved.test")
