@@ -116,7 +116,10 @@ def decide_of_script(
 
 def _mailbox_of(address: str) -> str:
     """The mailbox to which an alias leads, its own before the domain's catch-all; "" for none."""
-    found = Alias.objects.filter(address__in=[address, f"@{address.rpartition('@')[2]}"])
+    found = Alias.objects.filter(
+        address__in=[address, f"@{address.rpartition('@')[2]}"],
+        domain__verified_at__isnull=False,  # a former owner's stand there, too
+    )
     rows = found.order_by("-local_part").values_list("mailbox__address", flat=True)
     return rows.first() or ""
 

@@ -7,9 +7,11 @@ from django.conf import LazySettings
 
 from deliverability.counting import scripts_of
 from deliverability.models import SendingDay
+from deliverability.policy import decide_of_script
 from mailboxes.models import Alias, Mailbox
-from mailboxes.services import place_domain
+from mailboxes.services import create_alias, place_domain
 from tests.cast import Person
+from tests.mailserver.rooms import inbox, move_domain
 from tests.policy import Postfix, policy_service
 from tests.wizard.rows import estate
 
@@ -51,3 +53,11 @@ def test_scripts_forward_so_far_and_use_up_nothing_of_the_owners(
         assert (sent(scripts_of(box.pk)), sent(box.pk), sent(box.tenant_id)) == (3, 0, 0)
         assert ask(box.address) == PASS
         assert (sent(scripts_of(box.pk)), sent(box.pk), sent(box.tenant_id)) == (3, 1, 1)
+
+
+def test_a_former_owners_alias_stands_in_nobodys_way(ada: Person, cy: Person) -> None:
+    former = inbox(ada, "old@moved.test")
+    create_alias(ada.actor, former.pk, local_part="sales")
+    move_domain(former.domain, cy)
+    create_alias(cy.actor, inbox(cy, "new@moved.test").pk, local_part="*")
+    assert decide_of_script("sales@moved.test", 1) == PASS
