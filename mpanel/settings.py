@@ -491,6 +491,8 @@ REST_FRAMEWORK = {
     "COERCE_DECIMAL_TO_STRING": False,
 }
 ACCESS_TOKEN_LASTS, SESSION_LASTS = timedelta(minutes=15), timedelta(days=14)
+# Codes by e-mail for strangers of one network, per quarter of an hour: an office counts as one.
+CODES_PER_NETWORK = env.int("CODES_PER_NETWORK", default=20)
 CONFIRMATION_LASTS = env.int("CONFIRMATION_LASTS", default=600)  # seconds after a sign-in or a code
 SESSION_COOKIE_AGE = int(SESSION_LASTS.total_seconds())
 SIMPLE_JWT = {

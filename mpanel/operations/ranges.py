@@ -54,6 +54,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "WORKER_STALE_AFTER": (3, 86_400),
     "SECURE_HSTS_SECONDS": (0, 10 * YEAR),
     "CONFIRMATION_LASTS": (60, 86_400),
+    "CODES_PER_NETWORK": (1, 1_000_000),
     "API_PUBLIC_RATE": (1, 10**9),
     "API_ADDRESS_RATE": (1, 10**9),
     "API_PLAN_RATE_FACTOR": (1, 10**6),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import F, Q
@@ -25,7 +26,6 @@ from tenants.services.guesses import WINDOW, Asker, asker_of, count_guess, forgi
 GOOD_FOR = timedelta(minutes=10)
 TRIES = 5  # of a code by who asked for it, and as many by all others together
 PER_PAIR = 5  # codes of one purpose, per window, that one asker gets for one mailbox
-PER_NETWORK = 20  # codes per window that one network gets for all mailboxes; of who is not known
 PER_MAILBOX = 6  # usable codes of one purpose in one mailbox, asked for by who is not known
 KNOWN_PER_MAILBOX = 20  # codes of one purpose, per window, asked for by who is known
 
@@ -185,7 +185,7 @@ def _require_few_codes(email: str, purpose: str, asker: Asker) -> None:
         )
         too_many = (
             too_many
-            or recent.filter(asker=asker.key, known=False).count() >= PER_NETWORK
+            or recent.filter(asker=asker.key, known=False).count() >= settings.CODES_PER_NETWORK
             or strangers.count() >= PER_MAILBOX
         )
     if too_many:

@@ -25,6 +25,7 @@ SWIFT = {
     "PROPAGATION_INTERVAL": "1",
     "DNS_WATCH_INTERVAL": "1",
     "TICK_INTERVAL": "0.3",
+    "CODES_PER_NETWORK": "1000",  # everybody signs in from here
     "LOOKUP_TIMEOUT": "60",  # a busy machine's sandbox takes its time
 }
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH")

@@ -1,5 +1,7 @@
 """States of zones and plans: run twice, crashed after their remote call, told to strangers."""
 
+from typing import Any
+
 import pytest
 
 from dnszones.models import ChangePlan, Zone
@@ -41,8 +43,9 @@ def test_observing_changes_nothing(ada: Person, sandbox: RunningSandbox) -> None
 
 @pytest.mark.parametrize("kind", ["drop_after_commit", "timeout_after_commit"])
 def test_a_zone_whose_answer_was_lost_is_found_again(
-    ada: Person, sandbox: RunningSandbox, kind: str
+    ada: Person, sandbox: RunningSandbox, kind: str, settings: Any
 ) -> None:
+    settings.VENDOR_TIMEOUT = 3
     domain = unconnected(ada)
     sandbox.fault("cloudflare", kind, method="POST", path="/zones")
     with pytest.raises(ProviderError) as caught:

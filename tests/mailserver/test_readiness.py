@@ -68,6 +68,10 @@ def auth_processes(server: PrivateMailServer) -> list[int]:
     return [int(row.split()[1]) for row in rows]
 
 
+# Come again. 454 is Postfix' where Dovecot's socket is gone or silent (RFC 4954 §4.7).
+LATER = {"451", "454", "UNAVAILABLE", "no connection"}
+
+
 def test_right_passwords_are_never_wrong_while_the_database_is_away_and_when_it_is_back(
     ada: Person, mail_server: PrivateMailServer
 ) -> None:
@@ -79,7 +83,7 @@ def test_right_passwords_are_never_wrong_while_the_database_is_away_and_when_it_
             eventually(lambda: mail_server.complaints().count("is not permitted to log in") > 6)
             for _ in range(3):
                 answers |= {smtp(mail_server, box.address), imap(mail_server, box.address)}
-            assert answers <= {"451", "UNAVAILABLE", "no connection"}
+            assert answers <= LATER
         # Postfix would stay closed for a minute, and so hide what Dovecot does.
         mail_server.restart_postfix()
 
@@ -89,7 +93,7 @@ def test_right_passwords_are_never_wrong_while_the_database_is_away_and_when_it_
 
         for way in (smtp, imap):
             eventually(partial(lets_in, way), why=lambda: running.output)
-        assert answers <= {"451", "UNAVAILABLE", "no connection", "in"}
+        assert answers <= LATER | {"in"}
         for _ in range(5):
             assert smtp(mail_server, box.address) == imap(mail_server, box.address) == "in"
 
@@ -113,7 +117,7 @@ def test_a_dovecot_that_is_too_busy_to_answer_holds_submission_back(
             return said == "in"
 
         eventually(lets_in)
-        assert answers <= {"451", "no connection", "in"}
+        assert answers <= LATER | {"in"}
 
 
 def test_without_dovecots_sockets_nobody_is_held_back(tmp_path: Path) -> None:

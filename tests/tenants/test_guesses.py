@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.test import Client
 from django.utils import timezone
@@ -19,7 +20,7 @@ from mpanel.core.errors import MPanelError, TooManyRequests
 from mpanel.core.networks import network_of, plain_address
 from tenants import browser, services
 from tenants.models import Guess, OneTimeCode, Session, User
-from tenants.services.codes import PER_MAILBOX, PER_NETWORK, PER_PAIR, TRIES, CodeRefused
+from tenants.services.codes import PER_MAILBOX, PER_PAIR, TRIES, CodeRefused
 from tenants.services.guesses import PER_ACCOUNT, PER_SECOND_FACTOR, asker_of
 from tenants.services.guesses import PER_NETWORK as GUESSES_PER_NETWORK
 from tenants.services.guesses import PER_PAIR as GUESSES_PER_PAIR
@@ -109,7 +110,8 @@ def test_one_64_gets_as_many_codes_as_one_ipv4_address() -> None:
         api_at(f"2001:db8:1:2::{number:x}").post(OTP, {"email": f"p{number}@people.test"}).status
         for number in range(60)
     ]
-    assert statuses == [200] * PER_NETWORK + [429] * (60 - PER_NETWORK)
+    most = settings.CODES_PER_NETWORK
+    assert statuses == [200] * most + [429] * (60 - most)
     page = Client(REMOTE_ADDR="2001:db8:1:2:ffff::").post("/sign-in/", {"email": "x@people.test"})
     assert page.status_code == 422
     assert api_at("2001:db8:1:3::1").post(OTP, {"email": "x@people.test"}).status == 200
@@ -178,7 +180,7 @@ def test_a_whole_office_is_not_locked_out_by_codes_asked_for_from_there(ada: Per
 
 
 def test_an_office_of_people_who_mistype_twice_signs_in() -> None:
-    for number in range(PER_NETWORK):
+    for number in range(settings.CODES_PER_NETWORK):
         email = f"p{number}@people.test"
         assert api_at("198.51.100.1").post(OTP, {"email": email}).status == 200
         code = codes_to(email)[-1]
@@ -187,7 +189,7 @@ def test_an_office_of_people_who_mistype_twice_signs_in() -> None:
             assert api_at("198.51.100.1").post(VERIFY, given).status == 400
         given = {"email": email, "otp": code}
         assert api_at("198.51.100.1").post(VERIFY, given).status == 200
-    assert Guess.objects.count() == 2 * PER_NETWORK
+    assert Guess.objects.count() == 2 * settings.CODES_PER_NETWORK
 
 
 def test_strangers_use_up_neither_the_tries_of_my_code_nor_replace_it(ada: Person) -> None:

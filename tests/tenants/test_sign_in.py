@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -16,7 +16,7 @@ from mpanel.core.errors import MPanelError, TooManyRequests
 from mpanel.settings import MAILERS
 from tenants import services
 from tenants.models import Guess, Membership, OneTimeCode, ProviderCredential, Tenant, User
-from tenants.services.codes import PER_NETWORK, PER_PAIR, TRIES, CodeRefused
+from tenants.services.codes import PER_PAIR, TRIES, CodeRefused
 from tenants.services.guesses import WINDOW
 from tests.cast import Person
 from tests.processes import at_once
@@ -201,7 +201,7 @@ def test_parallel_requests_get_no_more_codes() -> None:
 
 
 def test_codes_are_throttled_per_network_address(visitor: Client) -> None:
-    for number in range(PER_NETWORK):
+    for number in range(settings.CODES_PER_NETWORK):
         assert visitor.post("/sign-in/", {"email": f"p{number}@people.test"}).status_code == 302
     assert visitor.post("/sign-in/", {"email": DORA}).status_code == 422
     elsewhere = Client(REMOTE_ADDR="192.0.2.9")
@@ -209,7 +209,7 @@ def test_codes_are_throttled_per_network_address(visitor: Client) -> None:
 
 
 def test_a_header_does_not_get_around_the_throttle(visitor: Client) -> None:
-    for number in range(PER_NETWORK):
+    for number in range(settings.CODES_PER_NETWORK):
         visitor.post(
             "/sign-in/",
             {"email": f"p{number}@people.test"},
